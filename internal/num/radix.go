@@ -1,0 +1,106 @@
+package num
+
+import "math"
+
+// OrderFloats returns the stable ascending order of x: order[r] is the index of the
+// r-th smallest value, equal values in index order. Values must be finite and the
+// length at most 2^31-1; -0 counts as 0. Least-significant-digit radix sort on the
+// bits, with digits that all values share left out, so that whole months and
+// unit-free days cost a few passes over the data.
+func OrderFloats(x []float64) []int32 {
+	n := len(x)
+	if n > math.MaxInt32 {
+		panic("num: OrderFloats of more than 2^31-1 values")
+	}
+	type rec struct {
+		key uint64
+		idx int32
+	}
+	const bits, buckets = 11, 1 << 11
+	const passes = (64 + bits - 1) / bits
+	a := make([]rec, n)
+	var counts [passes][buckets]int32
+	for i, v := range x {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			panic("num: OrderFloats of a value that is not finite")
+		}
+		k := math.Float64bits(v + 0) // -0 + 0 is +0
+		// Flipping the sign bit of positive numbers and every bit of negative ones
+		// makes the order of the bits the order of the numbers.
+		if k>>63 == 1 {
+			k = ^k
+		} else {
+			k |= 1 << 63
+		}
+		a[i] = rec{k, int32(i)}
+		for p := range passes {
+			counts[p][k>>(p*bits)&(buckets-1)]++
+		}
+	}
+	var b []rec
+	for p := range passes {
+		c := &counts[p]
+		shift := p * bits
+		if n == 0 || c[a[0].key>>shift&(buckets-1)] == int32(n) {
+			continue
+		}
+		if b == nil {
+			b = make([]rec, n)
+		}
+		var sum int32
+		for d := range c {
+			c[d], sum = sum, sum+c[d]
+		}
+		for _, r := range a {
+			d := r.key >> shift & (buckets - 1)
+			b[c[d]] = r
+			c[d]++
+		}
+		a, b = b, a
+	}
+	order := make([]int32, n)
+	for i, r := range a {
+		order[i] = r.idx
+	}
+	return order
+}
+
+// Ranks returns the distinct values of x in ascending order and, for each value of
+// x, its place among them. Whole numbers from 0 to a few times the length, the
+// usual case of months and days, are placed by counting; all others by [OrderFloats].
+func Ranks(x []float64) (distinct []float64, rank []int32) {
+	limit := float64(4*len(x) + 1024)
+	whole, top := true, 0.0
+	for _, v := range x {
+		if !(v >= 0 && v < limit) || v != math.Trunc(v) {
+			whole = false
+			break
+		}
+		top = max(top, v)
+	}
+	rank = make([]int32, len(x))
+	if whole {
+		seen := make([]int32, int(top)+1)
+		for _, v := range x {
+			seen[int(v)] = 1
+		}
+		for v, s := range seen {
+			if s == 1 && len(x) > 0 {
+				seen[v] = int32(len(distinct))
+				distinct = append(distinct, float64(v))
+			}
+		}
+		for i, v := range x {
+			rank[i] = seen[int(v)]
+		}
+		return distinct, rank
+	}
+	for r, i := range OrderFloats(x) {
+		v := x[i]
+		if r == 0 || v != distinct[len(distinct)-1] {
+			distinct = append(distinct, v+0)
+		}
+		rank[i] = int32(len(distinct) - 1)
+	}
+	return distinct, rank
+}
