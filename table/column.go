@@ -160,3 +160,14 @@ func valid(a arrow.Array) []bool {
 	}
 	return out
 }
+
+// CategoryOf makes a category column from text: levels are the distinct values in
+// byte order, and no row is missing.
+func CategoryOf(f Field, values []string) Column {
+	codes, levels := code(len(values), func(int) bool { return true }, func(i int) string { return values[i] }, func(a, b string) bool { return a < b })
+	c, err := NewCategory(f, codes, levels, nil)
+	if err != nil {
+		panic(err) // levels are distinct and codes are theirs
+	}
+	return c
+}
