@@ -1,0 +1,253 @@
+package num
+
+import "math"
+
+// logitEval is the likelihood at one point: sums over the rows.
+type logitEval struct {
+	loglik float64
+	grad   []float64
+	info   []float64 // lower triangle by rows: (j,l) at j(j+1)/2+l
+	score  float64   // max |grad_j|/info_jj
+	chol   []float64 // k×k lower factor of info, after factorise
+}
+
+// The number of rows that are turned to columns at a time: the columns, the
+// weights and the score factors of a block stay in the first-level cache.
+const logitRows = 128
+
+type logitBlock struct {
+	z         []float64 // K columns of stride logitRows+8, which keeps them off one cache set
+	eta, w, r [logitRows]float64
+	wz0, wz1  [logitRows]float64
+}
+
+func newLogitBlock(k int) *logitBlock { return &logitBlock{z: make([]float64, k*(logitRows+8))} }
+
+// eval computes log-likelihood, score and information at gamma and stores the
+// fitted means.
+func (m *logitModel) eval(gamma []float64) *logitEval {
+	k := m.K
+	tri := k * (k + 1) / 2
+	sums := SumChunks(m.N, 1+k+tri, m.Workers, func(lo, hi int, acc []float64) {
+		b := m.pool.Get().(*logitBlock)
+		for at := lo; at < hi; at += logitRows {
+			m.evalBlock(gamma, at, min(at+logitRows, hi), b, acc)
+		}
+		m.pool.Put(b)
+	})
+	ev := &logitEval{loglik: sums[0], grad: sums[1 : 1+k], info: sums[1+k:]}
+	for j := range k {
+		s := math.Abs(ev.grad[j]) / ev.info[j*(j+1)/2+j]
+		if math.IsNaN(ev.score) {
+			break
+		}
+		if s > ev.score || math.IsNaN(s) {
+			ev.score = s
+		}
+	}
+	if math.IsNaN(ev.loglik) {
+		ev.loglik = math.Inf(-1)
+	}
+	return ev
+}
+
+func (m *logitModel) evalBlock(gamma []float64, lo, hi int, b *logitBlock, acc []float64) {
+	const stride = logitRows + 8
+	k, n := m.K, hi-lo
+	eta := b.eta[:n]
+	clear(eta)
+	for j := range k {
+		z := b.z[j*stride : j*stride+n]
+		g := gamma[j]
+		if j == m.constant {
+			for r := range z {
+				z[r] = 1
+				eta[r] += g
+			}
+			continue
+		}
+		c, s := m.centre[j], m.scale[j]
+		x := m.X[lo*k+j:]
+		for r := range z {
+			v := (x[r*k] - c) * s
+			z[r] = v
+			eta[r] += float64(g * v)
+		}
+	}
+	acc[0] += m.points(lo, hi, b)
+	grad, info := acc[1:1+k], acc[1+k:]
+	res := b.r[:n]
+	for j := 0; j < k; j += 2 {
+		zj := b.z[j*stride : j*stride+n]
+		w := b.w[:n]
+		p0 := b.wz0[:n]
+		if j+1 == k {
+			var s float64
+			for r, v := range zj {
+				p0[r] = float64(w[r] * v)
+				s += float64(res[r] * v)
+			}
+			grad[j] += s
+			row := info[j*(j+1)/2:]
+			for l := 0; l <= j; l++ {
+				row[l] += dot1(p0, b.z[l*stride:l*stride+n])
+			}
+			break
+		}
+		zk := b.z[(j+1)*stride : (j+1)*stride+n]
+		p1 := b.wz1[:n]
+		var s0, s1 float64
+		for r, v := range zj {
+			u := zk[r]
+			p0[r] = float64(w[r] * v)
+			p1[r] = float64(w[r] * u)
+			s0 += float64(res[r] * v)
+			s1 += float64(res[r] * u)
+		}
+		grad[j] += s0
+		grad[j+1] += s1
+		row0, row1 := info[j*(j+1)/2:], info[(j+1)*(j+2)/2:]
+		for l := 0; l <= j; l += 2 {
+			a, c, d, e := dot4(p0, p1, b.z[l*stride:l*stride+n], b.z[(l+1)*stride:(l+1)*stride+n])
+			row0[l] += a
+			row1[l] += d
+			row1[l+1] += e
+			if l < j { // above the diagonal otherwise
+				row0[l+1] += c
+			}
+		}
+	}
+}
+
+func dot1(p, q []float64) float64 {
+	var s float64
+	q = q[:len(p)]
+	for r, v := range p {
+		s += float64(v * q[r])
+	}
+	return s
+}
+
+// dot4 returns p0·q0, p0·q1, p1·q0 and p1·q1 in one pass: four independent sums
+// keep the multipliers busy.
+func dot4(p0, p1, q0, q1 []float64) (a, b, c, d float64) {
+	p1, q0, q1 = p1[:len(p0)], q0[:len(p0)], q1[:len(p0)]
+	for r, v := range p0 {
+		u, x, y := p1[r], q0[r], q1[r]
+		a += float64(v * x)
+		b += float64(v * y)
+		c += float64(u * x)
+		d += float64(u * y)
+	}
+	return a, b, c, d
+}
+
+// points turns linear predictors into score factors and information weights and
+// returns the block's log-likelihood.
+func (m *logitModel) points(lo, hi int, b *logitBlock) float64 {
+	y, mu := m.Y[lo:hi], m.fitted[lo:hi]
+	var weight []float64
+	if m.Weight != nil {
+		weight = m.Weight[lo:hi]
+	}
+	var ll float64
+	if m.Link != LogitLink || weight != nil {
+		for r, yr := range y {
+			w := 1.0
+			if weight != nil {
+				w = weight[r]
+			}
+			p := m.Link.at(b.eta[r])
+			mu[r] = p.mu
+			if w == 0 {
+				b.r[r], b.w[r] = 0, 0
+				continue
+			}
+			var score, like float64
+			if yr > 0 { // 0·(-Inf) would be NaN
+				score += float64(yr * p.a)
+				like += float64(yr * p.logMu)
+			}
+			if yr < 1 {
+				score -= float64((1 - yr) * p.b)
+				like += float64((1 - yr) * p.logQ)
+			}
+			b.r[r] = float64(w * score)
+			b.w[r] = float64(w * float64(p.a*p.b))
+			ll += float64(w * like)
+		}
+		return ll
+	}
+	// Unweighted logit, the common case: one exponential a row, and one logarithm a
+	// block of the product of 1+e, which stays below 2^128.
+	prod := 1.0
+	for r, yr := range y {
+		eta := b.eta[r]
+		e := math.Exp(-math.Abs(eta))
+		s := 1 + e
+		prod *= s
+		pHi := 1 / s
+		pLo := e * pHi
+		p, q := pHi, pLo
+		miss := 1 - yr // times |η| is lost where the likelier outcome did not happen
+		if eta < 0 {
+			p, q, miss = pLo, pHi, yr
+		}
+		mu[r] = p
+		b.w[r] = p * q
+		b.r[r] = float64(yr*q) - float64((1-yr)*p)
+		ll -= float64(miss * math.Abs(eta))
+	}
+	return ll - math.Log(prod)
+}
+
+// factorise computes the Cholesky factor of the information. It returns the first
+// column of which less than 1e-11 of the information is its own, or -1.
+func (ev *logitEval) factorise(k int) int {
+	l := make([]float64, k*k)
+	ev.chol = l
+	for j := range k {
+		for i := 0; i <= j; i++ {
+			s := ev.info[j*(j+1)/2+i]
+			for h := range i {
+				s -= float64(l[j*k+h] * l[i*k+h])
+			}
+			if i < j {
+				l[j*k+i] = s / l[i*k+i]
+				continue
+			}
+			if !(s > 1e-11*ev.info[j*(j+1)/2+j]) {
+				return j
+			}
+			l[j*k+j] = math.Sqrt(s)
+		}
+	}
+	return -1
+}
+
+// solve returns the Newton step, information⁻¹·score.
+func (ev *logitEval) solve() []float64 {
+	step := append([]float64(nil), ev.grad...)
+	forwardSolve(ev.chol, len(step), step)
+	backSolve(ev.chol, len(step), step)
+	return step
+}
+
+// nullDirection returns the direction in which a factorisation that stopped at
+// column found no information: 1 at the column, minus its regression on those before.
+func (ev *logitEval) nullDirection(column int) []float64 {
+	k := len(ev.grad)
+	v := make([]float64, k)
+	for i := range column {
+		v[i] = -ev.chol[column*k+i]
+	}
+	for i := column - 1; i >= 0; i-- {
+		s := v[i]
+		for j := i + 1; j < column; j++ {
+			s -= float64(ev.chol[j*k+i] * v[j])
+		}
+		v[i] = s / ev.chol[i*k+i]
+	}
+	v[column] = 1
+	return v
+}
