@@ -56,8 +56,10 @@ type BalanceSide struct {
 }
 
 // Balance releases a balance table. people are the arms before and after the
-// design; about has one entry per row of b. Both arms must reach the threshold
-// after the design, or nothing is shown.
+// design; about has one entry per row of b. box is the released box of the flow
+// chart that holds the people before the design: where it is suppressed, or the zero
+// Box, nothing that adds up to it is shown. Both arms must reach the threshold after
+// the design, or nothing is shown at all.
 //
 //   - A level is withheld if its count in an arm is below the threshold or if it is
 //     the whole arm, with complementary suppression over the levels of its group,
@@ -71,7 +73,7 @@ type BalanceSide struct {
 //     standardised differences to 0.001.
 //
 // The error wraps [ErrInput].
-func (p Policy) Balance(b cohort.Balance, about []Covariate, before, after Arms) (BalanceTable, []Withheld, error) {
+func (p Policy) Balance(b cohort.Balance, about []Covariate, before, after Arms, box Box) (BalanceTable, []Withheld, error) {
 	if len(about) != len(b.Rows) {
 		return BalanceTable{}, nil, fmt.Errorf("%w: %d balance rows described by %d covariates", ErrInput, len(b.Rows), len(about))
 	}
@@ -91,7 +93,7 @@ func (p Policy) Balance(b cohort.Balance, about []Covariate, before, after Arms)
 			[]Withheld{{"balance", BelowMinimum, len(b.Rows)}}, nil
 	}
 	left := before.minus(after)
-	arms := !p.small(left.Treated) && !p.small(left.Control) // people left out may be known
+	arms := !p.small(left.Treated) && !p.small(left.Control) && !box.Units().Suppressed()
 	for _, rows := range groups(about) {
 		if about[rows[0]].Group == "" {
 			withheld = append(withheld, p.number(&out, b, about, rows[0], arms)...)
