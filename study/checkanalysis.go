@@ -1,0 +1,178 @@
+package study
+
+import "slices"
+
+// units an analysis can be reported in.
+var units = []string{"percentage-points", "months", "kronor", "percent", "units"}
+
+// Methods returns the methods the analysis names: exactly one in a valid study file.
+func (a *Analysis) Methods() []string {
+	var m []string
+	for _, x := range []struct {
+		name string
+		set  bool
+	}{
+		{"describe", a.Describe != nil},
+		{"before_after", a.BeforeAfter != nil},
+		{"effect", a.Effect != nil},
+		{"did", a.DID != nil},
+		{"states", a.States != nil},
+	} {
+		if x.set {
+			m = append(m, x.name)
+		}
+	}
+	return m
+}
+
+func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
+	c.text(at(path, "question"), a.Question)
+	c.text(at(path, "outcome_label"), a.Outcome)
+	c.oneOf(at(path, "good"), "good", a.Good, "up", "down", "neutral")
+	c.oneOf(at(path, "unit"), "unit", a.Unit, units...)
+	if a.Relevant < 0 {
+		c.add(at(path, "relevant"), "relevant must be at least 0")
+	}
+	if m := a.Methods(); len(m) != 1 {
+		c.add(path, "analysis %q must name one method, and it names %d: one of describe, before_after, effect, did, states", a.Name, len(m))
+		return
+	}
+	switch {
+	case a.Describe != nil:
+		s.checkDescribe(c, at(path, "describe"), a.Describe)
+	case a.BeforeAfter != nil:
+		p, b := at(path, "before_after"), a.BeforeAfter
+		co := s.cohortRef(c, at(p, "cohort"), b.Cohort)
+		if co != nil && co.TimeZero == nil {
+			c.add(at(p, "cohort"), "before_after needs a cohort that is built by time_zero")
+		}
+		if len(b.States) == 0 {
+			c.add(p, "before_after: states: name at least one state")
+		}
+		if b.Before < 1 || b.After < 1 {
+			c.add(p, "before_after: give before and after, in months of at least 1")
+		} else if co != nil && co.TimeZero != nil && len(co.TimeZero.LookBack) > 0 && (b.Before > slices.Max(co.TimeZero.LookBack) || b.After > co.TimeZero.FollowUp) {
+			c.add(p, "before_after reaches beyond the cohort's look_back or follow_up")
+		}
+	case a.Effect != nil:
+		s.checkEffect(c, at(path, "effect"), a.Effect)
+	case a.DID != nil:
+		s.checkDID(c, at(path, "did"), a.DID)
+	case a.States != nil:
+		s.checkStates(c, at(path, "states"), a.States)
+	}
+}
+
+func (s *Spec) checkDescribe(c *checker, path []any, d *Describe) {
+	switch {
+	case (d.Cohort == "") == (d.Data == ""):
+		c.add(path, "describe: name either a cohort or data")
+	case d.Cohort != "":
+		s.cohortRef(c, at(path, "cohort"), d.Cohort)
+	default:
+		if s.data(c, at(path, "data"), d.Data) {
+			for _, col := range d.Columns {
+				s.column(c, at(path, "columns"), d.Data, col)
+			}
+		}
+	}
+	if len(d.Columns) == 0 {
+		c.add(path, "describe: columns: name at least one column")
+	}
+}
+
+func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
+	co := s.cohortRef(c, at(path, "cohort"), e.Cohort)
+	c.oneOf(at(path, "method"), "method", e.Method, "difference", "regression")
+	if e.Outcome == "" {
+		c.add(path, "effect: outcome: name the column")
+	}
+	if e.Method == "difference" && (len(e.Covariates) > 0 || e.Interactions) {
+		c.add(path, "effect: the method difference uses no covariates or interactions; use method: regression")
+	}
+	if e.Method == "regression" && len(e.Covariates) == 0 {
+		c.add(path, "effect: the method regression needs covariates")
+	}
+	if co != nil && slices.Contains(e.Covariates, e.Outcome) {
+		c.add(at(path, "covariates"), "effect: the outcome %q is among its own covariates", e.Outcome)
+	}
+}
+
+func (s *Spec) checkDID(c *checker, path []any, d *DID) {
+	if s.data(c, at(path, "data"), d.Data) {
+		for _, x := range []struct{ key, column string }{
+			{"unit", d.Unit}, {"time", d.Time}, {"cohort", d.Cohort}, {"outcome", d.Outcome},
+		} {
+			if x.column == "" {
+				c.add(path, "did: %s: name the column", x.key)
+			} else {
+				s.column(c, at(path, x.key), d.Data, x.column)
+			}
+		}
+		for _, col := range d.Covariates {
+			s.column(c, at(path, "covariates"), d.Data, col)
+		}
+		for key, col := range map[string]string{"weights": d.Weights, "cluster": d.Cluster} {
+			if col != "" {
+				s.column(c, at(path, key), d.Data, col)
+			}
+		}
+	}
+	c.oneOf(at(path, "method"), "method", d.Method, "dr", "ipw", "reg")
+	c.oneOf(at(path, "control"), "control", d.Control, "never", "not-yet")
+	c.oneOf(at(path, "base"), "base", d.Base, "varying", "universal")
+	c.oneOf(at(path, "bands"), "bands", d.Bands, "uniform", "pointwise")
+	for i, g := range d.Aggregate {
+		c.oneOf(at(path, "aggregate", i), "aggregate", g, "none", "simple", "group", "dynamic", "calendar")
+	}
+	if d.Anticipation < 0 {
+		c.add(at(path, "anticipation"), "did: anticipation must be at least 0 periods")
+	}
+	if d.Replicates != 0 && d.Bands != "uniform" {
+		c.add(at(path, "replicates"), "did: replicates are used only with bands: uniform")
+	}
+	if d.Window != nil && (len(d.Window) != 2 || d.Window[0] >= d.Window[1]) {
+		c.add(at(path, "window"), "did: window is written as [from, to], for example [-5, 5]")
+	}
+}
+
+func (s *Spec) checkStates(c *checker, path []any, st *States) {
+	columns := []struct{ key, column string }{{"id", st.ID}, {"from", st.From}, {"to", st.To}, {"start", st.Start}, {"stop", st.Stop}}
+	switch {
+	case (st.Cohort == "") == (st.Data == ""):
+		c.add(path, "states: name either a cohort built by time_zero or data of kind flat")
+	case st.Cohort != "":
+		if co := s.cohortRef(c, at(path, "cohort"), st.Cohort); co != nil && co.TimeZero == nil {
+			c.add(at(path, "cohort"), "states needs a cohort that is built by time_zero")
+		}
+		for _, x := range append(columns, struct{ key, column string }{"by", st.By}) {
+			if x.column != "" {
+				c.add(at(path, x.key), "states: %s is used with data, not with a cohort", x.key)
+			}
+		}
+	case s.data(c, at(path, "data"), st.Data):
+		for _, x := range columns {
+			if x.column == "" {
+				c.add(path, "states: %s: name the column", x.key)
+			} else {
+				s.column(c, at(path, x.key), st.Data, x.column)
+			}
+		}
+		if st.By != "" {
+			s.column(c, at(path, "by"), st.Data, st.By)
+		} else if st.Ladder != nil {
+			c.add(path, "states: a ladder compares two groups: give by")
+		}
+	}
+	if st.Tau <= 0 {
+		c.add(path, "states: tau: give the horizon, in the time unit of the spells")
+	}
+	for i, t := range st.At {
+		if t < 0 || t > st.Tau {
+			c.add(at(path, "at", i), "states: times must lie between 0 and tau")
+		}
+	}
+	if len(st.Orders) > 0 && len(st.Ladder) == 0 {
+		c.add(at(path, "alternative_ladders"), "states: alternative ladders need a ladder")
+	}
+}
