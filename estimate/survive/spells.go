@@ -265,14 +265,16 @@ func idOrder(id []string) ([]int32, error) {
 	return order, nil
 }
 
-// active leaves out persons with weight 0, so that a cluster of them is not counted.
-func (s *Spells) active(order []int32) []int32 {
-	if s.Weight.Values == nil {
+func (s *Spells) active(order []int32) []int32 { return active(s.Weight.Values, order) }
+
+// active leaves out those with weight 0, so that a cluster of them is not counted.
+func active(weight []float64, order []int32) []int32 {
+	if weight == nil {
 		return order
 	}
 	var kept []int32
 	for _, p := range order {
-		if s.Weight.Values[p] > 0 {
+		if weight[p] > 0 {
 			kept = append(kept, p)
 		}
 	}

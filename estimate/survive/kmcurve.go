@@ -1,0 +1,322 @@
+package survive
+
+import (
+	"fmt"
+	"math"
+	"sort"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/estimate"
+	"utfall/internal/num"
+)
+
+// kmCurve is the estimate of one group. surv, se and green have one value before the
+// first event time (index 0) and one from each event time on.
+type kmCurve struct {
+	group string
+	rows  []int32 // weight above 0
+	time  []float64
+	surv  []float64
+	se    []float64
+	green []float64 // Σ d/(Y(Y−d)), the H of METHODS.md
+	last  float64   // last time anybody is observed
+
+	f        *Times
+	distinct []float64 // of all groups: times and entries
+	rank     []int32   // rows: place of the time in distinct; rows n…2n−1 the entries
+	step     []int32   // by place: event times of the group up to it
+	number   []int32   // by place: rows at risk
+	risk     []float64 // by place: weight at risk
+	died     []int32   // by event time: events up to it
+	left     []int32   // by place: censored before it
+	gain     []float64 // by event time, from 1: 1/(Y−d)
+	clusters int
+
+	lateAfterZero int
+}
+
+// robust reports whether standard errors come from the influence function.
+func (f *Times) robust() bool {
+	return f.Cluster != nil || f.Weight.Kind == estimate.Sampling || f.Weight.Kind == estimate.Matching
+}
+
+func (f *Times) weight(i int32) float64 {
+	if f.Weight.Values == nil {
+		return 1
+	}
+	return f.Weight.Values[i]
+}
+
+func (f *Times) curves() ([]*kmCurve, error) {
+	n := len(f.Time)
+	all := f.Time
+	if f.Entry != nil {
+		all = make([]float64, 0, 2*n)
+		all = append(append(all, f.Time...), f.Entry...)
+	}
+	distinctTimes, rank := num.Ranks(all)
+	groups := max(1, len(f.GroupNames))
+	size := make([]int, groups)
+	for i := range n {
+		size[f.groupOf(int32(i))]++
+	}
+	members := make([][]int32, groups)
+	for g := range members {
+		members[g] = make([]int32, 0, size[g])
+	}
+	take := func(i int32) {
+		if f.weight(i) > 0 {
+			g := f.groupOf(i)
+			members[g] = append(members[g], i)
+		}
+	}
+	if f.robust() {
+		order, err := idOrder(f.Unit)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range order {
+			take(i)
+		}
+	} else { // sums of whole numbers: any order gives the same
+		for i := range n {
+			take(int32(i))
+		}
+	}
+	out := make([]*kmCurve, groups)
+	for g := range out {
+		c := &kmCurve{f: f, rows: members[g], distinct: distinctTimes, rank: rank}
+		if f.GroupNames != nil {
+			c.group = f.GroupNames[g]
+		}
+		if len(c.rows) == 0 {
+			return nil, fmt.Errorf("%w: group %q has no row with a weight above 0", estimate.ErrTooFew, c.group)
+		}
+		if err := c.fit(); err != nil {
+			return nil, err
+		}
+		out[g] = c
+	}
+	return out, nil
+}
+
+func (f *Times) groupOf(i int32) int {
+	if f.Group == nil {
+		return 0
+	}
+	return f.Group[i]
+}
+
+func (c *kmCurve) fit() error {
+	f, D, n := c.f, len(c.distinct), len(c.f.Time)
+	c.number, c.risk = make([]int32, D+1), make([]float64, D+1)
+	c.step, c.left = make([]int32, D), make([]int32, D+1)
+	die, died := make([]float64, D), make([]int32, D)
+	for _, i := range c.rows {
+		w, r := f.weight(i), c.rank[i]
+		c.number[r]++
+		c.risk[r] += w
+		if f.Event[i] {
+			die[r] += w
+			died[r]++
+		} else {
+			c.left[r+1]++
+		}
+		if f.Entry != nil {
+			e := c.rank[n+int(i)]
+			c.number[e]--
+			c.risk[e] -= w
+		}
+		c.last = max(c.last, f.Time[i])
+	}
+	// At risk at a place: all who leave there or later, less all who enter there or later.
+	var sum, lost float64
+	for r := D - 1; r >= 0; r-- {
+		c.number[r] += c.number[r+1]
+		sum, lost = add(sum, lost, c.risk[r])
+		c.risk[r] = sum + lost
+	}
+	c.surv, c.green, c.gain, c.died = []float64{1}, []float64{0}, []float64{0}, []int32{0}
+	for r := range D {
+		c.left[r+1] += c.left[r]
+		if died[r] > 0 {
+			s, h, y := c.surv[len(c.surv)-1], c.green[len(c.green)-1], c.risk[r]
+			stay := y - die[r]
+			if died[r] == c.number[r] {
+				stay, y = 0, die[r]
+			}
+			c.time = append(c.time, c.distinct[r])
+			c.surv = append(c.surv, s*(stay/y))
+			c.green = append(c.green, h+die[r]/y/stay)
+			c.gain = append(c.gain, 1/stay)
+			c.died = append(c.died, c.died[len(c.died)-1]+died[r])
+			if stay == 0 && s > 0 && f.Entry != nil {
+				c.lateAfterZero = int(c.entering(int32(r)))
+			}
+		}
+		c.step[r] = int32(len(c.time))
+	}
+	if f.robust() {
+		return c.robustErrors()
+	}
+	c.se = make([]float64, len(c.surv))
+	for s, v := range c.surv {
+		c.se[s] = v * math.Sqrt(c.green[s]) // 0·Inf is NaN where the curve is 0
+	}
+	return nil
+}
+
+// entering counts the rows that enter at or after a place.
+func (c *kmCurve) entering(r int32) (n int32) {
+	for _, i := range c.rows {
+		if c.rank[len(c.f.Time)+int(i)] >= r {
+			n++
+		}
+	}
+	return n
+}
+
+// robustErrors are the standard errors at every event time in one pass. Within cluster k
+// the influence functions at t add up to −S(t)(A_k − H(t)B_k): A_k holds what those who
+// have left came to, plus w·H(entry) of those at risk; B_k their weight. The sums of
+// A², AB and B² over clusters change by one cluster for each row that comes or goes.
+func (c *kmCurve) robustErrors() error {
+	f, n := c.f, len(c.f.Time)
+	number, K := make([]int32, n), 0
+	if f.Cluster == nil {
+		for k, i := range c.rows {
+			number[i] = int32(k)
+		}
+		K = len(c.rows)
+	} else {
+		seen := map[int]int32{}
+		for _, i := range c.rows {
+			k, ok := seen[f.Cluster[i]]
+			if !ok {
+				k = int32(len(seen))
+				seen[f.Cluster[i]] = k
+			}
+			number[i] = k
+		}
+		K = len(seen)
+		c.clusters = f.clusters()
+		if c.clusters < 2 {
+			return fmt.Errorf("%w: %d cluster; a clustered standard error needs 2 or more", estimate.ErrTooFew, c.clusters)
+		}
+	}
+	// Entries take effect after the exits at the same time: a row is at risk from just after it.
+	out, in := c.byStep(func(i int32) int32 { return c.step[c.rank[i]] }), [][]int32(nil)
+	if f.Entry != nil {
+		in = c.byStep(func(i int32) int32 { return c.step[c.rank[n+int(i)]] })
+	}
+	A, B := make([]float64, K), make([]float64, K)
+	var aa, ab, bb, laa, lab, lbb float64
+	change := func(i int32, da, db float64) {
+		k := number[i]
+		a, b := A[k], B[k]
+		A[k], B[k] = a+da, b+db
+		aa, laa = add(aa, laa, A[k]*A[k]-a*a)
+		ab, lab = add(ab, lab, A[k]*B[k]-a*b)
+		bb, lbb = add(bb, lbb, B[k]*B[k]-b*b)
+	}
+	if f.Entry == nil {
+		for _, i := range c.rows {
+			change(i, 0, f.weight(i))
+		}
+	}
+	c.se = make([]float64, len(c.surv))
+	factor := clusterFactor(c.clusters)
+	for s := range c.surv {
+		// Before the event time of step s: those who left between the events; at it: those with step s.
+		h := c.green[s]
+		if c.surv[s] == 0 {
+			c.se[s] = math.NaN()
+			continue
+		}
+		for _, i := range out[s] {
+			w, x := f.weight(i), 0.0
+			if f.Event[i] {
+				x = c.gain[s]
+			}
+			change(i, float64(w*(x-h)), -w)
+		}
+		v := (aa + laa) - float64(2*h*(ab+lab)) + float64(h*h*(bb+lbb))
+		c.se[s] = c.surv[s] * math.Sqrt(max(0, v)*factor)
+		if in != nil {
+			for _, i := range in[s] {
+				w := f.weight(i)
+				change(i, float64(w*h), w)
+			}
+		}
+	}
+	return nil
+}
+
+// clusters counts the clusters of rows with a weight, over all groups.
+func (f *Times) clusters() int {
+	seen := map[int]bool{}
+	for i, c := range f.Cluster {
+		if f.weight(int32(i)) > 0 {
+			seen[c] = true
+		}
+	}
+	return len(seen)
+}
+
+// byStep lists the rows by a step number.
+func (c *kmCurve) byStep(step func(i int32) int32) [][]int32 {
+	out := make([][]int32, len(c.surv))
+	for _, i := range c.rows {
+		out[step(i)] = append(out[step(i)], i)
+	}
+	return out
+}
+
+func (c *kmCurve) influence(dst *mat.Dense, from int, steps []int, workers int) {
+	f, n := c.f, len(c.f.Time)
+	num.ForChunks(len(c.rows), workers, func(_, lo, hi int) {
+		for _, i := range c.rows[lo:hi] {
+			row := dst.RawRowView(int(i))[from : from+len(steps)]
+			own, in := int(c.step[c.rank[i]]), 0
+			if f.Entry != nil {
+				in = int(c.step[c.rank[n+int(i)]])
+			}
+			w := f.weight(i)
+			if f.Weight.Kind == estimate.Frequency {
+				w = math.Sqrt(w)
+			}
+			for a, s := range steps {
+				if c.surv[s] == 0 {
+					continue // the influence on a curve that is 0 is 0
+				}
+				x := c.green[min(in, s)] - c.green[min(own, s)]
+				if f.Event[i] && own <= s {
+					x += c.gain[own]
+				}
+				row[a] = -c.surv[s] * w * x
+			}
+		}
+	})
+}
+
+// stepTime is the time from which step s holds.
+func (c *kmCurve) stepTime(s int) float64 {
+	if s == 0 {
+		return 0
+	}
+	return c.time[s-1]
+}
+
+// atRisk returns the number and weight at risk just before t.
+func (c *kmCurve) atRisk(t float64) (int, float64) {
+	r := sort.SearchFloat64s(c.distinct, t)
+	return int(c.number[r]), c.risk[r]
+}
+
+func (c *kmCurve) eventsTo(step int) int { return int(c.died[step]) }
+
+// censoredTo counts the censored up to and including t.
+func (c *kmCurve) censoredTo(t float64) int {
+	return int(c.left[sort.Search(len(c.distinct), func(i int) bool { return c.distinct[i] > t })])
+}
