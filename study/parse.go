@@ -20,6 +20,7 @@ var (
 	ErrDisclosure = errors.New("disclosure")          // exit 4
 	ErrResource   = errors.New("resource")            // exit 5
 	ErrDiffers    = errors.New("verification failed") // exit 6
+	ErrLocked     = errors.New("locked")              // exit 7
 )
 
 // Problem is one thing wrong with a study file.

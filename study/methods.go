@@ -1,0 +1,51 @@
+package study
+
+// methodInfo says what a method of the study file computes: what explain prints.
+type methodInfo struct {
+	estimand, equation, errors, source, documented string
+}
+
+var methodTexts = map[string]methodInfo{
+	"effect.difference": {
+		"the average effect on the participants that were matched",
+		"θ = weighted mean of the outcome among the treated minus that among their matched comparison units",
+		"clustered on matched sets (cr1: G/(G-1)·(N-1)/(N-K)), Student's t on G-1 degrees of freedom; heteroskedasticity-robust (hc1) without sets",
+		"Abadie and Spiess (2022), Robust Post-Matching Inference, JASA 117(538)",
+		"estimate/effect/METHODS.md",
+	},
+	"effect.regression": {
+		"the average effect on the participants that were matched",
+		"θ = coefficient of treatment in the weighted least-squares regression of the outcome on treatment and covariates in the matched cohort (with interactions: covariates centred at the treated mean)",
+		"clustered on matched sets (cr1: G/(G-1)·(N-1)/(N-K)), Student's t on G-1 degrees of freedom; heteroskedasticity-robust (hc1) without sets",
+		"Abadie and Spiess (2022), JASA 117(538); Ho, Imai, King and Stuart (2007)",
+		"estimate/effect/METHODS.md",
+	},
+	"did": {
+		"ATT(g,t): the average effect in period t on the units first treated in period g, and averages of them",
+		"ATT(g,t) = the change from the base period to t among group g minus that among the comparison units, adjusted for covariates (doubly robust); aggregates are means weighted by group size",
+		"from the influence function, including the estimated group shares; normal distribution or simultaneous bands by multiplier bootstrap",
+		"Callaway and Sant'Anna (2021), J. Econometrics 225(2); Sant'Anna and Zhao (2020), J. Econometrics 219(1)",
+		"estimate/panel/METHODS.md",
+	},
+	"states": {
+		"the probability of being in each state at each time, and the mean time in it up to the horizon; with a ladder, how many more months the treated are on a higher step than comparable people, months on a lower step subtracted",
+		"Aalen–Johansen: p(t) = p(0)·Π(I + dÂ(u)); net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt over 0..τ",
+		"from the influence function of each person; summed within matched sets where the groups are matched",
+		"Aalen and Johansen (1978); Datta and Satten (2001); Mao (2023) for the restricted mean time in favour",
+		"estimate/survive/METHODS.md, estimate/progress/METHODS.md",
+	},
+	"before_after": {
+		"the participants' own change from before to after: not an effect",
+		"mean after minus mean before, same people",
+		"of the paired difference, Student's t",
+		"",
+		"study/METHODS.md",
+	},
+	"describe": {
+		"a description of the data",
+		"count, mean",
+		"none",
+		"",
+		"study/METHODS.md",
+	},
+}
