@@ -68,6 +68,7 @@ func FromRecord(rec arrow.Record) (*Table, error) {
 		if k := af.Metadata.FindKey(metaRole); k >= 0 {
 			f.Role = Role(af.Metadata.Values()[k])
 		}
+		a.Retain() // a reader of records releases each one when it gives the next
 		cols[i] = Column{f, a}
 	}
 	return New(cols...)
