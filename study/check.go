@@ -35,8 +35,11 @@ func (s *Spec) defaults() {
 			c.Propensity.Link = "logit"
 		}
 		if c.Match != nil {
-			c.Match.Seed = s.Seed
-			*c.Match = c.Match.WithDefaults()
+			m := c.Match
+			m.Seed = s.Seed
+			m.Method, m.Distance = or(m.Method, "nearest"), or(m.Distance, cohort.LogitDistance)
+			m.Order, m.Ties, m.Estimand = or(m.Order, cohort.LargestOrder), or(m.Ties, cohort.HashTies), or(m.Estimand, cohort.ATT)
+			m.Ratio = max(m.Ratio, 1)
 		}
 		if c.Balance == nil && c.Propensity != nil {
 			c.Balance = c.Propensity.Covariates
@@ -255,8 +258,8 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 	}
 	if co.Match != nil {
 		c.errs(at(path, "match"), co.Match.Check())
-		if co.Propensity == nil && co.Match.NeedsScore() {
-			c.add(at(path, "match"), "match on distance %s needs a propensity model", co.Match.Distance)
+		if co.Propensity == nil {
+			c.add(at(path, "match"), "match needs propensity: the covariates on which people are made comparable")
 		}
 	}
 }

@@ -57,6 +57,9 @@ func (c Column) Len() int { return c.data.Len() }
 // Missing is the number of rows without a value.
 func (c Column) Missing() int { return c.data.NullN() }
 
+// Has reports whether row i has a value.
+func (c Column) Has(i int) bool { return c.data.IsValid(i) }
+
 // NewFloat makes a column of numbers. valid marks the rows that have a value; nil
 // means all do. The slices are taken over, not copied.
 func NewFloat(f Field, values []float64, valid []bool) Column {

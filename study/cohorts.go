@@ -1,0 +1,289 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"utfall/cohort"
+	"utfall/internal/num"
+	"utfall/table"
+)
+
+// built is a cohort ready for estimation.
+type built struct {
+	spec      *Cohort
+	before    *table.Table // eligible units, before the match
+	beforeIn  []bool       // treated, of before
+	table     *table.Table // matched units (all eligible ones without a match)
+	paths     *cohort.Paths
+	treated   []bool
+	weight    []float64 // of table; nil without a match
+	set       []int     // of table, dense from 0; nil without a match
+	cluster   []int     // of table, dense from 0: sets that share a person; nil without a match
+	clusters  int
+	attrition []cohort.Step
+	balance   cohort.Balance
+	pairs     int
+	notes     []table.Note
+}
+
+func (s *state) buildCohorts() error {
+	for i := range s.spec.Cohorts {
+		co := &s.spec.Cohorts[i]
+		s.o.report("cohort", co.Name, i, len(s.spec.Cohorts))
+		b, err := s.buildCohort(co)
+		if err != nil {
+			return fmt.Errorf("cohort %s: %w", co.Name, cohortError(err))
+		}
+		s.cohorts[co.Name] = b
+	}
+	s.o.report("cohort", "", len(s.spec.Cohorts), len(s.spec.Cohorts))
+	return nil
+}
+
+// cohortError gives an error of the design its exit code: what the study file asked
+// for is a study-file problem, what the data do not hold an input problem.
+func cohortError(err error) error {
+	if errors.Is(err, cohort.ErrOption) || errors.Is(err, table.ErrNoColumn) || errors.Is(err, table.ErrFilter) {
+		return fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	if errors.Is(err, ErrSpec) || errors.Is(err, ErrInput) || errors.Is(err, cohort.ErrConstraint) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrInput, err)
+}
+
+func (s *state) buildCohort(co *Cohort) (*built, error) {
+	b := &built{spec: co}
+	units := s.data[co.Base].table
+	if co.TimeZero != nil {
+		made, err := cohort.Build(cohort.Register{
+			People: units, Spells: s.data[co.TimeZero.Spells].table, Participations: s.data[co.TimeZero.Participations].table,
+		}, co.TimeZero.Timing, co.TimeZero.Outcomes, co.TimeZero.Drop, s.spec.Seed, s.o.Workers)
+		if err != nil {
+			return nil, err
+		}
+		units, b.paths, b.attrition = made.Table, made.Paths, made.Attrition
+	}
+	units, rows, err := s.eligible(b, units)
+	if err != nil {
+		return nil, err
+	}
+	if b.paths != nil {
+		b.paths = b.paths.Take(rows)
+	}
+	b.before, b.table = units, units
+	if b.beforeIn, err = marks(units, co.Treatment); err != nil {
+		return nil, err
+	}
+	b.treated = b.beforeIn
+	if co.Propensity != nil {
+		if units, err = s.completeCovariates(b, units); err != nil {
+			return nil, err
+		}
+	}
+	if co.Match != nil {
+		if err := s.match(b, units); err != nil {
+			return nil, err
+		}
+	}
+	return b, s.checkAttrition(b)
+}
+
+// eligible applies the rules in order, one attrition row each, and gives the rows kept.
+func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) {
+	rows := make([]int, t.Rows())
+	for i := range rows {
+		rows[i] = i
+	}
+	for _, f := range b.spec.Eligibility {
+		rule, err := table.CompileFilter(f.Keep, t.Fields())
+		if err != nil {
+			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)
+		}
+		keep, missing, err := rule.Apply(t)
+		if err != nil {
+			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)
+		}
+		var kept []int
+		for i, k := range keep {
+			if k {
+				kept = append(kept, i)
+			}
+		}
+		if t, rows, err = s.step(b, f.Name, f.Keep, t, rows, kept, missing); err != nil {
+			return nil, nil, err
+		}
+	}
+	return t, rows, nil
+}
+
+// step records an attrition row and takes the kept rows.
+func (s *state) step(b *built, name, rule string, t *table.Table, rows, kept []int, missing int) (*table.Table, []int, error) {
+	before, err := marks(t, b.spec.Treatment)
+	if err != nil {
+		return nil, nil, err
+	}
+	st := cohort.Step{Name: name, Rule: rule, UnitsIn: t.Rows(), UnitsOut: len(kept), Missing: missing}
+	for _, m := range before {
+		if m {
+			st.TreatedIn++
+		}
+	}
+	next := make([]int, len(kept))
+	for i, k := range kept {
+		if before[k] {
+			st.TreatedOut++
+		}
+		next[i] = rows[k]
+	}
+	b.attrition = append(b.attrition, st)
+	return t.Take(kept), next, nil
+}
+
+// completeCovariates leaves out units without a value in a covariate, counted as a step.
+func (s *state) completeCovariates(b *built, t *table.Table) (*table.Table, error) {
+	missing := make([]bool, t.Rows())
+	columns := append(slices.Clone(b.spec.Propensity.Covariates), b.spec.Balance...)
+	if b.spec.Match != nil {
+		columns = append(columns, b.spec.Match.Exact...)
+	}
+	for _, name := range columns {
+		c, err := t.Column(name)
+		if err != nil {
+			return nil, err
+		}
+		for i := range missing {
+			missing[i] = missing[i] || !c.Has(i)
+		}
+	}
+	var kept, rows []int
+	for i, m := range missing {
+		rows = append(rows, i)
+		if !m {
+			kept = append(kept, i)
+		}
+	}
+	if len(kept) == len(missing) {
+		return t, nil
+	}
+	t, rows, err := s.step(b, "covariates-known", "a value in every covariate of the design", t, rows, kept, len(missing)-len(kept))
+	if err != nil {
+		return nil, err
+	}
+	if b.paths != nil {
+		b.paths = b.paths.Take(rows)
+	}
+	b.before, b.table = t, t
+	if b.beforeIn, err = marks(t, b.spec.Treatment); err != nil {
+		return nil, err
+	}
+	b.treated = b.beforeIn
+	return t, nil
+}
+
+// marks reads the treatment column.
+func marks(t *table.Table, name string) ([]bool, error) {
+	f, err := t.Float(name)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]bool, len(f.Values))
+	for i, v := range f.Values {
+		if !f.Has(i) || (v != 0 && v != 1) {
+			return nil, fmt.Errorf("column %q must be 0 or 1 in every row and is not in row %d: leave such rows out by an eligibility rule", name, i+1)
+		}
+		out[i] = v == 1
+	}
+	return out, nil
+}
+
+// keepMatched takes the units in a set, with weights, dense set numbers, and clusters
+// of sets that share a person.
+func (b *built) keepMatched(t *table.Table, treated []bool, weight []float64, set []int, persons []string) {
+	var rows []int
+	for i, w := range weight {
+		if w > 0 {
+			rows = append(rows, i)
+		}
+	}
+	b.table = t.Take(rows)
+	if b.paths != nil {
+		b.paths = b.paths.Take(rows)
+	}
+	b.treated, b.weight, b.set = make([]bool, len(rows)), make([]float64, len(rows)), make([]int, len(rows))
+	dense := map[int]int{}
+	for k, i := range rows {
+		b.treated[k], b.weight[k] = treated[i], weight[i]
+		if _, ok := dense[set[i]]; !ok {
+			dense[set[i]] = len(dense)
+		}
+		b.set[k] = dense[set[i]]
+	}
+	kept := make([]string, len(rows))
+	for k, i := range rows {
+		kept[k] = persons[i]
+	}
+	b.cluster, b.clusters = components(b.set, kept)
+}
+
+// components numbers the groups of sets that are linked by a person who is in both.
+func components(set []int, person []string) (cluster []int, n int) {
+	parent := make([]int, 0, len(set))
+	for range set {
+		parent = append(parent, len(parent))
+	}
+	find := func(i int) int {
+		for parent[i] != i {
+			parent[i] = parent[parent[i]]
+			i = parent[i]
+		}
+		return i
+	}
+	bySet, byPerson := map[int]int{}, map[string]int{}
+	link := func(i, j int) {
+		if a, c := find(i), find(j); a != c {
+			parent[max(a, c)] = min(a, c)
+		}
+	}
+	for i := range set {
+		if j, ok := bySet[set[i]]; ok {
+			link(i, j)
+		} else {
+			bySet[set[i]] = i
+		}
+		if j, ok := byPerson[person[i]]; ok {
+			link(i, j)
+		} else {
+			byPerson[person[i]] = i
+		}
+	}
+	number := map[int]int{}
+	cluster = make([]int, len(set))
+	for i := range set {
+		r := find(i)
+		if _, ok := number[r]; !ok {
+			number[r] = len(number)
+		}
+		cluster[i] = number[r]
+	}
+	return cluster, len(number)
+}
+
+// checkAttrition tests that the rows of the attrition table add up: what one step
+// leaves is what the next starts with.
+func (s *state) checkAttrition(b *built) error {
+	for i, st := range b.attrition {
+		if st.UnitsOut > st.UnitsIn || st.TreatedOut > st.TreatedIn || st.TreatedIn > st.UnitsIn || st.TreatedOut > st.UnitsOut {
+			return fmt.Errorf("attrition step %s does not add up", st.Name)
+		}
+		if i > 0 && (st.UnitsIn != b.attrition[i-1].UnitsOut || st.TreatedIn != b.attrition[i-1].TreatedOut) {
+			return fmt.Errorf("attrition step %s does not start where the one before ended", st.Name)
+		}
+	}
+	return nil
+}
+
+// seedOf keys a random stage of the run.
+func (s *state) seedOf(stage string) uint64 { return num.KeyedHash(s.spec.Seed, stage) }

@@ -1,0 +1,70 @@
+package release
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	"utfall/table"
+)
+
+// countArgs are the note arguments that count people or their rows; other whole
+// numbers (a period, a state's order, a number of estimates) are no cells.
+func countArgs() []string {
+	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events"}
+}
+
+// Note releases a caveat: its counts go through [Policy.Count], in the arguments and
+// in the English text, where a withheld one is "..". A count of 0 stays. Other arguments are left as they are.
+func (p Policy) Note(n table.Note) table.Note {
+	out := table.Note{Code: n.Code, Text: n.Text}
+	if n.Args == nil {
+		return out
+	}
+	out.Args = make(map[string]any, len(n.Args))
+	for k, v := range n.Args {
+		out.Args[k] = v
+	}
+	var pairs []string
+	for _, name := range countArgs() {
+		count, ok := whole(n.Args[name])
+		if !ok || count <= 0 {
+			continue
+		}
+		c := p.Count(count)
+		if v, ok := c.Int(); ok {
+			out.Args[name] = v
+		} else {
+			out.Args[name] = c.String()
+		}
+		pairs = append(pairs, fmt.Sprint(count), c.String())
+	}
+	if len(pairs) > 0 {
+		r := map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			r[pairs[i]] = pairs[i+1]
+		}
+		out.Text = numeral.ReplaceAllStringFunc(n.Text, func(s string) string {
+			if to, ok := r[strings.TrimRight(s, ".,")]; ok {
+				return to + s[len(strings.TrimRight(s, ".,")):]
+			}
+			return s
+		})
+	}
+	return out
+}
+
+var numeral = regexp.MustCompile(`[0-9][0-9.,]*`)
+
+func whole(v any) (int, bool) {
+	switch n := v.(type) {
+	case int:
+		return n, true
+	case int64:
+		return int(n), true
+	case float64: // from a results file
+		return int(n), n == math.Trunc(n) && math.Abs(n) < 1e15
+	}
+	return 0, false
+}

@@ -1,0 +1,173 @@
+package study
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"utfall/internal/lang"
+	"utfall/study/release"
+)
+
+// Stage is how far a run goes.
+type Stage int
+
+// The stages, in order. The zero value means the whole run.
+const (
+	StageAll Stage = iota
+	StageIngest
+	StageCohort
+	StageEstimate
+	StagePlot
+	StageReport
+)
+
+// Options are the circumstances of a run; none of them changes a number.
+type Options struct {
+	DataDir  string // what paths in the study file are relative to
+	OutDir   string // the bundle
+	StoreDir string // where read data are kept between stages; "" = nowhere
+	Workers  int    // 0 = all processors
+	Lang     string // overrides the study file's language; "" = does not
+	Resume   bool   // use the store where study and data are unchanged
+	Until    Stage
+	Progress func(Progress) // nil = silent
+}
+
+// Progress says what a run is doing.
+type Progress struct {
+	Stage string // "ingest", "cohort", …
+	Item  string // the data, cohort, analysis or figure at hand
+	Done  int
+	Total int
+}
+
+func (o Options) report(stage, item string, done, total int) {
+	if o.Progress != nil {
+		o.Progress(Progress{stage, item, done, total})
+	}
+}
+
+// Outcome is what a run leaves behind for its caller.
+type Outcome struct {
+	Bundle   string // folder; "" where the run stopped before the report
+	Spec     *Spec
+	Records  []Record
+	Protocol release.Protocol
+	Inputs   []InputFile
+	lines    []string // of stages before the report
+}
+
+// state is a run in progress.
+type state struct {
+	ctx     context.Context
+	spec    *Spec
+	o       Options
+	lang    lang.Lang
+	policy  release.Policy
+	data    map[string]*dataset
+	cohorts map[string]*built
+	results []analysisResult
+	figures []figure
+	bundle  *assembled
+}
+
+// Run carries out a study: data, cohorts, estimates, figures, report. The bundle
+// appears at o.OutDir by one rename at the end; a run that fails or is interrupted
+// leaves nothing. An existing bundle of the same study is replaced; any other
+// folder at that place is an error.
+func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
+	if o.Until == StageAll {
+		o.Until = StageReport
+	}
+	if o.Lang != "" {
+		l, err := lang.Parse(o.Lang)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSpec, err)
+		}
+		copied := *spec
+		copied.Language = string(l)
+		spec = &copied
+	}
+	l, err := lang.Parse(spec.Language)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	if o.Until == StageReport {
+		if err := replaceable(o.OutDir, spec.Name); err != nil {
+			return nil, err
+		}
+	}
+	s := &state{ctx: ctx, spec: spec, o: o, lang: l, policy: spec.Disclosure.Policy(), cohorts: map[string]*built{}}
+	out := &Outcome{Spec: spec}
+	for _, step := range []struct {
+		stage Stage
+		do    func() error
+	}{
+		{StageIngest, s.ingest}, {StageCohort, s.buildCohorts}, {StageEstimate, s.estimate},
+		{StagePlot, s.draw}, {StageReport, s.write},
+	} {
+		if step.stage > o.Until {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := step.do(); err != nil {
+			return nil, err
+		}
+	}
+	out.lines = s.stageLines()
+	out.Inputs = s.inputs()
+	if s.bundle != nil {
+		out.Records, out.Protocol = s.bundle.records, s.bundle.protocol
+		if o.Until == StageReport {
+			out.Bundle = o.OutDir
+		}
+	}
+	return out, nil
+}
+
+// replaceable tests that a bundle may be written at dir: nothing is there, or an
+// older bundle of the same study.
+func replaceable(dir, name string) error {
+	if dir == "" {
+		return fmt.Errorf("%w: no folder for the bundle", ErrSpec)
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrResource, err)
+	case len(entries) == 0:
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err == nil {
+		if m, err := decodeManifest(b); err == nil && m.Study == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s exists and is not a bundle of the study %q: choose another --out, or remove it", ErrResource, dir, name)
+}
+
+// publish moves a finished folder to its place in one rename.
+func publish(tmp, dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		old := tmp + ".old"
+		if err := os.Rename(dir, old); err != nil {
+			return fmt.Errorf("%w: %w", ErrResource, err)
+		}
+		if err := os.Rename(tmp, dir); err != nil {
+			return errors.Join(fmt.Errorf("%w: %w", ErrResource, err), os.Rename(old, dir))
+		}
+		return os.RemoveAll(old)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrResource, err)
+	}
+	return nil
+}
