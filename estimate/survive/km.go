@@ -94,7 +94,7 @@ func (e KaplanMeier) fit(ctx context.Context, f *Times) (*estimate.Result, error
 		Method: "kaplan-meier", InfluenceUnit: f.Unit,
 		Fit: estimate.Convergence{Converged: true}, Notes: weightNote(f.Weight),
 	}
-	k := kmFit{KaplanMeier: e, f: f, curves: curves, res: res}
+	k := kmFit{KaplanMeier: e, f: f, curves: curves, res: res, z: num.StudentQuantile(f.Level, math.Inf(1))}
 	k.estimates()
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -111,6 +111,7 @@ type kmFit struct {
 	curves []*kmCurve
 	res    *estimate.Result
 	steps  [][]int // by group and reported time: the number of event times up to it
+	z      float64 // half-width factor of the intervals
 }
 
 func (k *kmFit) estimates() {
@@ -188,7 +189,7 @@ func (k *kmFit) interval(s, se float64) estimate.Interval {
 	if k.Conf == "" {
 		ci.Method = "log"
 	}
-	switch u := num.StudentQuantile(k.f.Level, math.Inf(1)) * se; {
+	switch u := k.z * se; {
 	case math.IsNaN(u):
 		ci.Level = 0
 	case s == 1:

@@ -137,7 +137,16 @@ func (c *kmCurve) fit() error {
 		sum, lost = add(sum, lost, c.risk[r])
 		c.risk[r] = sum + lost
 	}
-	c.surv, c.green, c.gain, c.died = []float64{1}, []float64{0}, []float64{0}, []int32{0}
+	steps := 1
+	for _, d := range died {
+		if d > 0 {
+			steps++
+		}
+	}
+	c.time = make([]float64, 0, steps-1)
+	c.surv, c.green, c.gain = make([]float64, 1, steps), make([]float64, 1, steps), make([]float64, 1, steps)
+	c.died = make([]int32, 1, steps)
+	c.surv[0] = 1
 	for r := range D {
 		c.left[r+1] += c.left[r]
 		if died[r] > 0 {

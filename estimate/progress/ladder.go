@@ -1,0 +1,96 @@
+// Package progress measures change for people for whom the outcome itself, work, is
+// far away: how much longer they are on a higher step of a declared ladder.
+// METHODS.md states each estimand, equation, variance and reference.
+package progress
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"utfall/estimate"
+)
+
+// A Ladder gives each state its step: a larger number is a better step, equal numbers tie.
+type Ladder map[string]int
+
+// steps returns the step of each state, in their order; each state must be in the
+// ladder and each step must belong to a state.
+func (l Ladder) steps(states []string) ([]int, error) {
+	out := make([]int, len(states))
+	known := make(map[string]bool, len(states))
+	for j, s := range states {
+		step, ok := l[s]
+		if !ok {
+			return nil, fmt.Errorf("%w: state %q has no step on the ladder", estimate.ErrInvalidFrame, s)
+		}
+		out[j], known[s] = step, true
+	}
+	for _, s := range slices.Sorted(maps.Keys(l)) {
+		if !known[s] {
+			return nil, fmt.Errorf("%w: the ladder has a step for %q, which is not a state of the data", estimate.ErrInvalidFrame, s)
+		}
+	}
+	if len(out) > 0 && slices.Min(out) == slices.Max(out) {
+		return nil, fmt.Errorf("%w: the ladder has only one step, so nobody can be on a higher one", estimate.ErrInvalidFrame)
+	}
+	return out, nil
+}
+
+// A Verdict says whether a sign depends on the declared order of the steps.
+type Verdict string
+
+// The verdicts.
+const (
+	Agree      Verdict = "agree"       // every declared order gives the same sign
+	Disagree   Verdict = "disagree"    // report every order and no direction word
+	NotChecked Verdict = "not-checked" // only one order was declared
+)
+
+// An OrderCheck is details.order: net months under each declared order.
+type OrderCheck struct {
+	Verdict Verdict       `json:"verdict"`
+	Orders  []OrderResult `json:"orders"`
+}
+
+// An OrderResult is the net months under one order; the main ladder has name "".
+type OrderResult struct {
+	Name      string  `json:"name"`
+	NetMonths float64 `json:"net_months"`
+	StdError  float64 `json:"std_error"`
+}
+
+func orderCheck(orders []OrderResult) OrderCheck {
+	c := OrderCheck{Verdict: NotChecked, Orders: orders}
+	if len(orders) < 2 {
+		return c
+	}
+	c.Verdict = Agree
+	for _, o := range orders[1:] {
+		if sign(o.NetMonths) != sign(orders[0].NetMonths) {
+			c.Verdict = Disagree
+		}
+	}
+	return c
+}
+
+func sign(x float64) int {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return 0
+}
+
+// A Dominance is a row of details.dominance: first-order dominance of the participants' steps at a time.
+type Dominance struct {
+	Time float64 `json:"time"`
+	// Largest is max over steps k of P(Y1 ≤ k) − P(Y0 ≤ k); dominance is at most 0.
+	Largest float64 `json:"largest_difference"`
+	// Bound is the max over steps of difference + 1.645 standard errors.
+	Bound float64 `json:"upper_bound"`
+	Holds bool    `json:"holds"` // in the estimates
+	Shown bool    `json:"shown"` // by the intersection–union test at 5%
+}
