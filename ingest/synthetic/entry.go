@@ -23,20 +23,20 @@ type observed struct {
 // The coefficients of the hazard of participation, on the logit scale.
 var (
 	entryLast = [nStates]float64{
-		work: -2.1, subsidised: -1.4, studies: -1.6, training: 0.10, rehab: 0.45, sickness: 0.40,
-		disability: -2.6, activity: 0.30, social: 0.30, unemployment: 0.15, none: -0.10,
+		work: -2.1, subsidised: -1.4, studies: -1.6, training: 0.10, rehab: 0.45, sickness: 0.05,
+		disability: -2.6, activity: 0.65, social: 0.30, unemployment: 0.15, none: -0.10,
 	}
 	entryMonth = [nStates]float64{
-		work: 0.030, sickness: 0.014, social: 0.012, rehab: 0.018, unemployment: 0.006, disability: -0.04,
+		work: 0.030, sickness: 0.008, social: 0.012, rehab: 0.018, unemployment: 0.006, disability: -0.04,
 	}
 	entryEducation = [3]float64{compulsory: 0.25, secondary: 0, tertiary: -0.30}
 )
 
 const (
-	entryBase   = -5.62
+	entryBase   = -5.50
 	entryWoman  = 0.16
 	entryAbroad = 0.10
-	entryAge    = -0.006 // a year from 40
+	entryAge    = -0.016 // a year from 40
 	entryYear   = 0.05   // a year from 2014: a growing activity
 	entryAgain  = 0.10   // has taken part before
 	entryRule   = -0.20  // from 2016 on: a national change of rules
@@ -67,6 +67,6 @@ func (o *observed) hazard(countyPull []float64) float64 {
 func (o *observed) mayEnter() bool { return o.age >= 18 && o.age <= 63 && !o.last.absorbing() }
 
 // hazardBound is above every hazard, so that most months need no exponential. The
-// largest terms: last state .45, 24 months of work .72, education .25, woman and
-// abroad .26, age 18 .13, year and again 1.2, county pull .8.
-func hazardBound() float64 { return logistic(entryBase + 0.45 + 0.72 + 0.25 + 0.26 + 0.14 + 1.2 + 0.8) }
+// largest terms: last state .65, 24 months of work .72, education .25, woman and
+// abroad .26, age 18 .4, year and again 1.2, county pull .5.
+func hazardBound() float64 { return logistic(entryBase + 0.65 + 0.72 + 0.25 + 0.26 + 0.4 + 1.2 + 0.5) }

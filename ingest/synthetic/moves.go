@@ -10,12 +10,12 @@ var baseRate = [nLive + 1][nLive]float64{
 	studies:      {work: .0300, none: .0090, social: .0080, unemployment: .0120, sickness: .0050},
 	training:     {subsidised: .0240, work: .0230, unemployment: .0380, social: .0280, studies: .0120, sickness: .0150, rehab: .0120},
 	rehab:        {training: .0340, work: .0180, sickness: .0420, disability: .0030, social: .0120, subsidised: .0080, studies: .0060, unemployment: .0200},
-	sickness:     {work: .0185, rehab: .0150, disability: .0036, social: .0090, unemployment: .0110, none: .0040, studies: .0010},
+	sickness:     {work: .0135, rehab: .0110, disability: .0036, social: .0065, unemployment: .0080, none: .0030, studies: .0010, activity: .0060},
 	disability:   {work: .0010, sickness: .0012, none: .0002},
 	activity:     {disability: 0, studies: .0060, training: .0070, rehab: .0060, work: .0035, subsidised: .0035, social: .0030, none: .0010},
-	social:       {work: .0170, unemployment: .0260, training: .0110, sickness: .0100, none: .0090, studies: .0060, subsidised: .0040, rehab: .0040, activity: .0015},
+	social:       {work: .0170, unemployment: .0260, training: .0110, sickness: .0100, none: .0090, studies: .0060, subsidised: .0040, rehab: .0040, activity: .0060},
 	unemployment: {work: .0330, subsidised: .0120, training: .0160, social: .0230, sickness: .0110, none: .0090, studies: .0070},
-	none:         {work: .0210, social: .0260, unemployment: .0240, sickness: .0090, studies: .0080, activity: .0012},
+	none:         {work: .0210, social: .0260, unemployment: .0240, sickness: .0090, studies: .0080, activity: .0050},
 	activityUp:   {disability: .2500, sickness: .1500, social: .1500, rehab: .0500},
 }
 
@@ -84,11 +84,11 @@ const (
 func treatments(t *[nPhases][nLive + 1]float64, p *person, age int, measure int, strength float64) {
 	lock := [nLive + 1]float64{work: -0.70, subsidised: -0.20, rehab: 1.10, training: 1.00, studies: -0.2}
 	effect := [nLive + 1]float64{
-		work: 0.72, subsidised: 0.75, studies: 0.45, training: 0.60, rehab: 0.20,
-		sickness: -0.35, disability: 0.55, nLive: 0.20,
+		work: 0.85, subsidised: 0.75, studies: 0.45, training: 0.60, rehab: 0.20,
+		sickness: -0.35, disability: 0.90, nLive: 0.25,
 	}
 	if p.woman {
-		effect[work] = 0.06
+		effect[work] = 0.10
 	}
 	if age >= 50 {
 		effect[social] = 0.45

@@ -68,7 +68,7 @@ func (g *geography) drawPerson(seed uint64, index, months int, p *person, d *dra
 	default:
 		p.education = tertiary
 	}
-	p.anonymous = rng.Bernoulli(logistic(-1.20 + float64(0.60*u) + float64(0.35*indicator(p.abroad))))
+	p.anonymous = rng.Bernoulli(logistic(-1.10 + float64(0.60*u) + float64(0.35*indicator(p.abroad))))
 	d.start, d.respond, d.kind, d.worker = rng.Float(), rng.Float(), rng.Float(), rng.Float()
 	for k := range maxEpisodes {
 		d.duration[k], d.measure[k], d.reason[k] = rng.Float(), rng.Float(), rng.Float()
@@ -89,10 +89,10 @@ func fill(rng *num.Stream, x *[]float64, n int) {
 
 // startAge maps a uniform number to an age in 2010: 17 to 61, more of the young.
 func startAge(x float64) int {
-	if x < 0.30 {
-		return 17 + int(x/0.30*12)
+	if x < 0.40 {
+		return 17 + int(x/0.40*12)
 	}
-	return 29 + int((x-0.30)/0.70*33)
+	return 29 + int((x-0.40)/0.60*33)
 }
 
 // leave draws the month and the reason of leaving the register. It depends on
