@@ -162,7 +162,7 @@ func (o AggregateOptions) check(kind Aggregation) error {
 // evaluate computes value and influence of a target from its cells or its parts.
 func (r *GroupTimeResult) evaluate(t *target, all []target) {
 	l := r.layout
-	group := func(i int) int { // cohort index of the i-th ingredient
+	cohort := func(i int) int { // index of the cohort of the i-th ingredient
 		if t.parts != nil {
 			return r.index[all[t.parts[i]].cells[0]].cohort
 		}
@@ -202,11 +202,15 @@ func (r *GroupTimeResult) evaluate(t *target, all []target) {
 	weight := l.cohortWeight()
 	total := 0.0
 	for i := range t.weights {
-		total += weight[group(i)]
+		total += weight[cohort(i)]
 	}
 	shift := make([]float64, len(l.cohorts))
 	for i, v := range values {
-		shift[group(i)] += (v - t.value) / total
+		c := cohort(i)
+		if t.parts != nil && r.Options.Reproduce == DidVersion {
+			c = r.index[i].cohort // it takes the cohort of the i-th cell for the i-th cohort
+		}
+		shift[c] += (v - t.value) / total
 	}
 	for c, s := range shift {
 		if s == 0 {

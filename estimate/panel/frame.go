@@ -23,6 +23,9 @@ var (
 	ErrOnePeriod     = errors.New("fewer than two periods")
 )
 
+// DidVersion is the software whose numbers [GroupTime.Reproduce] can give.
+const DidVersion = "did-2.1.2"
+
 // A Frame is n rows in long format, one for each unit and period (panel) or for
 // each observation (repeated cross-sections); read-only in every Fit.
 type Frame struct {

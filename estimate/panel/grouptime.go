@@ -49,6 +49,12 @@ type GroupTime struct {
 	Anticipation int
 	// RepeatedCrossSection says that rows are independent observations: no unit is followed.
 	RepeatedCrossSection bool
+	// Reproduce "did-2.1.2" gives the standard errors of R's did 2.1.2 with DRDID 1.0.7
+	// also where their influence functions are not the derivative of the estimate (the
+	// overall effect by cohort; doubly robust cross-sections: METHODS.md#differences).
+	// For comparison with published numbers only; they are off by up to 0.5 %. Default
+	// "": as derived.
+	Reproduce string
 	// Workers is the number of cells worked on at a time; < 1 = all processors. It
 	// never changes the result.
 	Workers int
@@ -69,6 +75,9 @@ func (g GroupTime) options() (GroupTime, error) {
 		pick(&g.Method, "method", DoublyRobust, Weighting, Regression),
 		pick(&g.Control, "control", NotYetTreated, NeverTreated),
 		pick(&g.Base, "base", Universal, Varying))
+	if g.Reproduce != "" {
+		err = errors.Join(err, pick(&g.Reproduce, "reproduce", DidVersion))
+	}
 	if g.Anticipation < 0 {
 		err = errors.Join(err, fmt.Errorf("%w: anticipation %d is below 0", ErrOption, g.Anticipation))
 	}
@@ -315,7 +324,7 @@ func (r *GroupTimeResult) runCross(i int) int {
 			return 0
 		}
 	}
-	att, inf, d, err := crossCell(l, spans, border, r.Options.Method)
+	att, inf, d, err := crossCell(l, spans, border, r.Options)
 	if err != nil {
 		cell.Err = err
 		return 0

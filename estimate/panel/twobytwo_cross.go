@@ -12,8 +12,8 @@ const (
 // before and after, then of the comparison group before and after, with borders
 // border[b] … border[b+1]-1. It returns the effect and its influence function
 // divided by the number of rows. METHODS.md derives the terms.
-func crossCell(l *layout, spans []span, border [5]int, method string) (float64, []float64, *design, error) {
-	t := border[otherBefore]
+func crossCell(l *layout, spans []span, border [5]int, g GroupTime) (float64, []float64, *design, error) {
+	t, method := border[otherBefore], g.Method
 	d := l.gather(spans, t, 0, 0)
 	y := make([]float64, d.n)
 	at := 0
@@ -50,7 +50,7 @@ func crossCell(l *layout, spans []span, border [5]int, method string) (float64, 
 		c.propensity()
 		return effect, c.inf, d, nil
 	}
-	return c.doublyRobust(), c.inf, d, nil
+	return c.doublyRobust(g.Reproduce == DidVersion), c.inf, d, nil
 }
 
 type cross struct {
@@ -184,7 +184,9 @@ func (c *cross) regressionEffect() float64 {
 }
 
 // doublyRobust is the locally efficient estimator: regressions of the treated too.
-func (c *cross) doublyRobust() float64 {
+// asDRDID takes the influence of the comparison rows' regression before with the
+// sign that DRDID 1.0.7 gives the part of it that its first formula has.
+func (c *cross) doublyRobust(asDRDID bool) float64 {
 	c.subtract(treatedBefore, c.beta[otherBefore])
 	c.subtract(otherBefore, c.beta[otherBefore])
 	c.subtract(treatedAfter, c.beta[otherAfter])
@@ -207,7 +209,11 @@ func (c *cross) doublyRobust() float64 {
 		}
 	}
 	c.regressionInfluence(otherAfter, c.y, c.moment(w, map[int]float64{otherAfter: 1, allTreated: -1}))
-	c.regressionInfluence(otherBefore, c.y, c.moment(w, map[int]float64{allTreated: 1, otherBefore: -1}))
+	before0 := map[int]float64{allTreated: 1, otherBefore: -1}
+	if asDRDID {
+		before0 = map[int]float64{allTreated: 1, treatedBefore: -2, otherBefore: 1}
+	}
+	c.regressionInfluence(otherBefore, c.y, c.moment(w, before0))
 	c.regressionInfluence(treatedAfter, c.y, c.moment(w, map[int]float64{allTreated: 1, treatedAfter: -1}))
 	c.regressionInfluence(treatedBefore, c.y, c.moment(w, map[int]float64{treatedBefore: 1, allTreated: -1}))
 	return effect
