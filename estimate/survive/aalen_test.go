@@ -1,0 +1,539 @@
+package survive
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"utfall/estimate"
+	"utfall/internal/num"
+	"utfall/internal/reftest"
+)
+
+func mustFit(t testing.TB, e AalenJohansen, s *Spells) *estimate.Result {
+	t.Helper()
+	res, err := e.Fit(t.Context(), s)
+	require.NoError(t, err)
+	return res
+}
+
+// four people: 1 A 0–2 → B 2–4; 2 A 0–4; 3 B 0–3 → A 3–4; 4 A 0–2; all then censored.
+func four() *Spells {
+	return &Spells{
+		Person: []int{0, 0, 1, 2, 2, 3}, From: []int{0, 1, 0, 1, 0, 0}, To: []int{1, Censored, Censored, 0, Censored, Censored},
+		Start: []float64{0, 2, 0, 0, 3, 0}, Stop: []float64{2, 4, 4, 3, 4, 2},
+		States: []string{"A", "B"}, ID: []string{"1", "2", "3", "4"}, Level: 0.95,
+	}
+}
+
+// By hand. p(0) = (3/4, 1/4). At 2, three at risk in A (4 leaves observation at 2, after
+// the move), one moves: p = (1/2, 1/2). At 3, two at risk in B, one moves: p = (3/4, 1/4).
+// A component of φ, persons 1, 2 and 4, 3:
+//
+//	t=0   ±: 1/16, 1/16, −3/16      (B component is the negative throughout)
+//	t=2   φ_A·2/3 + (3/4)/3·(e − (2/3, 1/3)):  −1/8, 1/8, −1/8
+//	t=3   φ_A + φ_B/2 + (1/2)/2·(e − (1/2, 1/2)) in B:  −3/16, 1/16, 1/16
+//
+// Mean time in A to 4 is 2·3/4 + 1/2 + 3/4 = 11/4 and 2φ(0) + φ(2) + φ(3) is
+// −3/16, 5/16, −7/16.
+func TestAalenJohansenByHand(t *testing.T) {
+	res := mustFit(t, AalenJohansen{At: []float64{3}, Tau: 4}, four())
+	want := []struct {
+		term      string
+		value, se float64
+		inf       []float64
+	}{
+		{"time=3,state=A", 0.75, math.Sqrt(12) / 16, []float64{-3, 1, 1, 1}},
+		{"time=3,state=B", 0.25, math.Sqrt(12) / 16, []float64{3, -1, -1, -1}},
+		{"state=A", 2.75, math.Sqrt(108) / 16, []float64{-3, 5, -7, 5}},
+		{"state=B", 1.25, math.Sqrt(108) / 16, []float64{3, -5, 7, -5}},
+	}
+	require.Len(t, res.Estimates, len(want))
+	for q, w := range want {
+		e := res.Estimates[q]
+		require.Equal(t, w.term, e.Term)
+		reftest.Agree(t, w.term, e.Value, w.value, 14)
+		reftest.Agree(t, w.term+" se", e.SE, w.se, 14)
+		for i, x := range w.inf {
+			reftest.Near(t, w.term+" influence", res.Influence.At(i, q), x/16, 1e-15)
+		}
+	}
+	// Logit interval of 3/4 by hand: odds 3·e^{±1.959964·se/(3/16)}.
+	u := math.Exp(1.959963984540054 * math.Sqrt(12) / 16 / (3.0 / 16))
+	reftest.Agree(t, "lo", res.Estimates[0].CI.Lo, 3/u/(1+3/u), 13)
+	reftest.Agree(t, "hi", res.Estimates[0].CI.Hi, 3*u/(1+3*u), 13)
+	moves := res.Details["transitions"].([]Transition)
+	require.Equal(t, []Transition{{From: "A", To: "B", Count: 1, Weight: 1}, {From: "B", To: "A", Count: 1, Weight: 1}}, moves)
+}
+
+// history draws spells with late entry, ties, an absorbing state 3, weights and groups.
+func history(seed uint64, n int, whole, late, weighted bool) *Spells {
+	s := &Spells{States: []string{"a", "b", "c", "d"}, GroupNames: []string{"x", "y"}, Level: 0.95}
+	if weighted {
+		s.Weight.Kind = estimate.Sampling
+	}
+	step := func(st *num.Stream) float64 {
+		if whole {
+			return float64(1 + st.Intn(5))
+		}
+		return 4 * st.Exp()
+	}
+	for p := range n {
+		st := num.NewStream(seed, "history", uint64(p))
+		s.ID = append(s.ID, fmt.Sprintf("id%05d", p))
+		s.Group = append(s.Group, st.Intn(2))
+		if weighted {
+			s.Weight.Values = append(s.Weight.Values, 0.2+2*st.Float())
+		}
+		now, start := st.Intn(3), 0.0
+		if late && st.Bernoulli(0.3) {
+			start = step(st)
+		}
+		end := start + 12 + 3*step(st)
+		for {
+			stop, to := start+step(st), (now+1+st.Intn(3))%4
+			if stop >= end {
+				stop, to = end, Censored
+			}
+			s.Person, s.From, s.To = append(s.Person, p), append(s.From, now), append(s.To, to)
+			s.Start, s.Stop = append(s.Start, start), append(s.Stop, stop)
+			if to == Censored || to == 3 {
+				break
+			}
+			now, start = to, stop
+		}
+	}
+	return s
+}
+
+// forward is the recursion of METHODS.md, person by person, with nothing saved.
+func forward(s *Spells, group int, tau float64) (mean []float64, phi map[int][]float64) {
+	K := len(s.States)
+	w := func(p int) float64 {
+		if s.Weight.Values == nil {
+			return 1
+		}
+		return s.Weight.Values[p]
+	}
+	times := []float64{0}
+	first := map[int]int{}
+	for r, p := range s.Person {
+		if s.Group[p] != group {
+			continue
+		}
+		if f, ok := first[p]; !ok || s.Start[r] < s.Start[f] {
+			first[p] = r
+		}
+		if s.To[r] >= 0 && s.Stop[r] <= tau {
+			times = append(times, s.Stop[r])
+		}
+	}
+	slices.Sort(times)
+	times = slices.Compact(times)
+	p, w0 := make([]float64, K), 0.0
+	for i, r := range first {
+		if s.Start[r] == 0 {
+			p[s.From[r]] += w(i)
+			w0 += w(i)
+		}
+	}
+	for j := range p {
+		p[j] /= w0
+	}
+	cur := map[int][]float64{}
+	phi, mean = map[int][]float64{}, make([]float64, K)
+	for i, r := range first {
+		cur[i], phi[i] = make([]float64, K), make([]float64, K)
+		if s.Start[r] == 0 {
+			for j := range K {
+				cur[i][j] = -w(i) * p[j] / w0
+			}
+			cur[i][s.From[r]] += w(i) / w0
+		}
+	}
+	for k, t := range times {
+		if k > 0 {
+			y, P := make([]float64, K), make([][]float64, K)
+			for h := range P {
+				P[h] = make([]float64, K)
+			}
+			for r, i := range s.Person {
+				if s.Group[i] == group && s.Start[r] < t && t <= s.Stop[r] {
+					y[s.From[r]] += w(i)
+					to := s.From[r]
+					if s.Stop[r] == t && s.To[r] >= 0 {
+						to = s.To[r]
+					}
+					P[s.From[r]][to] += w(i)
+				}
+			}
+			for h := range P {
+				for j := range K {
+					if y[h] > 0 {
+						P[h][j] /= y[h]
+					} else if h == j {
+						P[h][j] = 1
+					}
+				}
+			}
+			mul := func(x []float64) []float64 {
+				out := make([]float64, K)
+				for h := range K {
+					for j := range K {
+						out[j] += x[h] * P[h][j]
+					}
+				}
+				return out
+			}
+			for i := range cur {
+				cur[i] = mul(cur[i])
+			}
+			for r, i := range s.Person {
+				if h := s.From[r]; s.Group[i] == group && s.Start[r] < t && t <= s.Stop[r] {
+					to := h
+					if s.Stop[r] == t && s.To[r] >= 0 {
+						to = s.To[r]
+					}
+					for j := range K {
+						cur[i][j] -= w(i) * p[h] / y[h] * P[h][j]
+					}
+					cur[i][to] += w(i) * p[h] / y[h]
+				}
+			}
+			p = mul(p)
+		}
+		d := tau - t
+		if k+1 < len(times) {
+			d = times[k+1] - t
+		}
+		for j := range K {
+			mean[j] += d * p[j]
+			for i := range cur {
+				phi[i][j] += d * cur[i][j]
+			}
+		}
+	}
+	return mean, phi
+}
+
+// The backward sweep gives what the plain forward recursion gives, also with late entry and weights.
+func TestInfluenceIsTheForwardRecursion(t *testing.T) {
+	for seed := range uint64(8) {
+		s := history(seed, 60, seed%2 == 0, seed%4 >= 2, seed >= 4)
+		const tau = 11.5
+		res := mustFit(t, AalenJohansen{Tau: tau}, s)
+		for g := range 2 {
+			mean, phi := forward(s, g, tau)
+			for j := range s.States {
+				q := g*len(s.States) + j
+				reftest.Near(t, "mean time", res.Estimates[q].Value, mean[j], 1e-12)
+				for i := range s.ID {
+					want := 0.0
+					if s.Group[i] == g {
+						want = phi[i][j]
+					}
+					reftest.Near(t, "influence", res.Influence.At(i, q), want, 1e-13)
+				}
+			}
+		}
+	}
+}
+
+// In blocks of one functional the sweep gives the same bytes.
+func TestInfluencesInBlocks(t *testing.T) {
+	s := history(3, 80, false, true, true)
+	o, err := Occupy(s, 11)
+	require.NoError(t, err)
+	cost := func(k, from, to int, c []float64) {
+		for q := from; q < to; q++ {
+			c[q%4*(to-from)+q-from] += o[0].Duration(k, float64(3+q))
+		}
+	}
+	whole := o[0].Influences(8, 2, cost)
+	parts := make([]float64, len(whole))
+	for q := range 8 {
+		o[0].sweep(parts, 8, q, q+1, 1, cost)
+	}
+	require.Equal(t, whole, parts)
+}
+
+// What must not matter does not change a byte: workers, row order, person order, splits of spells.
+func TestNothingThatCarriesNoInformationMatters(t *testing.T) {
+	for seed := range uint64(4) {
+		s := history(10+seed, 70, seed%2 == 0, true, seed >= 2)
+		e := AalenJohansen{At: []float64{0, 5, 10}, Tau: 11, Workers: 1}
+		base := mustFit(t, e, s)
+		e.Workers = 8
+		many := mustFit(t, e, s)
+		require.Equal(t, base.Influence, many.Influence)
+		require.Equal(t, base.Cov, many.Cov)
+		st := num.NewStream(seed, "shuffle", 0)
+		rows, people := permutation(st, len(s.Person)), permutation(st, len(s.ID))
+		x := &Spells{States: s.States, GroupNames: s.GroupNames, Level: s.Level, Weight: estimate.Weights{Kind: s.Weight.Kind}}
+		place := make([]int, len(people))
+		for i, p := range people {
+			place[p] = i
+			x.ID, x.Group = append(x.ID, s.ID[p]), append(x.Group, s.Group[p])
+			if s.Weight.Values != nil {
+				x.Weight.Values = append(x.Weight.Values, s.Weight.Values[p])
+			}
+		}
+		for _, r := range rows {
+			cuts := []float64{s.Start[r], s.Stop[r]}
+			if st.Bernoulli(0.5) {
+				cuts = []float64{s.Start[r], s.Start[r] + (s.Stop[r]-s.Start[r])*0.4, s.Stop[r]}
+			}
+			for k := 1; k < len(cuts); k++ {
+				to := s.From[r]
+				if k == len(cuts)-1 {
+					to = s.To[r]
+				}
+				x.Person, x.From, x.To = append(x.Person, place[s.Person[r]]), append(x.From, s.From[r]), append(x.To, to)
+				x.Start, x.Stop = append(x.Start, cuts[k-1]), append(x.Stop, cuts[k])
+			}
+		}
+		other := mustFit(t, e, x)
+		for q, est := range base.Estimates {
+			o := other.Estimates[q]
+			require.Equal(t, est.Term, o.Term)
+			require.Equal(t, math.Float64bits(est.Value), math.Float64bits(o.Value), est.Term)
+			require.Equal(t, math.Float64bits(est.SE), math.Float64bits(o.SE), est.Term)
+			for i, p := range people {
+				require.Equal(t, base.Influence.At(p, q), other.Influence.At(i, q))
+			}
+		}
+		require.Equal(t, base.Details, other.Details)
+	}
+}
+
+func permutation(st *num.Stream, n int) []int {
+	p := make([]int, n)
+	for i := range p {
+		p[i] = i
+	}
+	for i := n - 1; i > 0; i-- {
+		j := st.Intn(i + 1)
+		p[i], p[j] = p[j], p[i]
+	}
+	return p
+}
+
+func TestInvariants(t *testing.T) {
+	for seed := range uint64(6) {
+		s := history(20+seed, 90, seed%2 == 0, seed%3 == 0, seed >= 3)
+		res := mustFit(t, AalenJohansen{At: []float64{2, 7}, Tau: 11}, s)
+		K := len(s.States)
+		for g := range 2 {
+			for a, total := range []float64{1, 1, 11} {
+				var v float64
+				for j := range K {
+					v += res.Estimates[g*3*K+a*K+j].Value
+				}
+				reftest.Agree(t, "sum over states", v, total, 13)
+			}
+		}
+		for q := range res.Estimates {
+			var sum, sq float64
+			for i := range s.ID {
+				sum += res.Influence.At(i, q)
+				sq += res.Influence.At(i, q) * res.Influence.At(i, q)
+			}
+			reftest.Near(t, "influence adds up to 0", sum, 0, 1e-12)
+			reftest.Agree(t, "se is the root of its squares", res.Estimates[q].SE, math.Sqrt(sq), 12)
+			reftest.Agree(t, "covariance", res.Cov.At(q, q), sq, 12)
+		}
+		// Contrast: difference of the groups, errors of independent groups.
+		for q := range 3 * K {
+			x, y, d := res.Estimates[q], res.Estimates[3*K+q], res.Estimates[6*K+q]
+			reftest.Near(t, "contrast", d.Value, y.Value-x.Value, 1e-14)
+			reftest.Agree(t, "contrast se", d.SE, math.Hypot(x.SE, y.SE), 12)
+		}
+		require.Equal(t, "time=2,state=a,contrast=y-x", res.Estimates[6*K].Term)
+		require.Equal(t, estimate.RiskDifference, res.Estimates[6*K].Measure)
+		require.Equal(t, RestrictedMeanTimeDifference, res.Estimates[8*K].Measure)
+	}
+}
+
+// Options must matter, and scales must not: weights ×7; a shift of the horizon; a cluster of two.
+func TestWeightsAndClusters(t *testing.T) {
+	s := history(31, 80, true, false, true)
+	base := mustFit(t, AalenJohansen{Tau: 11}, s)
+	scaled := *s
+	scaled.Weight = estimate.Weights{Kind: estimate.Matching}
+	for _, w := range s.Weight.Values {
+		scaled.Weight.Values = append(scaled.Weight.Values, 7*w)
+	}
+	for q, e := range mustFit(t, AalenJohansen{Tau: 11}, &scaled).Estimates {
+		reftest.Agree(t, e.Term, e.Value, base.Estimates[q].Value, 12)
+		reftest.Agree(t, e.Term, e.SE, base.Estimates[q].SE, 11)
+	}
+	plain := *s
+	plain.Weight = estimate.Weights{}
+	require.NotEqual(t, base.Estimates[0].Value, mustFit(t, AalenJohansen{Tau: 11}, &plain).Estimates[0].Value)
+	clustered := *s
+	for i := range s.ID {
+		clustered.Cluster = append(clustered.Cluster, i/2)
+	}
+	res := mustFit(t, AalenJohansen{Tau: 11}, &clustered)
+	require.Equal(t, 40, res.N.Clusters)
+	for q, e := range res.Estimates {
+		var v float64
+		for c := range 40 {
+			x := base.Influence.At(2*c, q) + base.Influence.At(2*c+1, q)
+			v += x * x
+		}
+		reftest.Agree(t, e.Term+" clustered", e.SE, math.Sqrt(v*40/39), 12)
+	}
+	// A person of weight 0 is not there.
+	zero := *s
+	zero.Weight.Values = append([]float64(nil), s.Weight.Values...)
+	zero.Weight.Values[5] = 0
+	res = mustFit(t, AalenJohansen{Tau: 11}, &zero)
+	require.Equal(t, 79, res.N.Units)
+	require.Contains(t, codes(res), "zero-weight")
+	require.Contains(t, codes(res), "weights-fixed")
+	require.Zero(t, res.Influence.At(5, 0))
+}
+
+func codes(res *estimate.Result) (c []string) {
+	for _, n := range res.Notes {
+		c = append(c, n.Code)
+	}
+	return c
+}
+
+// With one way out the probability of the first state is Kaplan–Meier's, and so is its error.
+func TestOneWayOutIsKaplanMeier(t *testing.T) {
+	f := kmTimes(300, true)
+	s := &Spells{States: []string{"in", "out"}, ID: f.Unit, Level: 0.95, Stop: f.Time, Start: make([]float64, 300)}
+	for i, e := range f.Event {
+		s.Person, s.From, s.To = append(s.Person, i), append(s.From, 0), append(s.To, Censored)
+		if e {
+			s.To[i] = 1
+		}
+	}
+	at := []float64{1, 6, 20, 45}
+	aj := mustFit(t, AalenJohansen{At: at, Tau: 45}, s)
+	km, err := KaplanMeier{At: at}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	for a := range at {
+		reftest.Agree(t, "value", aj.Estimates[2*a].Value, km.Estimates[a].Value, 13)
+		reftest.Agree(t, "greenwood", aj.Estimates[2*a].SE, km.Estimates[a].SE, 12)
+		for i := range f.Unit {
+			reftest.Near(t, "influence", aj.Influence.At(i, 2*a), km.Influence.At(i, a), 1e-15)
+		}
+	}
+}
+
+func TestFollowUpEnds(t *testing.T) {
+	s := four()
+	_, err := AalenJohansen{Tau: 5}.Fit(t.Context(), s)
+	require.ErrorIs(t, err, estimate.ErrNotIdentified)
+	require.ErrorContains(t, err, "choose tau of at most 4")
+	res := mustFit(t, AalenJohansen{At: []float64{4.5}}, s)
+	require.True(t, math.IsNaN(res.Estimates[0].Value) && math.IsNaN(res.Estimates[0].SE))
+	require.Equal(t, 2.75, res.Estimates[2].Value)
+	require.Equal(t, 4.0, res.Details["tau"])
+	require.Contains(t, codes(res), "beyond-follow-up")
+	require.Contains(t, codes(res), "tau-default")
+	// When everybody is absorbed nothing is unknown later on.
+	d := &Spells{
+		Person: []int{0, 1}, From: []int{0, 0}, To: []int{1, 1}, Start: []float64{0, 0}, Stop: []float64{1, 2},
+		States: []string{"alive", "dead"}, ID: []string{"1", "2"}, Level: 0.95,
+	}
+	res = mustFit(t, AalenJohansen{At: []float64{9}, Tau: 10}, d)
+	require.Equal(t, 1.0, res.Estimates[1].Value)
+	require.Equal(t, 1.5, res.Estimates[2].Value)
+	require.Contains(t, codes(res), "boundary")
+	require.Zero(t, res.Estimates[1].CI.Level)
+	// One state loses its risk set while it holds probability.
+	u := four()
+	u.Stop[1] = 2.5
+	u.Stop[3], u.Start[4] = 2.25, 2.25
+	u.To[3] = 0
+	require.Contains(t, codes(mustFit(t, AalenJohansen{Tau: 4}, u)), "state-unobserved")
+	u = four()
+	u.From, u.To = []int{0, 1, 0, 1, 0, 0}, []int{1, Censored, 1, 0, Censored, Censored}
+	require.Contains(t, codes(mustFit(t, AalenJohansen{Tau: 4}, u)), "ends-in-transient")
+}
+
+func TestBadSpells(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(s *Spells)
+		err    error
+		row    int
+	}{
+		"stop before start": {func(s *Spells) { s.Stop[2] = 0 }, ErrTimes, 2},
+		"not a number":      {func(s *Spells) { s.Stop[2] = math.NaN() }, ErrTimes, 2},
+		"never ends":        {func(s *Spells) { s.Stop[2] = math.Inf(1) }, ErrTimes, 2},
+		"before the clock":  {func(s *Spells) { s.Start[0] = -1 }, ErrTimes, 0},
+		"overlap":           {func(s *Spells) { s.Start[1] = 1.5 }, ErrOverlap, 1},
+		"gap":               {func(s *Spells) { s.Start[4] = 3.5 }, ErrGap, 4},
+		"splice":            {func(s *Spells) { s.From[4] = 1; s.States = append(s.States, "C"); s.To[3] = 2 }, ErrSplice, 4},
+		"after the end":     {func(s *Spells) { s.To[0] = Censored }, ErrAfter, 1},
+		"to itself":         {func(s *Spells) { s.To[2] = 0 }, ErrSelf, 2},
+		"unknown state":     {func(s *Spells) { s.To[2] = 7 }, ErrState, 2},
+		"no such from":      {func(s *Spells) { s.From[5] = -1 }, ErrState, 5},
+		"no such person":    {func(s *Spells) { s.Person[5] = 9 }, estimate.ErrInvalidFrame, 5},
+		"person twice":      {func(s *Spells) { s.ID[1] = "1" }, estimate.ErrInvalidFrame, -1},
+		"person unseen":     {func(s *Spells) { s.ID = append(s.ID, "5") }, estimate.ErrInvalidFrame, -1},
+		"level":             {func(s *Spells) { s.Level = 95 }, estimate.ErrInvalidFrame, -1},
+		"frequency":         {func(s *Spells) { s.Weight = estimate.Weights{Kind: estimate.Frequency, Values: []float64{1, 2, 1, 1}} }, estimate.ErrWeights, -1},
+		"negative weight":   {func(s *Spells) { s.Weight = estimate.Weights{Kind: estimate.Sampling, Values: []float64{1, -2, 1, 1}} }, estimate.ErrInvalidFrame, -1},
+		"state twice":       {func(s *Spells) { s.States[1] = "A" }, estimate.ErrInvalidFrame, -1},
+		"no rows":           {func(s *Spells) { *s = Spells{Level: 0.95} }, estimate.ErrInvalidFrame, -1},
+		"one cluster":       {func(s *Spells) { s.Cluster = []int{1, 1, 1, 1} }, estimate.ErrTooFew, -1},
+		"empty group":       {func(s *Spells) { s.Group, s.GroupNames = []int{0, 0, 0, 0}, []string{"a", "b"} }, estimate.ErrTooFew, -1},
+		"nobody from 0": {func(s *Spells) {
+			for r := range s.Start {
+				s.Start[r]++
+				s.Stop[r]++
+			}
+		}, estimate.ErrNotIdentified, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := four()
+			c.change(s)
+			_, err := AalenJohansen{Tau: 4}.Fit(t.Context(), s)
+			require.ErrorIs(t, err, c.err)
+			var row *estimate.RowError
+			require.Equal(t, c.row >= 0, errors.As(err, &row))
+			if c.row >= 0 {
+				require.Equal(t, c.row, row.Row)
+			}
+		})
+	}
+	for _, e := range []AalenJohansen{{Tau: -1}, {Tau: math.NaN()}, {Tau: 4, At: []float64{1, 1}}, {Tau: 4, At: []float64{-1}}} {
+		_, err := e.Fit(t.Context(), four())
+		require.Error(t, err)
+	}
+}
+
+func TestRowsBecomeSpells(t *testing.T) {
+	r := Rows{
+		Person: []string{"b", "a", "b"}, From: []string{"U", "W", "W"}, To: []string{"W", "cens", ""},
+		Start: []float64{0, 0, 3}, Stop: []float64{3, 5, 6}, Group: []string{"t", "c", "t"},
+		Weight: []float64{2, 1, 2}, WeightKind: estimate.Sampling, Cluster: []string{"k", "l", "k"}, Level: 0.9,
+	}
+	s, err := r.Spells()
+	require.NoError(t, err)
+	require.Equal(t, &Spells{
+		Person: []int{1, 0, 1}, From: []int{0, 1, 1}, To: []int{1, Censored, Censored}, Start: r.Start, Stop: r.Stop,
+		States: []string{"U", "W"}, ID: []string{"a", "b"}, Group: []int{0, 1}, GroupNames: []string{"c", "t"},
+		Weight: estimate.Weights{Kind: estimate.Sampling, Values: []float64{1, 2}}, Cluster: []int{1, 0}, Level: 0.9,
+	}, s)
+	r.Weight[2] = 3
+	_, err = r.Spells()
+	require.ErrorIs(t, err, ErrVaries)
+	var row *estimate.RowError
+	require.ErrorAs(t, err, &row)
+	require.Equal(t, 2, row.Row)
+	r.Weight[2] = 2
+	r.States = []string{"W"}
+	_, err = r.Spells()
+	require.ErrorIs(t, err, ErrState)
+}
