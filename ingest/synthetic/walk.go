@@ -62,7 +62,7 @@ type simulator struct {
 	untreat  arm // the same person, never taking part
 	waiting  arm // the same person, not taking part in the month of the first start
 	hasArms  bool
-	observer func(o *observed, started bool, h float64) // tests only
+	observer func(o *observed, t int, started bool, h float64) // tests only
 }
 
 // A row is the cumulated intensities out of one state.
@@ -178,7 +178,7 @@ func (s *simulator) enter(a *arm, o *observed, t int) {
 	}
 	h := o.hazard(s.g.pull)
 	if s.observer != nil && a.n == 0 {
-		s.observer(o, x < h, h)
+		s.observer(o, t, x < h, h)
 	}
 	if x >= h {
 		return
