@@ -18,6 +18,7 @@ var (
 	ErrSeparation = errors.New("treatment is perfectly separated by the covariates")
 	ErrConstraint = errors.New("a matched set breaks a constraint")
 	ErrOption     = errors.New("invalid matching option")
+	ErrNotBuilt   = errors.New("not built yet")
 )
 
 // Names of the columns that the design adds to a cohort's table.
@@ -68,5 +69,6 @@ type BalanceStat struct {
 	MeanTreated, MeanControl float64
 	SMD                      float64 // standardised mean difference; the denominator is Balance.Denominator, before and after
 	VarianceRatio            float64 // treated over control; NaN for binary columns
-	ECDFMean, ECDFMax        float64 // mean and largest distance between the empirical distribution functions
+	ECDFMean, ECDFMax        float64 // mean and largest distance between the empirical distribution functions; the largest is the Kolmogorov–Smirnov statistic
+	PairDistance             float64 // mean distance within pairs over the denominator of SMD; NaN where no pairs are given
 }

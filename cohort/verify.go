@@ -1,0 +1,372 @@
+package cohort
+
+import (
+	"fmt"
+	"math"
+	"sort"
+
+	"utfall/table"
+)
+
+// Verify re-checks every pair, set, weight and count of a matching against the table
+// and the design, by code of its own that shares nothing with the search: it reads
+// the columns again and goes through the pairs one by one. [Nearest.Match] calls it
+// before it returns; call it again on a matching that was stored.
+//
+// It checks shapes; that pairs join a treated with an untreated row, once; that a
+// partner is used once without replacement; that no unit has more than Ratio
+// partners; distances, calipers and exact equality of each pair; that sets and
+// weights follow from the pairs and the other way round; and the counts. That the
+// pairs are the nearest it does not check. A breach is [ErrConstraint].
+func Verify(t *table.Table, d Spec, m Nearest, got *Matched) error {
+	v := &verifier{t: t, d: d, m: m.defaults(), got: got, n: t.Rows()}
+	for _, step := range []func() error{v.shapes, v.pairs, v.exact, v.columns, v.distances, v.sets, v.weights, v.counts} {
+		if err := step(); err != nil {
+			return fmt.Errorf("%w: %w", ErrConstraint, err)
+		}
+	}
+	return nil
+}
+
+type verifier struct {
+	t        *table.Table
+	d        Spec
+	m        Nearest
+	got      *Matched
+	n        int
+	treated  []float64
+	partners map[int][]int // of each unit served
+	uses     map[int]int   // of each partner
+}
+
+func (v *verifier) shapes() error {
+	g := v.got
+	if len(g.Set) != v.n || len(g.Weight) != v.n {
+		return fmt.Errorf("%d sets and %d weights for %d rows", len(g.Set), len(g.Weight), v.n)
+	}
+	if g.Score != nil && len(g.Score) != v.n {
+		return fmt.Errorf("%d scores for %d rows", len(g.Score), v.n)
+	}
+	if len(g.PairDistance) != len(g.Pairs) || len(g.Pairs) == 0 {
+		return fmt.Errorf("%d distances for %d pairs", len(g.PairDistance), len(g.Pairs))
+	}
+	if g.Replaced != v.m.Replace {
+		return fmt.Errorf("the matching says replacement %t, the design %t", g.Replaced, v.m.Replace)
+	}
+	f, err := v.t.Float(v.d.Treatment)
+	if err != nil {
+		return err
+	}
+	v.treated = f.Values
+	return nil
+}
+
+// ends returns the unit served and its partner.
+func (v *verifier) ends(p [2]int) (unit, partner int) {
+	if v.m.Estimand == ATC {
+		return p[1], p[0]
+	}
+	return p[0], p[1]
+}
+
+func (v *verifier) pairs() error {
+	v.partners, v.uses = map[int][]int{}, map[int]int{}
+	for i, p := range v.got.Pairs {
+		if p[0] < 0 || p[0] >= v.n || p[1] < 0 || p[1] >= v.n {
+			return fmt.Errorf("pair %d has a row outside the table", i+1)
+		}
+		if v.treated[p[0]] != 1 || v.treated[p[1]] != 0 {
+			return fmt.Errorf("pair %d is not of a treated and an untreated unit", i+1)
+		}
+		unit, partner := v.ends(p)
+		for _, other := range v.partners[unit] {
+			if other == partner {
+				return fmt.Errorf("pair %d is there twice", i+1)
+			}
+		}
+		v.partners[unit] = append(v.partners[unit], partner)
+		v.uses[partner]++
+		if !v.m.Replace && v.uses[partner] > 1 {
+			return fmt.Errorf("the partner of pair %d is in two sets of a matching without replacement", i+1)
+		}
+		if len(v.partners[unit]) > v.m.Ratio {
+			return fmt.Errorf("the unit of pair %d has more partners than the ratio %d", i+1, v.m.Ratio)
+		}
+	}
+	return nil
+}
+
+func (v *verifier) exact() error {
+	for _, name := range v.m.Exact {
+		col, err := v.t.Column(name)
+		if err != nil {
+			return err
+		}
+		if col.Kind == table.CategoryKind || col.Kind == table.TextKind {
+			text, _, err := v.t.Text(name)
+			if err != nil {
+				return err
+			}
+			for i, p := range v.got.Pairs {
+				if text[p[0]] != text[p[1]] {
+					return fmt.Errorf("pair %d differs in the exact variable %q", i+1, name)
+				}
+			}
+			continue
+		}
+		f, err := v.t.Float(name)
+		if err != nil {
+			return err
+		}
+		for i, p := range v.got.Pairs {
+			if f.Values[p[0]] != f.Values[p[1]] {
+				return fmt.Errorf("pair %d differs in the exact variable %q", i+1, name)
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verifier) columns() error {
+	for name, width := range v.m.CaliperOn {
+		f, err := v.t.Float(name)
+		if err != nil {
+			return err
+		}
+		for i, p := range v.got.Pairs {
+			if gap := f.Values[p[0]] - f.Values[p[1]]; gap > width || -gap > width {
+				return fmt.Errorf("pair %d breaks the caliper on column %q", i+1, name)
+			}
+		}
+	}
+	return nil
+}
+
+// relative is the rounding that two ways to compute one distance may differ by.
+const relative = 1e-7
+
+func (v *verifier) distances() error {
+	g := v.got
+	if v.d.Score != "" {
+		f, err := v.t.Float(v.d.Score)
+		if err != nil {
+			return err
+		}
+		for i := range g.Score {
+			if g.Score[i] != f.Values[i] {
+				return fmt.Errorf("the score of row %d is not that of column %q", i+1, v.d.Score)
+			}
+		}
+	}
+	raw := v.m.CaliperRaw
+	if v.m.Caliper > 0 || v.m.CaliperScore > 0 {
+		mean, ss := 0.0, 0.0
+		for i, s := range g.Score {
+			step := s - mean
+			mean += step / float64(i+1)
+			ss += step * (s - mean)
+		}
+		sd := math.Sqrt(ss / float64(v.n-1))
+		if math.Abs(sd-g.ScoreSD) > relative*sd {
+			return fmt.Errorf("the SD of the score is not the one that the calipers used")
+		}
+		if v.m.Caliper > 0 {
+			raw = v.m.Caliper * g.ScoreSD
+		}
+		for i, p := range g.Pairs {
+			if gap := math.Abs(g.Score[p[0]] - g.Score[p[1]]); v.m.CaliperScore > 0 && gap > v.m.CaliperScore*g.ScoreSD {
+				return fmt.Errorf("pair %d breaks the caliper on the score", i+1)
+			}
+		}
+	}
+	var between func(a, b int) float64
+	if v.m.metric() {
+		var err error
+		if between, err = v.quadraticForm(); err != nil {
+			return err
+		}
+	} else {
+		between = func(a, b int) float64 { return math.Abs(g.Score[a] - g.Score[b]) }
+	}
+	for i, p := range g.Pairs {
+		dist := between(p[0], p[1])
+		if slack := relative * (1 + dist); v.m.metric() && math.Abs(dist-g.PairDistance[i]) > slack || !v.m.metric() && dist != g.PairDistance[i] {
+			return fmt.Errorf("the distance of pair %d is not the one that its columns give", i+1)
+		}
+		if raw > 0 && g.PairDistance[i] > raw {
+			return fmt.Errorf("pair %d breaks the caliper on the distance", i+1)
+		}
+	}
+	return nil
+}
+
+// quadraticForm is √((x-y)'M(x-y)) on the columns themselves.
+func (v *verifier) quadraticForm() (func(a, b int) float64, error) {
+	x, err := Design(v.t, v.d.Covariates, DesignOptions{Categorical: v.d.Categorical, AllLevels: true})
+	if err != nil {
+		return nil, err
+	}
+	metric := v.got.Metric
+	if metric == nil || metric.Kind != v.m.Distance {
+		return nil, fmt.Errorf("the matching has no %s metric", v.m.Distance)
+	}
+	k := len(x.Columns)
+	at := map[string]int{}
+	for j, c := range x.Columns {
+		at[c.Name] = j
+	}
+	var cols []int
+	var value []func(row int) float64
+	for _, name := range metric.Columns {
+		j, ok := at[name]
+		if !ok {
+			return nil, fmt.Errorf("the metric has a column %q that the design does not", name)
+		}
+		cols = append(cols, j)
+		number := func(row int) float64 { return x.Values[row*k+j] }
+		if metric.ranks {
+			sorted := make([]float64, v.n)
+			for i := range sorted {
+				sorted[i] = number(i)
+			}
+			sort.Float64s(sorted)
+			value = append(value, func(row int) float64 {
+				lo := sort.SearchFloat64s(sorted, number(row))
+				hi := sort.Search(v.n, func(i int) bool { return sorted[i] > number(row) })
+				return float64(lo+hi+1) / 2
+			})
+			continue
+		}
+		value = append(value, number)
+	}
+	return func(a, b int) float64 {
+		gap := make([]float64, len(cols))
+		for j := range cols {
+			gap[j] = value[j](a) - value[j](b)
+		}
+		sum := 0.0
+		for i := range gap {
+			for j := range gap {
+				sum += gap[i] * metric.M.At(i, j) * gap[j]
+			}
+		}
+		return math.Sqrt(max(sum, 0))
+	}, nil
+}
+
+func (v *verifier) sets() error {
+	unitOf := map[int]int{} // set → unit served
+	for unit := range v.partners {
+		s := v.got.Set[unit]
+		if s < 1 || s > len(v.partners) {
+			return fmt.Errorf("row %d is matched and its set is %d of %d", unit+1, s, len(v.partners))
+		}
+		if _, twice := unitOf[s]; twice {
+			return fmt.Errorf("set %d has two units served", s)
+		}
+		unitOf[s] = unit
+	}
+	for row, s := range v.got.Set {
+		_, unit := v.partners[row]
+		switch uses := v.uses[row]; {
+		case unit:
+		case s == 0 && uses > 0 && !v.m.Replace:
+			return fmt.Errorf("row %d is a partner and in no set", row+1)
+		case s != 0 && (uses == 0 || v.m.Replace):
+			return fmt.Errorf("row %d has a set that its pairs do not give", row+1)
+		}
+	}
+	for i, p := range v.got.Pairs {
+		if unit, partner := v.ends(p); !v.m.Replace && v.got.Set[unit] != v.got.Set[partner] {
+			return fmt.Errorf("the units of pair %d are in different sets", i+1)
+		}
+	}
+	return nil
+}
+
+func (v *verifier) weights() error {
+	want := make(map[int]float64, len(v.uses))
+	for _, partners := range v.partners {
+		for _, p := range partners {
+			want[p] += 1 / float64(len(partners))
+		}
+	}
+	factor := float64(len(v.uses)) / float64(len(v.partners))
+	total := 0.0
+	for row, w := range v.got.Weight {
+		expect := 0.0
+		if _, unit := v.partners[row]; unit {
+			expect = 1
+		} else if s, partner := want[row]; partner {
+			expect = s * factor
+			total += w
+		}
+		if !(math.Abs(w-expect) <= 1e-12*(1+expect)) {
+			return fmt.Errorf("the weight of row %d is not the one that its pairs give", row+1)
+		}
+	}
+	if math.Abs(total-float64(len(v.uses))) > 1e-9*(1+total) {
+		return fmt.Errorf("the partners' weights do not add up to their number")
+	}
+	if v.m.Replace {
+		return nil
+	}
+	// The same weights from the sets alone.
+	size := map[int]int{}
+	for row, s := range v.got.Set {
+		if _, unit := v.partners[row]; s > 0 && !unit {
+			size[s]++
+		}
+	}
+	for row, s := range v.got.Set {
+		if _, unit := v.partners[row]; s > 0 && !unit {
+			if w := factor / float64(size[s]); math.Abs(w-v.got.Weight[row]) > 1e-12*(1+w) {
+				return fmt.Errorf("the weight of row %d is not the one that its set gives", row+1)
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verifier) counts() error {
+	c := v.got.Counts
+	treated, reuse, incomplete := 0, 0, 0
+	for _, a := range v.treated {
+		if a == 1 {
+			treated++
+		}
+	}
+	for _, u := range v.uses {
+		reuse = max(reuse, u)
+	}
+	for _, p := range v.partners {
+		if len(p) < v.m.Ratio {
+			incomplete++
+		}
+	}
+	a, b, group := len(v.partners), len(v.uses), treated
+	if v.m.Estimand == ATC {
+		a, b, group = b, a, v.n-treated
+	}
+	for _, x := range []struct {
+		name      string
+		got, want int
+	}{
+		{"treated", c.Treated, treated}, {"untreated", c.Control, v.n - treated},
+		{"matched treated", c.MatchedTreated, a}, {"matched untreated", c.MatchedControl, b},
+		{"sets", c.Sets, len(v.partners)}, {"pairs", c.Pairs, len(v.got.Pairs)},
+		{"incomplete sets", c.Incomplete, incomplete}, {"largest reuse", c.MaxReuse, reuse},
+	} {
+		if x.got != x.want {
+			return fmt.Errorf("the count of %s is %d and the pairs give %d", x.name, x.got, x.want)
+		}
+	}
+	want := v.m.Estimand
+	if len(v.partners) < group {
+		want = ATM
+	}
+	if v.got.Estimand != want {
+		return fmt.Errorf("the estimand is named %q and the pairs give %q", v.got.Estimand, want)
+	}
+	return nil
+}
