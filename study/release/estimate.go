@@ -35,6 +35,7 @@ type Estimate struct {
 	Why     Why // why it is withheld; empty when shown
 	Treated Count
 	Control Count
+	Single  bool // about the treated alone: there is no Control
 }
 
 // least is the smallest cell under an estimate, with the reason to withhold on it.
@@ -97,7 +98,7 @@ func (p Policy) Series(place string, es []estimate.Estimate, on []Basis, pooled 
 	out, withheld := make([]Estimate, len(es)), []Withheld{}
 	for i, e := range es {
 		if why, ok := hidden[i]; ok {
-			out[i] = Estimate{Number: blank(e), Why: why}
+			out[i] = Estimate{Number: blank(e), Why: why, Single: on[i].Single}
 			withheld = append(withheld, Withheld{place, why, 1})
 			continue
 		}
@@ -105,7 +106,7 @@ func (p Policy) Series(place string, es []estimate.Estimate, on []Basis, pooled 
 		if b.Cohort == (Arms{}) {
 			b.Cohort = Arms{b.Treated, b.Control}
 		}
-		out[i] = Estimate{Number: e, Shown: true, Treated: p.Part(b.Treated, b.Cohort.Treated)}
+		out[i] = Estimate{Number: e, Shown: true, Single: b.Single, Treated: p.Part(b.Treated, b.Cohort.Treated)}
 		if !b.Single {
 			out[i].Control = p.Part(b.Control, b.Cohort.Control)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/lang"
+	"utfall/study/release"
 )
 
 // verdict is what an interval allows to be said.
@@ -67,10 +68,10 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 	case unclear:
 		if f.Relevance > 0 {
 			key = "report.say-unclear-relevance"
-			args = append(args, "relevance", g.amount(f.Relevance))
+			args = append(args, "relevance", g.interval(-f.Relevance, f.Relevance))
 		}
 	case none:
-		args = append(args, "relevance", g.amount(f.Relevance))
+		args = append(args, "relevance", g.interval(-f.Relevance, f.Relevance))
 	default:
 		amount, way := g.amount(e.Value), l.Text("report.way-more")
 		if e.CI.Hi < 0 {
@@ -83,7 +84,7 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 	}
 	s := l.Text(key, args...)
 	if (v == better || v == worse || v == more || v == less) && small(e.CI, f.Relevance) {
-		s += " " + l.Text("report.say-small", "relevance", g.amount(f.Relevance))
+		s += " " + l.Text("report.say-small", "relevance", g.interval(-f.Relevance, f.Relevance))
 	}
 	if f.Kind == Association {
 		s += " " + l.Text("report.say-association")
@@ -107,9 +108,18 @@ func (f Finding) badge(l lang.Lang) (verdict, string) {
 
 // signedOrPlain writes a description: a change with its sign, a level without.
 func (g gauge) signedOrPlain(f Finding, v float64) string {
-	switch f.Estimate.Number.Measure {
-	case estimate.MeanDifference, estimate.RiskDifference, estimate.NetMonths:
+	if differs(f.Estimate) {
 		return g.signedWith(v)
 	}
 	return g.level(v)
+}
+
+// differs reports whether a number is a difference, which a reader sees with its sign.
+func differs(e release.Estimate) bool {
+	switch e.Number.Measure {
+	case estimate.MeanDifference, estimate.RiskDifference, estimate.NetMonths, estimate.Coefficient,
+		estimate.LogOddsRatio, estimate.LogHazardRatio:
+		return true
+	}
+	return false
 }
