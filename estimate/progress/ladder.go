@@ -74,11 +74,13 @@ func orderCheck(orders []OrderResult) OrderCheck {
 	return c
 }
 
+// sign is 0 also for what is 0 but for rounding.
 func sign(x float64) int {
+	const rounding = 1e-12
 	switch {
-	case x > 0:
+	case x > rounding:
 		return 1
-	case x < 0:
+	case x < -rounding:
 		return -1
 	}
 	return 0
