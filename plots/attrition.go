@@ -23,6 +23,9 @@ func Attrition(steps []cohort.Step, labels Labels, s Style) (Figure, error) {
 	inner := s.innerWidth()
 	mainWidth, sideWidth := 0.44*inner, 0.46*inner
 	split := func(units, treated int) string {
+		if steps[0].TreatedIn == 0 {
+			return "" // who is treated is not known in these steps
+		}
 		return l.Text("plots.flow-split", "treated", treated, "comparison", units-treated)
 	}
 	kept := func(key string, units, treated int) flowBox {
@@ -40,7 +43,7 @@ func Attrition(steps []cohort.Step, labels Labels, s Style) (Figure, error) {
 		boxes = append(boxes, kept(word, st.UnitsOut, st.TreatedOut))
 		gone, goneTreated := st.UnitsIn-st.UnitsOut, st.TreatedIn-st.TreatedOut
 		detail := l.Text("plots.flow-excluded", "n", gone)
-		if gone > 0 {
+		if gone > 0 && steps[0].TreatedIn > 0 {
 			detail += ", " + l.Text("plots.flow-excluded-split", "treated", goneTreated)
 		}
 		if st.Missing > 0 {

@@ -20,6 +20,7 @@ type tickStyle int
 const (
 	decimalTicks tickStyle = iota
 	percentTicks           // proportions, written as percentages
+	pointTicks             // differences of proportions, in percentage points, the unit on the axis title
 	wholeTicks             // relative time: whole steps, in twelves where the window is long
 	yearTicks              // calendar years: whole steps, no thousands mark
 )
@@ -32,6 +33,10 @@ type tick struct {
 // ticks gives about n round numbers from lo to hi, ends included where they are round.
 func ticks(lo, hi float64, n int, style tickStyle, l lang.Lang) []tick {
 	step, decimals := tickStep((hi-lo)/float64(max(n, 1)), style, hi-lo)
+	return ticksOf(lo, hi, step, decimals, style, l)
+}
+
+func ticksOf(lo, hi, step float64, decimals int, style tickStyle, l lang.Lang) []tick {
 	var out []tick
 	const slack = 1e-9
 	first, last := math.Ceil(lo/step-slack), math.Floor(hi/step+slack)
@@ -41,6 +46,8 @@ func ticks(lo, hi float64, n int, style tickStyle, l lang.Lang) []tick {
 		switch style {
 		case percentTicks:
 			label = l.Percent(v, max(decimals-2, 0))
+		case pointTicks:
+			label = l.Number(100*v, max(decimals-2, 0))
 		case yearTicks:
 			label = fmt.Sprintf("%.0f", v)
 		}
@@ -100,12 +107,6 @@ func span(values ...float64) (lo, hi float64) {
 	return lo, hi
 }
 
-// outwards widens a range to the next ticks.
-func outwards(lo, hi float64, n int, style tickStyle) (float64, float64) {
-	step, _ := tickStep((hi-lo)/float64(n), style, hi-lo)
-	return step * math.Floor(lo/step+1e-9), step * math.Ceil(hi/step-1e-9)
-}
-
 // drawable reports whether all values are numbers that can stand on an axis.
 func drawable(vs ...float64) bool {
 	for _, v := range vs {
@@ -156,8 +157,10 @@ const xAxisHeight = 14.0
 // newAxes lays two axes out in a box: room for the tick labels on the left and below.
 func newAxes(b box, xlo, xhi, ylo, yhi float64, xs, ys tickStyle, l lang.Lang, showY bool) axes {
 	n := min(max(int(b.height()/26), 3), 8)
-	ylo, yhi = outwards(ylo, yhi, n, ys)
-	a := axes{yTicks: ticks(ylo, yhi, n, ys, l)}
+	// The axis ends on ticks, of the step that suits the data.
+	step, decimals := tickStep((yhi-ylo)/float64(n), ys, yhi-ylo)
+	ylo, yhi = step*math.Floor(ylo/step+1e-9), step*math.Ceil(yhi/step-1e-9)
+	a := axes{yTicks: ticksOf(ylo, yhi, step, decimals, ys, l)}
 	left := 0.0
 	if showY {
 		for _, t := range a.yTicks {

@@ -18,7 +18,9 @@ type EventStudyData struct {
 	Estimates []estimate.Estimate
 	XLabel    string // "" = time relative to the start
 	YLabel    string // "" = the effect
-	Percent   bool   // write the axis as percentages
+	// PercentagePoints says that the estimates are differences of proportions: the
+	// axis is then written in percentage points.
+	PercentagePoints bool
 }
 
 type eventPoint struct {
@@ -45,6 +47,10 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 	}
 	if yLabel == "" {
 		yLabel = l.Text("plots.event-y")
+	}
+
+	if d.PercentagePoints {
+		yLabel = l.Text("plots.points", "label", yLabel)
 	}
 
 	before, after := seriesLook{soft, nil, square}, seriesLook{blue, nil, round}
@@ -82,17 +88,17 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 		}})
 	}
 	ks, legendHeight := legend(keys, s.innerWidth())
-	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, yLabel, s.innerWidth())+110)
+	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, yLabel, s.innerWidth(), s.innerWidth())+110)
 	if err != nil {
 		return Figure{}, err
 	}
 	p.drawLegend(ks, legendHeight)
-	p.axisTitles(xLabel, yLabel)
+	p.axisTitles(xLabel, yLabel, p.body.width())
 	first, last := float64(points[0].e), float64(points[len(points)-1].e)
 	ylo, yhi := span(values...)
 	style := decimalTicks
-	if d.Percent {
-		style = percentTicks
+	if d.PercentagePoints {
+		style = pointTicks
 	}
 	a := newAxes(p.body, first-0.5, last+0.5, ylo, yhi, wholeTicks, style, l, true)
 	p.drawAxes(a, true)
@@ -135,8 +141,8 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 	}
 	lastPoint := points[len(points)-1]
 	number := func(v float64) string {
-		if d.Percent {
-			return l.Percent(v, 1)
+		if d.PercentagePoints {
+			return l.PercentPoints(v, 1)
 		}
 		return l.Significant(v, 3)
 	}

@@ -25,9 +25,11 @@ type ForestRow struct {
 
 // ForestData is what a forest plot shows.
 type ForestData struct {
-	Groups  []ForestGroup
-	XLabel  string
-	Percent bool // write values as percentages
+	Groups []ForestGroup
+	XLabel string
+	// PercentagePoints says that the estimates are differences of proportions: numbers
+	// are then written in percentage points.
+	PercentagePoints bool
 	// Decimals of the numbers in the right-hand column, 0 to 6; -1 takes what the
 	// narrowest interval deserves (two significant digits of its half width).
 	Decimals int
@@ -49,20 +51,7 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 	l := s.Lang
 	lo, hi, clipped := forestRange(rows)
 	numbers := forestNumbers(rows, d, l)
-	names := make([]string, len(rows))
-	for i, r := range rows {
-		names[i] = r.label
-	}
-	rl := newRowLabels(names, 0.36*s.innerWidth())
-	for i, r := range rows {
-		indent := 0.0
-		if r.indent {
-			indent = 8
-		}
-		for _, line := range rl.lines[i] {
-			rl.width = max(rl.width, indent+textWidth(line, labelSize, r.bold))
-		}
-	}
+	const gaps, leastAxis, indentation = 24, 90, 8
 	head := l.Text("plots.forest-column-plain")
 	if level > 0 {
 		head = l.Text("plots.forest-column", "level", levelText(l, level))
@@ -75,6 +64,20 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 	for _, n := range columnHead {
 		column = max(column, textWidth(n, labelSize, false))
 	}
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.label
+	}
+	rl := newRowLabels(names, max(min(0.36*s.innerWidth(), s.innerWidth()-column-gaps-leastAxis-indentation), 50))
+	for i, r := range rows {
+		indent := 0.0
+		if r.indent {
+			indent = indentation
+		}
+		for _, line := range rl.lines[i] {
+			rl.width = max(rl.width, indent+textWidth(line, labelSize, r.bold))
+		}
+	}
 	if clipped {
 		note := l.Text("plots.forest-clipped")
 		if s.Caption != "" {
@@ -83,11 +86,17 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 		s.Caption = note
 	}
 	headHeight := rowLeading*float64(len(columnHead)) + 4
-	axisWidthPoints := s.innerWidth() - rl.width - column - 24
-	if axisWidthPoints < 80 {
+	axisWidthPoints := s.innerWidth() - rl.width - column - gaps
+	if axisWidthPoints < leastAxis-1 {
 		return Figure{}, fmt.Errorf("%s: %w: the labels leave no room for the axis", name, ErrTooSmall)
 	}
-	p, err := s.page(name, headHeight+rl.height+xAxisHeight+6+axisTitleHeight(d.XLabel, "", axisWidthPoints))
+	xLabel := d.XLabel
+	if d.PercentagePoints {
+		xLabel = l.Text("plots.points", "label", xLabel)
+	}
+	// The axis title may reach under the columns beside it.
+	titleWidth := axisWidthPoints + 2*min(rl.width, column)
+	p, err := s.page(name, headHeight+rl.height+xAxisHeight+6+axisTitleHeight(xLabel, "", 0, titleWidth))
 	if err != nil {
 		return Figure{}, err
 	}
@@ -96,10 +105,10 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 		p.text(text{at: point{right, p.body.y0 + ascent*labelSize + rowLeading*float64(i)}, s: line, size: labelSize, color: soft, anchor: end})
 	}
 	p.body = box{left + rl.width + 12, p.body.y0 + headHeight, right - column - 12, p.body.y1}
-	p.axisTitles(d.XLabel, "")
+	p.axisTitles(xLabel, "", titleWidth)
 	style := decimalTicks
-	if d.Percent {
-		style = percentTicks
+	if d.PercentagePoints {
+		style = pointTicks
 	}
 	a := newAxes(p.body, lo, hi, 0, 1, style, decimalTicks, l, false)
 	a.area.y0, a.yTicks = p.body.y0, nil
@@ -113,7 +122,7 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 	for i, r := range rows {
 		x := left
 		if r.indent {
-			x += 8
+			x += indentation
 		}
 		p.rowLabel(rl.lines[i], x, ys[i], r.bold, start)
 		if r.heading {
@@ -133,7 +142,12 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 	if err != nil {
 		return Figure{}, fmt.Errorf("%s: %w", name, err)
 	}
-	write := forestNumber(d, l, forestDecimals(rows, d))
+	write := func(v float64) string {
+		if d.PercentagePoints {
+			return l.PercentPoints(v, forestDecimals(rows, d))
+		}
+		return d.number(v, l, forestDecimals(rows, d))
+	}
 	alt := l.Text("plots.forest-alt", "n", count, "lowest", write(lowest), "highest", write(highest), "clear", clear)
 	return Figure{name: name, scene: p.scene, csv: csv, alt: altText(s.Title, alt), lang: l}, nil
 }
@@ -230,7 +244,7 @@ func forestDecimals(rows []forestRow, d ForestData) int {
 			narrowest = min(narrowest, h)
 		}
 	}
-	if d.Percent {
+	if d.PercentagePoints {
 		narrowest *= 100
 	}
 	if math.IsInf(narrowest, 1) {
@@ -239,26 +253,24 @@ func forestDecimals(rows []forestRow, d ForestData) int {
 	return min(max(1-int(math.Floor(math.Log10(narrowest))), 0), 6)
 }
 
-func forestNumber(d ForestData, l lang.Lang, decimals int) func(float64) string {
-	if d.Percent {
-		return func(v float64) string { return l.Percent(v, decimals) }
+func (d ForestData) number(v float64, l lang.Lang, decimals int) string {
+	if d.PercentagePoints {
+		v *= 100
 	}
-	return func(v float64) string { return l.Number(v, decimals) }
+	return l.Number(v, decimals)
 }
 
 func forestNumbers(rows []forestRow, d ForestData, l lang.Lang) []string {
 	decimals := forestDecimals(rows, d)
-	write := forestNumber(d, l, decimals)
+	write := func(v float64) string { return d.number(v, l, decimals) }
 	out := make([]string, len(rows))
 	for i, r := range rows {
 		switch {
 		case r.heading:
 		case !r.hasInterval():
 			out[i] = write(r.est.Value)
-		case d.Percent:
-			out[i] = fmt.Sprintf("%s (%s)", write(r.est.Value), l.PercentInterval(r.est.CI.Lo, r.est.CI.Hi, decimals))
 		default:
-			out[i] = fmt.Sprintf("%s (%s)", write(r.est.Value), l.Interval(r.est.CI.Lo, r.est.CI.Hi, decimals))
+			out[i] = l.Text("plots.forest-number", "value", write(r.est.Value), "lo", write(r.est.CI.Lo), "hi", write(r.est.CI.Hi))
 		}
 	}
 	return out

@@ -18,7 +18,7 @@ func TestGallery(t *testing.T) {
 	if *gallery == "" {
 		return // there is nothing to check: the flag is for a reader's eyes
 	}
-	for _, sm := range samples() {
+	for _, sm := range append(samples(), edgeSamples()...) {
 		for _, l := range lang.All() {
 			f, err := sm.make(l)
 			require.NoError(t, err, sm.name)

@@ -50,16 +50,17 @@ func Love(b cohort.Balance, labels Labels, s Style) (Figure, error) {
 		names[i] = labels.of(r.Variable)
 	}
 	rowLabels := newRowLabels(names, 0.45*s.innerWidth())
+	const ring, dot = 3.5, 2.5
 	before, after := seriesLook{vermilion, nil, round}, seriesLook{blue, nil, round}
 	ks, legendHeight := legend([]key{
-		{l.Text("plots.before"), func(s *scene, at point) { s.mark(before.marker, at, 3, before.color, true) }},
-		{l.Text("plots.after"), func(s *scene, at point) { s.mark(after.marker, at, 3, after.color, false) }},
+		{l.Text("plots.before"), func(s *scene, at point) { s.mark(before.marker, at, ring, before.color, true) }},
+		{l.Text("plots.after"), func(s *scene, at point) { s.mark(after.marker, at, dot, after.color, false) }},
 		{l.Text("plots.love-threshold", "threshold", loveThreshold), func(s *scene, at point) {
 			s.line(soft, axisWidth, []float64{3, 2}, point{at.x - 8, at.y}, point{at.x + 8, at.y})
 		}},
 	}, s.innerWidth())
 	xLabel := l.Text("plots.love-x")
-	axisTitle := axisTitleHeight(xLabel, "", s.innerWidth()-rowLabels.width-8)
+	axisTitle := axisTitleHeight(xLabel, "", 0, s.innerWidth()-rowLabels.width-8)
 	p, err := s.page(name, legendHeight+8+rowLabels.height+xAxisHeight+axisTitle)
 	if err != nil {
 		return Figure{}, err
@@ -67,7 +68,7 @@ func Love(b cohort.Balance, labels Labels, s Style) (Figure, error) {
 	p.drawLegend(ks, legendHeight)
 	left := p.body.x0
 	p.body.x0 += rowLabels.width + 8
-	p.axisTitles(xLabel, "")
+	p.axisTitles(xLabel, "", p.body.width())
 	_, hi := span(0, loveThreshold*1.2, maxBefore*1.02, maxAfter*1.02)
 	// The y axis counts rows, so it has no numbers: rows are placed by hand.
 	a := newAxes(p.body, 0, hi, 0, 1, decimalTicks, decimalTicks, l, false)
@@ -83,8 +84,9 @@ func Love(b cohort.Balance, labels Labels, s Style) (Figure, error) {
 		p.line(faint, gridWidth, nil, point{a.area.x0, y}, point{a.area.x1, y})
 		xb, xa := a.x.at(math.Abs(r.Before.SMD)), a.x.at(math.Abs(r.After.SMD))
 		p.line(rgb(0x9A9A9A), axisWidth, nil, point{xb, y}, point{xa, y})
-		p.mark(before.marker, point{xb, y}, 3, before.color, true)
-		p.mark(after.marker, point{xa, y}, 3, after.color, false)
+		// The ring is wider than the dot, so that it shows where both are alike.
+		p.mark(before.marker, point{xb, y}, ring, before.color, true)
+		p.mark(after.marker, point{xa, y}, dot, after.color, false)
 		out.add(r.Variable, names[i], math.Abs(r.Before.SMD), math.Abs(r.After.SMD), r.Before.SMD, r.After.SMD, b.Denominator)
 	}
 	csv, err := out.bytes()

@@ -136,25 +136,26 @@ func lineKey(label string, look seriesLook, hollow bool) key {
 	}}
 }
 
-// axisTitles takes the room for the names of the axes: y's above the area, x's below.
-func (p *page) axisTitles(x, y string) {
+// axisTitles takes the room for the names of the axes: y's above the area, x's below
+// and centred under it, at most xWidth wide.
+func (p *page) axisTitles(x, y string, xWidth float64) {
 	if lines := wrap(y, labelSize, false, p.body.width()); len(lines) > 0 {
 		p.textBlock(lines, p.body.x0, p.body.y0+ascent*labelSize, labelSize, false, soft, start)
 		p.body.y0 += labelLeading*float64(len(lines)) + 3
 	}
-	if lines := wrap(x, labelSize, false, p.body.width()); len(lines) > 0 {
+	if lines := wrap(x, labelSize, false, xWidth); len(lines) > 0 {
 		p.body.y1 -= labelLeading*float64(len(lines)) + 1
 		p.textBlock(lines, (p.body.x0+p.body.x1)/2, p.body.y1+labelSize+1, labelSize, false, soft, middle)
 	}
 }
 
 // axisTitleHeight is the room that axisTitles takes.
-func axisTitleHeight(x, y string, width float64) float64 {
+func axisTitleHeight(x, y string, yWidth, xWidth float64) float64 {
 	h := 0.0
-	if n := len(wrap(y, labelSize, false, width)); n > 0 {
+	if n := len(wrap(y, labelSize, false, yWidth)); n > 0 {
 		h += labelLeading*float64(n) + 3
 	}
-	if n := len(wrap(x, labelSize, false, width)); n > 0 {
+	if n := len(wrap(x, labelSize, false, xWidth)); n > 0 {
 		h += labelLeading*float64(n) + 1
 	}
 	return h

@@ -78,7 +78,15 @@ func paintPDF(s *scene, alt string, l lang.Lang) ([]byte, error) {
 			doc.SetAlpha(1, "Normal")
 			doc.SetTextColor(int(n.R), int(n.G), int(n.B))
 			doc.SetFont("sans", weight, it.size)
-			doc.Text(it.box().x0, it.at.y, it.s)
+			// fpdf sets letters without kerning, so the width is its own.
+			x := it.at.x
+			switch it.anchor {
+			case middle:
+				x -= doc.GetStringWidth(it.s) / 2
+			case end:
+				x -= doc.GetStringWidth(it.s)
+			}
+			doc.Text(x, it.at.y, it.s)
 		}
 	}
 	var b bytes.Buffer

@@ -94,7 +94,7 @@ func sampleEvent(l lang.Lang, first, last int, method string) (Figure, error) {
 		unit = pick(l, "månader", "months")
 	}
 	return EventStudy(EventStudyData{
-		Estimates: sampleEvents(first, last, method), Percent: true,
+		Estimates: sampleEvents(first, last, method), PercentagePoints: true,
 		XLabel: pick(l, "Tid i "+unit+" sedan kommunen gick med i ett samordningsförbund", "Time in "+unit+" since the municipality joined"),
 		YLabel: pick(l, "Skillnad i andel i arbete", "Difference in share employed"),
 	}, sampleStyle(l, "Effekten växer under de första åren", "Andel i arbete bland 16–64-åringar: anslutna kommuner jämförda med dem som ännu inte anslutit sig",
@@ -154,7 +154,7 @@ func sampleForest(l lang.Lang) (Figure, error) {
 	all := w("Alla deltagare", "All participants", 0.061, 0.012)
 	all.Overall = true
 	return Forest(ForestData{
-		Decimals: 1, Percent: true, XLabel: pick(l, "Skillnad i andel i arbete efter 24 månader", "Difference in share employed after 24 months"),
+		Decimals: 1, PercentagePoints: true, XLabel: pick(l, "Skillnad i andel i arbete efter 24 månader", "Difference in share employed after 24 months"),
 		Groups: []ForestGroup{
 			{Rows: []ForestRow{all}},
 			{Heading: pick(l, "Kön", "Sex"), Rows: []ForestRow{w("Kvinnor", "Women", 0.071, 0.016), w("Män", "Men", 0.048, 0.018)}},

@@ -66,11 +66,11 @@ func States(d StateData, labels Labels, s Style) (Figure, error) {
 		headLines = max(headLines, len(heads[i]))
 	}
 	headHeight := labelLeading*float64(headLines) + 2
-	p, err := s.page(name, axisTitleHeight(xLabel, yLabel, s.innerWidth())+headHeight+max(90, rl.height)+xAxisHeight+8)
+	p, err := s.page(name, axisTitleHeight(xLabel, yLabel, s.innerWidth(), s.innerWidth())+headHeight+max(90, rl.height)+xAxisHeight+8)
 	if err != nil {
 		return Figure{}, err
 	}
-	p.axisTitles(xLabel, yLabel)
+	p.axisTitles(xLabel, yLabel, p.body.width())
 	out := sheet{header: []string{"group", "group_label", "time", "state", "state_label", "probability"}}
 	var last axes
 	for i, g := range d.Groups {
@@ -84,6 +84,8 @@ func States(d StateData, labels Labels, s Style) (Figure, error) {
 		last = newAxes(b, d.Times[0], d.Times[len(d.Times)-1], 0, 1, timeTicks(d.Times), percentTicks, l, i == 0)
 		p.textBlock(heads[i], last.area.x0, p.body.y0+ascent*labelSize, labelSize, true, ink, start)
 		p.drawAxes(last, i == 0)
+		// The grid would only show in the slits beside the areas.
+		p.rect(white, nil, 0, box{last.area.x0 - 1, last.area.y0 - 1, last.area.x1 + 1, last.area.y1 - axisWidth})
 		p.stack(last, d.Times, g.P, colors)
 		for t, time := range d.Times {
 			for j, st := range d.States {
@@ -132,7 +134,7 @@ func (s *page) stack(a axes, times []float64, probabilities [][]float64, colors 
 		}
 		s.area(c, nil, 0, outline...)
 		if j > 0 {
-			s.line(white, 0.6, nil, lower...)
+			s.line(white, 0.6, nil, lower[:len(lower)-1]...)
 		}
 	}
 }

@@ -64,19 +64,12 @@ func Trend(d TrendData, labels Labels, s Style) (Figure, error) {
 		}})
 	}
 	ks, legendHeight := legend(keys, s.innerWidth())
-	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, d.YLabel, s.innerWidth())+110)
+	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, d.YLabel, s.innerWidth(), s.innerWidth())+110)
 	if err != nil {
 		return Figure{}, err
 	}
 	p.drawLegend(ks, legendHeight)
-	p.axisTitles(xLabel, d.YLabel)
-	markRows := 0.0
-	for _, m := range d.Marks {
-		if m.Label != "" {
-			markRows = labelLeading + 2
-		}
-	}
-	p.body.y0 += markRows
+	p.axisTitles(xLabel, d.YLabel, p.body.width())
 	xlo, xhi := span(xs...)
 	ylo, yhi := span(ys...)
 	xStyle, yStyle := decimalTicks, decimalTicks
@@ -92,12 +85,20 @@ func Trend(d TrendData, labels Labels, s Style) (Figure, error) {
 	if ylo > 0 && ylo < 0.35*yhi {
 		ylo = 0
 	}
-	a := newAxes(p.body, xlo, xhi, ylo, yhi, xStyle, yStyle, l, true)
+	layout := func() axes { return newAxes(p.body, xlo, xhi, ylo, yhi, xStyle, yStyle, l, true) }
+	marks, markHeight := placeMarks(layout(), d.Marks, p.w-margin)
+	p.body.y0 += markHeight
+	a := layout()
 	p.drawAxes(a, true)
 	if a.y.lo < 0 && a.y.hi > 0 {
 		p.line(ink, axisWidth, nil, point{a.area.x0, a.y.at(0)}, point{a.area.x1, a.y.at(0)})
 	}
-	p.drawMarks(a, d.Marks)
+	for _, m := range marks {
+		x := a.x.at(m.X)
+		p.line(soft, axisWidth, []float64{3, 2}, point{x, a.area.y0 - 7 - markHeight + m.row*labelLeading + labelLeading}, point{x, a.area.y1})
+		m.text.at.y = a.area.y0 - markHeight + m.row*labelLeading + labelLeading - 5
+		p.text(m.text)
+	}
 	for i, g := range d.Series {
 		if g.Lo == nil {
 			continue
@@ -135,8 +136,11 @@ func Trend(d TrendData, labels Labels, s Style) (Figure, error) {
 		return Figure{}, fmt.Errorf("%s: %w", name, err)
 	}
 	at := func(v float64) string {
-		if d.Years {
+		switch {
+		case d.Years:
 			return fmt.Sprintf("%.0f", v)
+		case v == math.Trunc(v):
+			return l.Number(v, 0)
 		}
 		return l.Significant(v, 3)
 	}
@@ -152,18 +156,38 @@ func (d TrendData) number(v float64, l lang.Lang) string {
 	return l.Significant(v, 3)
 }
 
-// drawMarks puts the words above the area, on the side that has room for them.
-func (s *page) drawMarks(a axes, marks []Mark) {
+type placedMark struct {
+	Mark
+	text text
+	row  float64
+}
+
+// placeMarks puts the words of the marks above the area, on the side that has room,
+// and on a row of their own where they would meet.
+func placeMarks(a axes, marks []Mark, edge float64) ([]placedMark, float64) {
+	out := make([]placedMark, 0, len(marks))
+	height := 0.0
 	for _, m := range marks {
 		x := a.x.at(m.X)
-		s.line(soft, axisWidth, []float64{3, 2}, point{x, a.area.y0 - 6}, point{x, a.area.y1})
-		label := clean(m.Label)
-		t := text{at: point{x + 3, a.area.y0 - 6}, s: label, size: labelSize, color: soft}
-		if t.box().x1 > s.w-margin {
+		t := text{at: point{x + 3, 0}, s: clean(m.Label), size: labelSize, color: soft}
+		if t.box().x1 > edge {
 			t.at.x, t.anchor = x-3, end
 		}
-		s.text(t)
+		row := 0.0
+		for again := true; again; {
+			again = false
+			for _, o := range out {
+				if b, c := t.box(), o.text.box(); o.row == row && b.x0 < c.x1+6 && c.x0 < b.x1+6 {
+					row, again = row+1, true
+				}
+			}
+		}
+		out = append(out, placedMark{m, t, row})
+		if t.s != "" {
+			height = max(height, (row+1)*labelLeading+2)
+		}
 	}
+	return out, height
 }
 
 func (d TrendData) check() error {
