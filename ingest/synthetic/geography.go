@@ -41,6 +41,12 @@ var members = map[int]int{
 // mergers are the years in which förbund disappear into a neighbour in the same county.
 var mergers = map[int]int{2020: 3, 2021: 3, 2022: 2}
 
+// lateEntry is a place in the order of entry, in 2008, that the first of no county comes after.
+const lateEntry = 120
+
+// loneSize is the least population of a municipality that is a county of its own.
+const loneSize = 57_000
+
 // A place is a municipality.
 type place struct {
 	code         string
@@ -83,6 +89,13 @@ func newGeography(seed uint64) *geography {
 			unemployment: 5.2 + float64(1.4*clamp(rng.Normal(), 2.5)),
 			scale:        1 + float64(0.15*clamp(rng.Normal(), 3)),
 		})
+	}
+	for i := range g.places {
+		alone := (i == 0 || g.places[i-1].county != g.places[i].county) &&
+			(i == len(g.places)-1 || g.places[i+1].county != g.places[i].county)
+		if alone {
+			g.places[i].population = max(g.places[i].population, loneSize)
+		}
 	}
 	g.standardise()
 	g.rollOut(rng)
@@ -132,6 +145,12 @@ func (g *geography) rollOut(rng *num.Stream) {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
+	for c := range g.counties { // every county has a member early, or its people could never take part
+		at := slices.IndexFunc(order, func(i int) bool { return g.places[i].county == c })
+		if i := order[at]; at >= lateEntry {
+			order = slices.Insert(slices.Delete(order, at, at+1), lateEntry, i)
+		}
+	}
 	done := 0
 	for year := panelFirst; year <= panelLast; year++ {
 		for ; done < members[year]; done++ {

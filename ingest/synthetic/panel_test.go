@@ -34,10 +34,20 @@ func TestRollOut(t *testing.T) {
 		g = newGeography(seed)
 		for year, want := range map[int]int{2016: 83, 2019: 83, 2020: 80, 2021: 77, 2022: 75} {
 			_, f := count(year)
-			require.InDelta(t, want, f, 2, "förbund in %d", year)
+			require.Equal(t, want, f, "förbund in %d", year)
 		}
 		_, early := count(2012)
-		require.GreaterOrEqual(t, early, 78)
+		require.GreaterOrEqual(t, early, 80)
+		first := map[int]int{}
+		for i := range g.places {
+			if y := g.places[i].firstYear; y > 0 && (first[g.places[i].county] == 0 || y < first[g.places[i].county]) {
+				first[g.places[i].county] = y
+			}
+		}
+		require.Len(t, first, nCounties, "every county has members")
+		for _, y := range first {
+			require.LessOrEqual(t, y, 2008)
+		}
 		home := map[int]int{}
 		for i := range g.places {
 			if f := g.forbundOf(&g.places[i], 2022); f >= 0 {
