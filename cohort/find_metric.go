@@ -7,13 +7,12 @@ import (
 
 // metricFinder finds partners by Euclidean distance between points of dims
 // coordinates with a k-d tree. The tree also holds the columns of the calipers, so
-// that a branch that cannot keep them is not entered. A bound on a branch is summed
-// in the order of a distance and so, rounding being monotone, never exceeds one in it:
-// no nearest partner, and no tie, is lost.
+// that a branch that cannot keep them is not entered. Coordinates only steer the
+// search, with slack for their rounding; partners are compared by the metric itself.
 type metricFinder struct {
+	space  *whitened
 	dims   int
 	width  int       // dims and one per caliper on a column
-	points []float64 // of all rows, dims each
 	at     []float64 // of the partners, width each, in tree order
 	rows   []int32   // in tree order
 	ties   []int32   // by row
@@ -22,7 +21,9 @@ type metricFinder struct {
 	leaf   []int32   // node of each place
 	taken  []bool
 	limits *calipers
-	query  []float64
+	unit   int32
+	query  []float64 // of the unit
+	gap    []float64
 }
 
 type branch struct {
@@ -34,12 +35,12 @@ type branch struct {
 
 const leafSize = 12
 
-func newMetricFinder(rows []int32, points []float64, dims int, ties []int32, limits *calipers) *metricFinder {
+func newMetricFinder(rows []int32, space *whitened, ties []int32, limits *calipers) *metricFinder {
 	f := &metricFinder{
-		dims: dims, width: dims + len(limits.within), points: points, rows: rows, ties: ties, limits: limits,
+		space: space, dims: space.dims, width: space.dims + len(limits.within), rows: rows, ties: ties, limits: limits,
 		leaf: make([]int32, len(rows)), taken: make([]bool, len(rows)),
 	}
-	f.query = make([]float64, f.width)
+	f.query, f.gap = make([]float64, f.width), make([]float64, len(space.scale))
 	if len(rows) == 0 {
 		return f
 	}
@@ -53,7 +54,7 @@ func newMetricFinder(rows []int32, points []float64, dims int, ties []int32, lim
 
 func (f *metricFinder) coordinate(row int32, j int) float64 {
 	if j < f.dims {
-		return f.points[int(row)*f.dims+j]
+		return f.space.points[int(row)*f.dims+j]
 	}
 	return f.limits.within[j-f.dims].values[row]
 }
@@ -157,6 +158,7 @@ func (f *metricFinder) nearest(unit int32, k int) []pick {
 	if len(f.nodes) == 0 || f.nodes[0].free == 0 {
 		return nil
 	}
+	f.unit = unit
 	f.coordinates(unit, f.query)
 	limited := len(f.limits.within) > 0
 	s := metricSearch{f: f, k: k}
@@ -191,8 +193,7 @@ type metricSearch struct {
 	reach   float64
 }
 
-// limit is the squared distance above which nothing can be found: a little over that
-// of the last one, because two squares that differ can have one square root.
+// limit is the squared distance between coordinates above which nothing can be found.
 func (s *metricSearch) limit() float64 {
 	if len(s.found) < s.k {
 		return math.Inf(1)
@@ -272,7 +273,7 @@ func (s *metricSearch) look(pos int32) {
 		}
 	}
 	row := f.rows[pos]
-	p := pick{pos: pos, row: row, tie: f.ties[row], dist: math.Sqrt(sum)}
+	p := pick{pos: pos, row: row, tie: f.ties[row], dist: f.space.between(f.unit, row, f.gap)}
 	if len(s.found) == s.k {
 		if !p.before(s.found[s.k-1]) {
 			return
@@ -284,6 +285,6 @@ func (s *metricSearch) look(pos int32) {
 		i--
 	}
 	s.found = slices.Insert(s.found, i, p)
-	last := s.found[len(s.found)-1].dist
-	s.reach = float64(last*last) * (1 + 1e-15)
+	last := s.found[len(s.found)-1].dist*(1+1e-12) + f.space.slack
+	s.reach = float64(last * last)
 }

@@ -3,6 +3,7 @@ package cohort
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -30,12 +31,37 @@ type Metric struct {
 	ranks   bool
 }
 
-// whitened is n×dims coordinates in which the metric is the Euclidean distance.
+// whitened is n×dims coordinates in which the metric is the Euclidean distance up to
+// rounding, which steers the search, and what [whitened.between] needs.
 type whitened struct {
 	metric *Metric
 	dims   int
 	points []float64
+	slack  float64 // a distance between points is this close to between
+	raw    *Matrix
+	scale  []float64
+	load   []float64 // k×dims
 	notes  []table.Note
+}
+
+// between is the metric: d² = Σ_d (Σ_j (x_j - y_j)/scale_j · load_jd)². It starts from
+// the differences of the columns themselves, so that units equally far off on either
+// side are at exactly one distance and tie; gap is room for k numbers.
+func (w *whitened) between(a, b int32, gap []float64) float64 {
+	k := len(w.scale)
+	x, y := w.raw.Values[int(a)*k:int(a+1)*k], w.raw.Values[int(b)*k:int(b+1)*k]
+	for j := range k {
+		gap[j] = (x[j] - y[j]) / w.scale[j]
+	}
+	sum := 0.0
+	for d := range w.dims {
+		c := 0.0
+		for j, g := range gap {
+			c += float64(g * w.load[j*w.dims+d])
+		}
+		sum += float64(c * c)
+	}
+	return math.Sqrt(sum)
 }
 
 func whiten(kind string, cov []covariate, u *units, workers int) (*whitened, error) {
@@ -68,7 +94,7 @@ func whiten(kind string, cov []covariate, u *units, workers int) (*whitened, err
 	if w.metric.ranks {
 		rankColumns(x)
 	}
-	scale, s := spread(kind, x, u, binary, workers)
+	mean, scale, s := spread(kind, x, u, binary, workers)
 	for j := range k {
 		if !(scale[j] > 0) {
 			return nil, fmt.Errorf("%w: column %q does not vary within the groups, so that %s distance has no scale for it", ErrCovariate, x.Columns[j].Name, kind)
@@ -85,19 +111,33 @@ func whiten(kind string, cov []covariate, u *units, workers int) (*whitened, err
 			Args: map[string]any{"n": k - dims - redundant},
 		})
 	}
-	w.dims = dims
+	w.dims, w.raw, w.scale, w.load = dims, x, scale, load
 	w.points = make([]float64, u.n*dims)
-	num.ForChunks(u.n, workers, func(_, lo, hi int) {
+	chunk := make([]float64, u.n/num.Chunk+1)
+	num.ForChunks(u.n, workers, func(c, lo, hi int) {
+		z := make([]float64, k)
 		for i := lo; i < hi; i++ {
+			size := 0.0
+			for j := range k {
+				z[j] = (x.Values[i*k+j] - mean[j]) / scale[j]
+				size += math.Abs(z[j])
+			}
+			chunk[c] = math.Max(chunk[c], size)
 			for d := range dims {
 				sum := 0.0
 				for j := range k {
-					sum += float64(x.Values[i*k+j] / scale[j] * load[j*dims+d])
+					sum += float64(z[j] * load[j*dims+d])
 				}
 				w.points[i*dims+d] = sum
 			}
 		}
 	})
+	// Loadings are at most 1e4 (see loadings); this is some 100 times the rounding.
+	steepest := 0.0
+	for _, l := range load {
+		steepest = math.Max(steepest, math.Abs(l))
+	}
+	w.slack = 1e-14 * float64(k*dims) * (1 + steepest*slices.Max(chunk))
 	w.metric.M = mat.NewSymDense(k, nil)
 	for a := range k {
 		for b := a; b < k; b++ {
@@ -111,9 +151,9 @@ func whiten(kind string, cov []covariate, u *units, workers int) (*whitened, err
 	return w, nil
 }
 
-// spread returns what each column is divided by, and the matrix that the metric
-// inverts once they are. It also centres the columns of x.
-func spread(kind string, x *Matrix, u *units, binary []bool, workers int) (scale []float64, s *mat.SymDense) {
+// spread returns the columns' means, what each is divided by, and the matrix that the
+// metric inverts once they are.
+func spread(kind string, x *Matrix, u *units, binary []bool, workers int) (mean, scale []float64, s *mat.SymDense) {
 	k := len(x.Columns)
 	n := float64(u.n)
 	group := [2]float64{n - float64(u.count), float64(u.count)}
@@ -129,18 +169,12 @@ func spread(kind string, x *Matrix, u *units, binary []bool, workers int) (scale
 			}
 		}
 	})
-	mean, within := make([]float64, k), [2][]float64{make([]float64, k), make([]float64, k)}
+	mean = make([]float64, k)
+	within := [2][]float64{make([]float64, k), make([]float64, k)} // group means about the overall one
 	for j := range k {
 		mean[j] = (sums[j] + sums[k+j]) / n
 		within[0][j], within[1][j] = sums[j]/group[0]-mean[j], sums[k+j]/group[1]-mean[j]
 	}
-	num.ForChunks(u.n, workers, func(_, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			for j := range k {
-				x.Values[i*k+j] -= mean[j]
-			}
-		}
-	})
 	// Products about the overall mean or, for pooled ones, about the group's.
 	robust := kind == RobustMahalanobisDistance
 	cross := num.SumChunks(u.n, k*k, workers, func(lo, hi int, acc []float64) {
@@ -148,7 +182,7 @@ func spread(kind string, x *Matrix, u *units, binary []bool, workers int) (scale
 		for i := lo; i < hi; i++ {
 			v, g := row(i)
 			for j := range k {
-				if d[j] = v[j]; !robust {
+				if d[j] = v[j] - mean[j]; !robust {
 					d[j] -= within[g][j]
 				}
 			}
@@ -189,7 +223,7 @@ func spread(kind string, x *Matrix, u *units, binary []bool, workers int) (scale
 			}
 		}
 	}
-	return scale, s
+	return mean, scale, s
 }
 
 // loadings returns the k×dims matrix L with LL' the Moore–Penrose inverse of s.

@@ -367,7 +367,7 @@ func (j *job) serve(ctx context.Context) error {
 func (j *job) serveBlock(ctx context.Context, focal, pool []int32) (served, error) {
 	var f finder
 	if j.metric() {
-		f = newMetricFinder(pool, j.points.points, j.points.dims, j.tie, &j.limits)
+		f = newMetricFinder(pool, j.points, j.tie, &j.limits)
 	} else {
 		f = newScoreFinder(byScore(pool, j.out.Score, 1), j.out.Score, j.tie, &j.limits, j.Replace)
 	}
