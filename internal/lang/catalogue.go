@@ -30,10 +30,12 @@ type text map[Lang][]piece
 
 var catalogue = sync.OnceValues(func() (map[string]text, error) { return load(files) })
 
-var keyForm = regexp.MustCompile(`^[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)+$`)
+var keyForm = regexp.MustCompile(`^[a-z]+(\.[a-z0-9]+([-_][a-z0-9]+)*)+$`)
 
 // load reads every catalogue file. A key starts with the name of its file, so that a
-// text is found from its key and no two rooms can use the same one.
+// text is found from its key and no two rooms can use the same one. A mistake in one
+// text takes that text away and no other: it comes back as an error for the tests,
+// beside all texts that are whole.
 func load(fsys fs.FS) (map[string]text, error) {
 	names, err := fs.Glob(fsys, "catalogue/*.yaml")
 	if err != nil {
@@ -57,7 +59,7 @@ func load(fsys fs.FS) (map[string]text, error) {
 		for key, e := range entries {
 			t, err := e.compile()
 			if err == nil && (!keyForm.MatchString(key) || !strings.HasPrefix(key, room+".")) {
-				err = fmt.Errorf("the key must be %s. and words in lower case with hyphens", room)
+				err = fmt.Errorf("the key must be %s. and words in lower case with hyphens or underscores", room)
 			}
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%w: %s: %q: %w", ErrCatalogue, name, key, err))
@@ -92,9 +94,9 @@ func (e entry) compile() (text, error) {
 
 // Has reports whether the catalogue holds the key.
 func Has(key string) bool {
-	all, err := catalogue()
+	all, _ := catalogue()
 	_, ok := all[key]
-	return err == nil && ok
+	return ok
 }
 
 // Keys gives all keys in order.
@@ -110,13 +112,13 @@ func Keys() []string {
 
 // Text gives the text of a key with its arguments filled in: pairs of name and value
 // ("n", 12, "unit", "månader"), or one map[string]any. A mistake (no such key, an
-// argument that is missing or not used) shows as ⟦key⟧ in the text, because a report
+// argument that is missing or not used) shows as [[key]] in the text, because a report
 // must not stop for a word; [Lang.Lookup] gives it as an error, and the tests of the
 // package look through the sources for it.
 func (l Lang) Text(key string, args ...any) string {
 	s, err := l.Lookup(key, args...)
 	if err != nil {
-		return "⟦" + key + "⟧"
+		return "[[" + key + "]]"
 	}
 	return s
 }
@@ -124,16 +126,13 @@ func (l Lang) Text(key string, args ...any) string {
 // Lookup is Text with the mistake as an error: [ErrUnknownKey], [ErrArgument],
 // [ErrUnknownLanguage] or [ErrCatalogue].
 func (l Lang) Lookup(key string, args ...any) (string, error) {
-	all, err := catalogue()
-	if err != nil {
-		return "", err
-	}
+	all, broken := catalogue()
 	if !l.Valid() {
 		return "", fmt.Errorf("%w %q", ErrUnknownLanguage, string(l))
 	}
 	t, ok := all[key]
 	if !ok {
-		return "", fmt.Errorf("%w: %q", ErrUnknownKey, key)
+		return "", errors.Join(fmt.Errorf("%w: %q", ErrUnknownKey, key), broken)
 	}
 	values, err := named(args)
 	if err != nil {
@@ -151,9 +150,9 @@ func (l Lang) Lookup(key string, args ...any) (string, error) {
 // that reads the note may want more), or the note's own English text where the
 // catalogue has none that fits.
 func (l Lang) Note(code, english string, args map[string]any) string {
-	all, err := catalogue()
+	all, _ := catalogue()
 	t, ok := all["notes."+code]
-	if err != nil || !ok || !l.Valid() {
+	if !ok || !l.Valid() {
 		return english
 	}
 	used := make(map[string]any)

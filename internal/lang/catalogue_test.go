@@ -36,7 +36,7 @@ func TestCatalogueMistakes(t *testing.T) {
 		"key twice":           "room.a: {sv: a, en: a}\nroom.a: {sv: b, en: b}",
 		"unknown field":       `room.a: {sv: a, en: a, de: a}`,
 		"another room's key":  `other.a: {sv: a, en: a}`,
-		"key in other form":   `room.A_b: {sv: a, en: a}`,
+		"key in other form":   `room.A: {sv: a, en: a}`,
 		"brace not closed":    `room.a: {sv: "{n", en: "{n"}`,
 		"brace not opened":    `room.a: {sv: "n}", en: "n}"}`,
 		"unreadable argument": `room.a: {sv: "{n:x}", en: "{n:x}"}`,
@@ -45,7 +45,10 @@ func TestCatalogueMistakes(t *testing.T) {
 		require.ErrorIs(t, err, ErrCatalogue, what)
 		require.ErrorContains(t, err, "room.yaml", what)
 	}
-	all, err := load(fstest.MapFS{"catalogue/room.yaml": {Data: []byte("# nothing yet\n")}})
+	all, err := load(fstest.MapFS{"catalogue/room.yaml": {Data: []byte(`room.a: {sv: "{n", en: "n"}`)}, "catalogue/other.yaml": {Data: []byte(`other.before_after: {sv: a, en: a}`)}})
+	require.ErrorIs(t, err, ErrCatalogue)
+	require.Contains(t, all, "other.before_after", "a mistake in one room leaves the others their texts")
+	all, err = load(fstest.MapFS{"catalogue/room.yaml": {Data: []byte("# nothing yet\n")}})
 	require.NoError(t, err)
 	require.Empty(t, all)
 }
@@ -107,8 +110,8 @@ func TestLookup(t *testing.T) {
 
 	_, err = SV.Lookup("notes.no-such-note")
 	require.ErrorIs(t, err, ErrUnknownKey)
-	require.Equal(t, "⟦notes.no-such-note⟧", SV.Text("notes.no-such-note"))
-	require.Equal(t, "⟦notes.rows-dropped⟧", SV.Text("notes.rows-dropped"))
+	require.Equal(t, "[[notes.no-such-note]]", SV.Text("notes.no-such-note"))
+	require.Equal(t, "[[notes.rows-dropped]]", SV.Text("notes.rows-dropped"))
 	_, err = Lang("de").Lookup("notes.rows-dropped", "n", 1)
 	require.ErrorIs(t, err, ErrUnknownLanguage)
 }
@@ -119,7 +122,7 @@ func TestNote(t *testing.T) {
 	require.Equal(t, "own words", SV.Note("rows-dropped", "own words", nil), "a sentence without its number is not shown")
 }
 
-// A key that a source file asks for by name must exist: a report never shows ⟦key⟧.
+// A key that a source file asks for by name must exist: a report never shows [[key]].
 func TestSourcesAskForKeysThatExist(t *testing.T) {
 	root := filepath.Join("..", "..")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
