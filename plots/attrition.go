@@ -21,7 +21,7 @@ func Attrition(steps []cohort.Step, labels Labels, s Style) (Figure, error) {
 	}
 	l := s.Lang
 	inner := s.innerWidth()
-	mainWidth, sideWidth := 0.44*inner, 0.46*inner
+	mainWidth, sideWidth := 0.49*inner, 0.44*inner
 	split := func(units, treated int) string {
 		if steps[0].TreatedIn == 0 {
 			return "" // who is treated is not known in these steps
@@ -60,7 +60,7 @@ func Attrition(steps []cohort.Step, labels Labels, s Style) (Figure, error) {
 	for i, b := range boxes[1:] {
 		need += max(sides[i].height+2*space, 16) + b.height
 	}
-	p, err := s.page(name, need)
+	p, err := s.page(name, need, need)
 	if err != nil {
 		return Figure{}, err
 	}

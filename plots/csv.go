@@ -56,9 +56,12 @@ func (t *sheet) bytes() ([]byte, error) {
 // formula: one where a line, after spaces, begins with = + - @, tab or carriage
 // return. Numbers do not come here, so a negative estimate stays a number.
 func harmless(s string) string {
-	for _, line := range strings.FieldsFunc(s, func(r rune) bool { return r == '\n' }) {
+	if strings.HasPrefix(s, "\r") {
+		return "'" + s
+	}
+	for _, line := range strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }) {
 		line = strings.TrimLeft(line, " \u00a0\u2007\u202f\ufeff")
-		if line != "" && strings.ContainsRune("=+-@\t\r", rune(line[0])) {
+		if line != "" && strings.ContainsRune("=+-@\t", rune(line[0])) {
 			return "'" + s
 		}
 	}

@@ -32,11 +32,11 @@ func TestCSV(t *testing.T) {
 
 	e0 := wald("event=0", -0.25, 0.125)
 	e0.CI.Lo, e0.CI.Hi = -0.5, 0.0625
-	f, err = EventStudy(EventStudyData{Estimates: []estimate.Estimate{e0, wald("event=-1", 0, math.NaN())}}, plain)
+	f, err = EventStudy(EventStudyData{Estimates: []estimate.Estimate{e0, wald("event=-1", 0, math.NaN())}, Known: map[int]float64{0: -0.3}}, plain)
 	require.NoError(t, err)
-	require.Equal(t, "term,event,estimate,std_error,conf_low,conf_high,conf_level,conf_method,reference\n"+
-		"event=-1,-1,0,,,,0.95,normal,true\n"+
-		"event=0,0,-0.25,0.125,-0.5,0.0625,0.95,normal,false\n", string(f.csv))
+	require.Equal(t, "term,event,estimate,std_error,conf_low,conf_high,conf_level,conf_method,reference,known\n"+
+		"event=-1,-1,0,,,,0.95,normal,true,\n"+
+		"event=0,0,-0.25,0.125,-0.5,0.0625,0.95,normal,false,-0.3\n", string(f.csv))
 
 	f, err = States(StateData{Times: []float64{0, 0.5}, States: []State{{Name: "x"}, {Name: "y"}},
 		Groups: []StateGroup{{Name: "g", P: [][]float64{{1, 0}, {0.7, 0.3}}}}}, Labels{"x": "arbete"}, plain)
@@ -45,8 +45,8 @@ func TestCSV(t *testing.T) {
 
 	f, err = Forest(ForestData{Groups: []ForestGroup{{Heading: "@h", Rows: []ForestRow{{Estimate: e0, Overall: true}}}}}, Labels{"event=0": "år 0"}, plain)
 	require.NoError(t, err)
-	require.Equal(t, "heading,label,term,measure,estimate,std_error,conf_low,conf_high,conf_level,conf_method,overall\n"+
-		"'@h,år 0,event=0,mean-difference,-0.25,0.125,-0.5,0.0625,0.95,normal,true\n", string(f.csv))
+	require.Equal(t, "heading,label,term,measure,estimate,std_error,conf_low,conf_high,conf_level,conf_method,overall,known\n"+
+		"'@h,år 0,event=0,mean-difference,-0.25,0.125,-0.5,0.0625,0.95,normal,true,\n", string(f.csv))
 
 	f, err = Attrition([]cohort.Step{{Name: "age", Rule: "a > 1", UnitsIn: 10, UnitsOut: 7, TreatedIn: 4, TreatedOut: 3, Missing: 2}}, nil, plain)
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestCSV(t *testing.T) {
 }
 
 func TestHarmless(t *testing.T) {
-	for _, s := range []string{"=cmd|'/c calc'!A1", " =1+1", "a\n=1", "a\r\n +1", "+1", "-1", "@x", "\tx", "\rx", "\u00a0=1", "\u202f@"} {
+	for _, s := range []string{"=cmd|'/c calc'!A1", " =1+1", "a\n=1", "a\r\n +1", "a\r=1", "+1", "-1", "@x", "\tx", "\rx", "\u00a0=1", "\u202f@"} {
 		require.Equal(t, "'"+s, harmless(s))
 	}
 	for _, s := range []string{"", "a=1", "Ålder", "−1", "18–29", "a\nb", "'=x"} {
@@ -159,6 +159,12 @@ func TestSentinels(t *testing.T) {
 		{"event study", "two methods", ErrInconsistent, func() (Figure, error) {
 			return EventStudy(EventStudyData{Estimates: []estimate.Estimate{wald("event=0", 0, 1), uniform}}, plain)
 		}},
+		{"event study", "known elsewhere", ErrInconsistent, func() (Figure, error) {
+			return EventStudy(EventStudyData{Estimates: []estimate.Estimate{wald("event=0", 0, 1)}, Known: map[int]float64{1: 0}}, plain)
+		}},
+		{"event study", "known nan", ErrNotFinite, func() (Figure, error) {
+			return EventStudy(EventStudyData{Estimates: []estimate.Estimate{wald("event=0", 0, 1)}, Known: map[int]float64{0: nan}}, plain)
+		}},
 		{"event study", "two levels", ErrInconsistent, func() (Figure, error) {
 			return EventStudy(EventStudyData{Estimates: []estimate.Estimate{wald("event=0", 0, 1), other}}, plain)
 		}},
@@ -167,6 +173,11 @@ func TestSentinels(t *testing.T) {
 		{"forest plot", "inf", ErrNotFinite, func() (Figure, error) { return Forest(forest(wald("x", 0, inf)), nil, plain) }},
 		{"forest plot", "outside", ErrInconsistent, func() (Figure, error) { return Forest(forest(outside), nil, plain) }},
 		{"forest plot", "two levels", ErrInconsistent, func() (Figure, error) { return Forest(forest(wald("event=0", 0, 1), other), nil, plain) }},
+		{"forest plot", "known nan", ErrNotFinite, func() (Figure, error) {
+			d := forest(wald("x", 0, 1))
+			d.Groups[0].Rows[0].Known = &nan
+			return Forest(d, nil, plain)
+		}},
 		{"forest plot", "decimals", ErrStyle, func() (Figure, error) {
 			d := forest(wald("x", 0, 1))
 			d.Decimals = 7

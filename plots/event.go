@@ -18,6 +18,8 @@ type EventStudyData struct {
 	Estimates []estimate.Estimate
 	XLabel    string // "" = time relative to the start
 	YLabel    string // "" = the effect
+	// Known holds true effects by event time, where the data are simulated.
+	Known map[int]float64
 	// PercentagePoints says that the estimates are differences of proportions: the
 	// axis is then written in percentage points.
 	PercentagePoints bool
@@ -37,6 +39,9 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 		return Figure{}, fmt.Errorf("%s: %w", name, err)
 	}
 	points, uniform, err := eventPoints(d.Estimates)
+	if err == nil {
+		err = d.checkKnown(points)
+	}
 	if err != nil {
 		return Figure{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -55,6 +60,9 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 
 	before, after := seriesLook{soft, nil, square}, seriesLook{blue, nil, round}
 	values := []float64{0}
+	for _, v := range d.Known {
+		values = append(values, v)
+	}
 	level := 0.0
 	hasBefore, hasAfter, hasReference := false, false, false
 	for _, p := range points {
@@ -87,8 +95,11 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 			s.mark(before.marker, at, 2.6, before.color, true)
 		}})
 	}
+	if len(d.Known) > 0 {
+		keys = append(keys, knownLevelKey(l))
+	}
 	ks, legendHeight := legend(keys, s.innerWidth())
-	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, yLabel, s.innerWidth(), s.innerWidth())+110)
+	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, yLabel, s.innerWidth(), s.innerWidth())+110, 0)
 	if err != nil {
 		return Figure{}, err
 	}
@@ -124,13 +135,20 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 		}
 	}
 	for _, q := range points {
+		if v, ok := d.Known[q.e]; ok {
+			p.knownLevel(point{a.x.at(float64(q.e)), a.y.at(v)}, min(7, max(1.5, spacing*0.4)))
+		}
 		p.mark(look(q).marker, point{a.x.at(float64(q.e)), a.y.at(q.est.Value)}, r, look(q).color, q.reference)
 	}
 
-	out := sheet{header: []string{"term", "event", "estimate", "std_error", "conf_low", "conf_high", "conf_level", "conf_method", "reference"}}
+	out := sheet{header: []string{"term", "event", "estimate", "std_error", "conf_low", "conf_high", "conf_level", "conf_method", "reference", "known"}}
 	clear := 0
 	for _, q := range points {
-		out.add(q.est.Term, q.e, q.est.Value, q.est.SE, q.est.CI.Lo, q.est.CI.Hi, q.est.CI.Level, q.est.CI.Method, strconv.FormatBool(q.reference))
+		known := math.NaN()
+		if v, ok := d.Known[q.e]; ok {
+			known = v
+		}
+		out.add(q.est.Term, q.e, q.est.Value, q.est.SE, q.est.CI.Lo, q.est.CI.Hi, q.est.CI.Level, q.est.CI.Method, strconv.FormatBool(q.reference), known)
 		if q.e >= 0 && !q.reference && (q.est.CI.Lo > 0 || q.est.CI.Hi < 0) {
 			clear++
 		}
@@ -193,6 +211,23 @@ func eventPoints(es []estimate.Estimate) (points []eventPoint, uniform bool, err
 		return nil, false, fmt.Errorf("%w: pointwise intervals and a uniform band in one figure", ErrInconsistent)
 	}
 	return points, bands > 0, nil
+}
+
+// checkKnown wants each known value to be a number at an event time that is drawn.
+func (d EventStudyData) checkKnown(points []eventPoint) error {
+	found := 0
+	for _, q := range points {
+		if v, ok := d.Known[q.e]; ok {
+			found++
+			if !drawable(v) {
+				return fmt.Errorf("known value at %d: %w", q.e, ErrNotFinite)
+			}
+		}
+	}
+	if found != len(d.Known) {
+		return fmt.Errorf("%w: a known value at an event time without an estimate", ErrInconsistent)
+	}
+	return nil
 }
 
 func firstWithSE(es []estimate.Estimate) int {

@@ -36,7 +36,8 @@ type Style struct {
 	Title    string    // what the figure shows, in bold
 	Subtitle string    // unit and comparison
 	Caption  string    // source and notes, below the figure
-	// Width and Height in cm; 0 is 16 wide, and 10 high or what the rows need.
+	// Width and Height in cm; 0 is 16 wide, and 10 high or, for rows and boxes, what
+	// suits their number.
 	Width, Height float64
 }
 

@@ -21,6 +21,8 @@ type ForestRow struct {
 	Label    string
 	Estimate estimate.Estimate
 	Overall  bool // drawn as a diamond, in bold: the total of the rows above
+	// Known is the true value, where the data are simulated; nil = not known.
+	Known *float64
 }
 
 // ForestData is what a forest plot shows.
@@ -85,7 +87,13 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 		}
 		s.Caption = note
 	}
+	var ks []placed
 	headHeight := rowLeading*float64(len(columnHead)) + 4
+	if slices.ContainsFunc(rows, func(r forestRow) bool { return r.known != nil }) {
+		var height float64
+		ks, height = legend([]key{knownKey(l)}, s.innerWidth()-column-12)
+		headHeight = max(headHeight, height+4)
+	}
 	axisWidthPoints := s.innerWidth() - rl.width - column - gaps
 	if axisWidthPoints < leastAxis-1 {
 		return Figure{}, fmt.Errorf("%s: %w: the labels leave no room for the axis", name, ErrTooSmall)
@@ -96,15 +104,18 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 	}
 	// The axis title may reach under the columns beside it.
 	titleWidth := axisWidthPoints + 2*min(rl.width, column)
-	p, err := s.page(name, headHeight+rl.height+xAxisHeight+6+axisTitleHeight(xLabel, "", 0, titleWidth))
+	frame := headHeight + xAxisHeight + 6 + axisTitleHeight(xLabel, "", 0, titleWidth)
+	p, err := s.page(name, frame+rl.height, frame+rl.comfortable())
 	if err != nil {
 		return Figure{}, err
 	}
 	right, left := p.body.x1, p.body.x0
+	body := p.body
+	p.drawLegend(ks, 0)
 	for i, line := range columnHead {
 		p.text(text{at: point{right, p.body.y0 + ascent*labelSize + rowLeading*float64(i)}, s: line, size: labelSize, color: soft, anchor: end})
 	}
-	p.body = box{left + rl.width + 12, p.body.y0 + headHeight, right - column - 12, p.body.y1}
+	p.body = box{left + rl.width + 12, body.y0 + headHeight, right - column - 12, body.y1}
 	p.axisTitles(xLabel, "", titleWidth)
 	style := decimalTicks
 	if d.PercentagePoints {
@@ -116,7 +127,7 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 	if lo <= 0 && hi >= 0 {
 		p.line(soft, axisWidth, []float64{3, 2}, point{a.x.at(0), a.area.y0}, point{a.x.at(0), a.area.y1})
 	}
-	out := sheet{header: []string{"heading", "label", "term", "measure", "estimate", "std_error", "conf_low", "conf_high", "conf_level", "conf_method", "overall"}}
+	out := sheet{header: []string{"heading", "label", "term", "measure", "estimate", "std_error", "conf_low", "conf_high", "conf_level", "conf_method", "overall", "known"}}
 	ys := rl.centres(a.area.y0, a.area.y1)
 	clear, lowest, highest, count := 0, math.Inf(1), math.Inf(-1), 0
 	for i, r := range rows {
@@ -129,9 +140,12 @@ func Forest(d ForestData, labels Labels, s Style) (Figure, error) {
 			continue
 		}
 		p.text(text{at: point{right, ys[i] + midHeight*labelSize}, s: numbers[i], size: labelSize, bold: r.bold, color: ink, anchor: end})
+		if r.known != nil {
+			p.knownMark(point{a.x.at(*r.known), ys[i]})
+		}
 		p.forestMark(a, r, ys[i])
 		e := r.est
-		out.add(r.group, r.label, e.Term, string(e.Measure), e.Value, e.SE, e.CI.Lo, e.CI.Hi, e.CI.Level, e.CI.Method, strconv.FormatBool(r.overall))
+		out.add(r.group, r.label, e.Term, string(e.Measure), e.Value, e.SE, e.CI.Lo, e.CI.Hi, e.CI.Level, e.CI.Method, strconv.FormatBool(r.overall), orNaN(r.known))
 		count++
 		lowest, highest = min(lowest, e.Value), max(highest, e.Value)
 		if e.CI.Lo > 0 || e.CI.Hi < 0 {
@@ -157,6 +171,7 @@ type forestRow struct {
 	heading, indent, bold, overall bool
 	group, label                   string
 	est                            estimate.Estimate
+	known                          *float64
 }
 
 func (r forestRow) hasInterval() bool { return !r.heading && finite(r.est.CI.Lo, r.est.CI.Hi) }
@@ -179,12 +194,14 @@ func forestRows(d ForestData, labels Labels) (rows []forestRow, level float64, e
 			switch {
 			case !drawable(e.Value):
 				return nil, 0, fmt.Errorf("%q: %w", e.Term, ErrNotFinite)
+			case r.Known != nil && !drawable(*r.Known):
+				return nil, 0, fmt.Errorf("%q: known value: %w", e.Term, ErrNotFinite)
 			case e.HasSE() && !drawable(e.CI.Lo, e.CI.Hi):
 				return nil, 0, fmt.Errorf("%q: interval: %w", e.Term, ErrNotFinite)
 			case e.HasSE() && (e.Value < e.CI.Lo || e.Value > e.CI.Hi):
 				return nil, 0, fmt.Errorf("%q: %w: the value lies outside its interval", e.Term, ErrInconsistent)
 			}
-			row := forestRow{indent: g.Heading != "", bold: r.Overall, overall: r.Overall, group: g.Heading, label: label, est: e}
+			row := forestRow{indent: g.Heading != "", bold: r.Overall, overall: r.Overall, group: g.Heading, label: label, est: e, known: r.Known}
 			if row.hasInterval() {
 				if level != 0 && e.CI.Level != level {
 					return nil, 0, fmt.Errorf("%q: %w: intervals of two levels", e.Term, ErrInconsistent)
@@ -220,6 +237,9 @@ func forestRange(rows []forestRow) (lo, hi float64, clipped bool) {
 			continue
 		}
 		values = append(values, r.est.Value)
+		if r.known != nil {
+			values = append(values, *r.known)
+		}
 		if r.hasInterval() && r.est.CI.Hi-r.est.CI.Lo <= limit {
 			values = append(values, r.est.CI.Lo, r.est.CI.Hi)
 		}

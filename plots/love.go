@@ -61,7 +61,8 @@ func Love(b cohort.Balance, labels Labels, s Style) (Figure, error) {
 	}, s.innerWidth())
 	xLabel := l.Text("plots.love-x")
 	axisTitle := axisTitleHeight(xLabel, "", 0, s.innerWidth()-rowLabels.width-8)
-	p, err := s.page(name, legendHeight+8+rowLabels.height+xAxisHeight+axisTitle)
+	frame := legendHeight + 8 + xAxisHeight + axisTitle
+	p, err := s.page(name, frame+rowLabels.height, frame+rowLabels.comfortable())
 	if err != nil {
 		return Figure{}, err
 	}

@@ -32,8 +32,9 @@ func (s Style) widthPoints() float64 {
 }
 
 // page lays out heading and caption around a body that needs at least the given
-// height. Without a height in the style the page grows to what the body needs.
-func (s Style) page(name string, need float64) (*page, error) {
+// height. Without a height in the style the page is as high as suits the body: want
+// points for it, or the default height of a page where want is 0.
+func (s Style) page(name string, need, want float64) (*page, error) {
 	inner := s.innerWidth()
 	if inner < 5*pointsPerCM {
 		return nil, fmt.Errorf("%s: %w: at least 6 cm wide", name, ErrTooSmall)
@@ -51,7 +52,10 @@ func (s Style) page(name string, need float64) (*page, error) {
 	}
 	h := s.Height * pointsPerCM
 	if s.Height == 0 {
-		h = max(defaultHeight*pointsPerCM, above+below+need+2*margin)
+		h = above + below + max(need, want) + 2*margin
+		if want == 0 {
+			h = max(h, defaultHeight*pointsPerCM)
+		}
 	}
 	if h-above-below-2*margin < need-1e-6 {
 		return nil, fmt.Errorf("%s: %w: at least %.1f cm high", name, ErrTooSmall, (above+below+need+2*margin)/pointsPerCM+0.05)

@@ -28,6 +28,11 @@ func newRowLabels(names []string, widest float64) rowLabels {
 	return r
 }
 
+// comfortable is the height that reads well: some air for few rows, none for many.
+func (r rowLabels) comfortable() float64 {
+	return r.height + min(8*float64(len(r.heights)), 40)
+}
+
 // centres spreads the rows over the height there is.
 func (r rowLabels) centres(y0, y1 float64) []float64 {
 	extra := (y1 - y0 - r.height) / float64(len(r.heights))

@@ -33,6 +33,7 @@ func samples() []sample {
 		{"states-four", func(l lang.Lang) (Figure, error) { return sampleStates(l, 4, 2) }},
 		{"states-thirteen", func(l lang.Lang) (Figure, error) { return sampleStates(l, 13, 2) }},
 		{"forest", sampleForest},
+		{"forest-naive", sampleNaive},
 		{"attrition", sampleAttrition},
 		{"trend-naive", sampleTrend},
 		{"trend-difference", sampleDifference},
@@ -93,7 +94,12 @@ func sampleEvent(l lang.Lang, first, last int, method string) (Figure, error) {
 	if last > 20 {
 		unit = pick(l, "månader", "months")
 	}
+	known := map[int]float64{}
+	for e := 0; e <= last && last < 20; e++ {
+		known[e] = 0.08 * (1 - math.Exp(-float64(e+1)/(0.4*float64(last))))
+	}
 	return EventStudy(EventStudyData{
+		Known:     known,
 		Estimates: sampleEvents(first, last, method), PercentagePoints: true,
 		XLabel: pick(l, "Tid i "+unit+" sedan kommunen gick med i ett samordningsförbund", "Time in "+unit+" since the municipality joined"),
 		YLabel: pick(l, "Skillnad i andel i arbete", "Difference in share employed"),
@@ -167,6 +173,20 @@ func sampleForest(l lang.Lang) (Figure, error) {
 		},
 	}, nil, sampleStyle(l, "Störst effekt bland unga", "Procentenheter i arbete efter 24 månader, deltagare minus matchad jämförelsegrupp",
 		"The effect is largest among the young", "Percentage points in work after 24 months, participants minus matched comparison group"))
+}
+
+// sampleNaive sets the naive comparison beside the matched one and the truth.
+func sampleNaive(l lang.Lang) (Figure, error) {
+	truth := 0.055
+	w := func(sv, en string, v, se float64) ForestRow {
+		return ForestRow{Label: pick(l, sv, en), Estimate: estimate.Wald(en, estimate.RiskDifference, v, se, math.Inf(1), 0.95), Known: &truth}
+	}
+	return Forest(ForestData{Decimals: 1, PercentagePoints: true, XLabel: pick(l, "Skillnad i andel i arbete", "Difference in share employed"),
+		Groups: []ForestGroup{{Rows: []ForestRow{
+			w("Före och efter, bara deltagarna", "Before and after, participants only", 0.262, 0.011), w("Alla andra som jämförelse, utan matchning", "Everyone else, unmatched", -0.174, 0.009),
+			w("Matchad jämförelsegrupp", "Matched comparison group", 0.061, 0.012), w("Matchning och regression", "Matching and regression", 0.058, 0.010),
+		}}}}, nil, sampleStyle(l, "Bara jämförelsegruppen hittar den sanna effekten", "Skattad effekt efter 24 månader, procentenheter",
+		"Only the comparison group finds the true effect", "Estimated effect after 24 months, percentage points"))
 }
 
 func sampleAttrition(l lang.Lang) (Figure, error) {

@@ -66,7 +66,7 @@ func States(d StateData, labels Labels, s Style) (Figure, error) {
 		headLines = max(headLines, len(heads[i]))
 	}
 	headHeight := labelLeading*float64(headLines) + 2
-	p, err := s.page(name, axisTitleHeight(xLabel, yLabel, s.innerWidth(), s.innerWidth())+headHeight+max(90, rl.height)+xAxisHeight+8)
+	p, err := s.page(name, axisTitleHeight(xLabel, yLabel, s.innerWidth(), s.innerWidth())+headHeight+max(90, rl.height)+xAxisHeight+8, 0)
 	if err != nil {
 		return Figure{}, err
 	}

@@ -64,7 +64,7 @@ func Trend(d TrendData, labels Labels, s Style) (Figure, error) {
 		}})
 	}
 	ks, legendHeight := legend(keys, s.innerWidth())
-	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, d.YLabel, s.innerWidth(), s.innerWidth())+110)
+	p, err := s.page(name, legendHeight+4+axisTitleHeight(xLabel, d.YLabel, s.innerWidth(), s.innerWidth())+110, 0)
 	if err != nil {
 		return Figure{}, err
 	}
