@@ -351,6 +351,9 @@ func TestInvariants(t *testing.T) {
 			x, y, d := res.Estimates[q], res.Estimates[3*K+q], res.Estimates[6*K+q]
 			reftest.Near(t, "contrast", d.Value, y.Value-x.Value, 1e-14)
 			reftest.Agree(t, "contrast se", d.SE, math.Hypot(x.SE, y.SE), 12)
+			for i := range s.ID {
+				require.Equal(t, res.Influence.At(i, 3*K+q)-res.Influence.At(i, q), res.Influence.At(i, 6*K+q))
+			}
 		}
 		require.Equal(t, "time=2,state=a,contrast=y-x", res.Estimates[6*K].Term)
 		require.Equal(t, estimate.RiskDifference, res.Estimates[6*K].Measure)
@@ -440,6 +443,12 @@ func TestFollowUpEnds(t *testing.T) {
 	require.Equal(t, 4.0, res.Details["tau"])
 	require.Contains(t, codes(res), "beyond-follow-up")
 	require.Contains(t, codes(res), "tau-default")
+	two := four()
+	two.Group, two.GroupNames = []int{0, 1, 1, 0}, []string{"x", "y"}
+	two.Stop[1], two.Stop[5] = 3.25, 3
+	require.Equal(t, 3.25, mustFit(t, AalenJohansen{}, two).Details["tau"])
+	two.Group = []int{1, 0, 0, 1}
+	require.Equal(t, 3.25, mustFit(t, AalenJohansen{}, two).Details["tau"])
 	// When everybody is absorbed nothing is unknown later on.
 	d := &Spells{
 		Person: []int{0, 1}, From: []int{0, 0}, To: []int{1, 1}, Start: []float64{0, 0}, Stop: []float64{1, 2},
@@ -536,4 +545,19 @@ func TestRowsBecomeSpells(t *testing.T) {
 	r.States = []string{"W"}
 	_, err = r.Spells()
 	require.ErrorIs(t, err, ErrState)
+}
+
+// Weights whose sum rounds: when everybody leaves, nothing is left, exactly.
+func TestEverybodyLeavesExactly(t *testing.T) {
+	w := []float64{0.1, 0.2, 0.3, 0.7}
+	s := &Spells{
+		Person: []int{0, 1, 2, 3}, From: []int{0, 0, 0, 0}, To: []int{1, 2, 1, 1}, Start: make([]float64, 4), Stop: []float64{1, 3, 3, 3},
+		States: []string{"in", "out", "gone"}, ID: []string{"1", "2", "3", "4"}, Level: 0.95,
+		Weight: estimate.Weights{Kind: estimate.Sampling, Values: w},
+	}
+	require.Zero(t, mustFit(t, AalenJohansen{At: []float64{3}, Tau: 4}, s).Estimates[0].Value)
+	f := &Times{
+		Unit: s.ID, Time: s.Stop, Event: []bool{true, true, true, true}, Level: 0.95, Weight: s.Weight,
+	}
+	require.Zero(t, mustKM(t, KaplanMeier{At: []float64{3}}, f).Estimates[0].Value)
 }
