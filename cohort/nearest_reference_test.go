@@ -342,7 +342,8 @@ func TestReferencePropensity(t *testing.T) {
 			Linear   map[string]float64 `json:"linear_predictor"`
 		}
 		require.NoError(t, json.Unmarshal(ref[link], &want))
-		// R stops its probit and cloglog fits when the deviance no longer moves, some 1e-8
+		// R's standard errors are from the information one step before its last. It
+		// stops its probit and cloglog fits when the deviance no longer moves, some 1e-8
 		// from the maximum: one more step of its own gives the digits that we have.
 		digits := reftest.Digits(7)
 		if link == "logit" {
@@ -357,7 +358,7 @@ func TestReferencePropensity(t *testing.T) {
 				key = n
 			}
 			reftest.Agree(t, link+" "+name, fit.Coef[j], want.Coef[key], digits)
-			reftest.Agree(t, link+" se "+name, fit.SE[j], want.SE[key], digits-0.5)
+			reftest.Agree(t, link+" se "+name, fit.SE[j], want.SE[key], min(digits-0.5, 8))
 		}
 		reftest.Agree(t, link+" logLik", fit.LogLik, want.LogLik, 12)
 		reftest.Agree(t, link+" deviance", fit.Deviance, want.Deviance, 12)
