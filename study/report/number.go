@@ -15,6 +15,7 @@ type gauge struct {
 	unit     Unit
 	ratio    bool // exp of a log measure; 1 means no difference
 	decimals int
+	step     float64 // numbers are rounded to multiples of it, 0 = decimals alone
 }
 
 // newGauge chooses the decimals: those of the unit, and more where rounding would
@@ -25,7 +26,9 @@ func newGauge(l lang.Lang, u Unit, e estimate.Estimate) gauge {
 	case g.ratio:
 		g.decimals = 2
 	case u == Kronor:
-		g.decimals = 0
+		// Three digits of the widest number: a report that gives single kronor of an
+		// uncertain thousand pretends to know them.
+		g.step = math.Pow(10, math.Max(math.Floor(math.Log10(widest(e)))-2, 0))
 	case u == PercentagePoints || u == Percent || u == Months:
 		g.decimals = 1
 	default:
@@ -34,7 +37,13 @@ func newGauge(l lang.Lang, u Unit, e estimate.Estimate) gauge {
 	if math.IsNaN(e.CI.Lo) || math.IsNaN(e.CI.Hi) {
 		return g
 	}
-	for most := g.decimals + 3; g.decimals < most && g.hides(e.CI); g.decimals++ {
+	for most := g.decimals + 3; g.decimals < most && g.hides(e.CI); {
+		if g.step > 1 {
+			g.step /= 10
+			continue
+		}
+		g.step = 0
+		g.decimals++
 	}
 	return g
 }
@@ -57,16 +66,21 @@ func (g gauge) rounded(v float64) float64 {
 
 // plainDecimals gives three significant digits to the widest of value and bounds.
 func plainDecimals(e estimate.Estimate) int {
-	widest := math.Abs(e.Value)
-	for _, v := range []float64{e.CI.Lo, e.CI.Hi} {
+	return min(max(2-int(math.Floor(math.Log10(widest(e)))), 0), 6)
+}
+
+// widest is the largest of value and bounds in size, 1 where there is none.
+func widest(e estimate.Estimate) float64 {
+	w := 0.0
+	for _, v := range []float64{e.Value, e.CI.Lo, e.CI.Hi} {
 		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			widest = math.Max(widest, math.Abs(v))
+			w = math.Max(w, math.Abs(v))
 		}
 	}
-	if widest == 0 || math.IsNaN(widest) || math.IsInf(widest, 0) {
-		return 2
+	if w == 0 {
+		return 1
 	}
-	return min(max(2-int(math.Floor(math.Log10(widest))), 0), 6)
+	return w
 }
 
 func (g gauge) scale(v float64) float64 {
@@ -75,6 +89,8 @@ func (g gauge) scale(v float64) float64 {
 		return math.Exp(v)
 	case g.unit == PercentagePoints || g.unit == Percent:
 		return 100 * v
+	case g.step > 0:
+		return math.Round(v/g.step) * g.step
 	}
 	return v
 }

@@ -122,6 +122,10 @@ func (p *page) balance(b release.BalanceTable, labels map[string]string, names g
 	mean := func(x float64) string { return l.Significant(x, 3) }
 	smd := func(x float64) string { return l.Signed(x, 2) }
 	for _, r := range b.Rows {
+		mean := mean
+		if r.Group != "" {
+			mean = func(x float64) string { return l.Percent(x, 0) }
+		}
 		row := balanceRow{Label: label(labels, r.Variable),
 			Treated: value(r.After.MeanTreated, mean), Control: value(r.After.MeanControl, mean),
 			Before: value(r.Before.SMD, smd), After: value(r.After.SMD, smd)}

@@ -32,6 +32,7 @@ type page struct {
 	Title, Question, Background, Summary, Publisher string
 	Period                                          string
 	Simulated                                       bool
+	Level, Cases                                    float64
 	Lead                                            []leadView
 	Cards                                           []card
 	Compared                                        []comparedView

@@ -19,6 +19,9 @@ const (
 	none    verdict = "none"    // covers zero and lies inside the differences that do not matter
 	unclear verdict = "unclear" // covers zero and does not
 	silent  verdict = "silent"  // no interval, nothing is said
+	// association is the verdict on a comparison of groups that were not made alike:
+	// nothing was better or worse because of the programme.
+	association verdict = "association"
 )
 
 // judge reads the interval and nothing else: the value of the estimate and its
@@ -81,6 +84,9 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 			amount, way = g.plain(e.Value), l.Text("report.way-times")
 		}
 		args = append(args, "amount", amount, "way", way)
+		if f.Kind == Association {
+			key = "report.say-difference"
+		}
 	}
 	s := l.Text(key, args...)
 	if (v == better || v == worse || v == more || v == less) && small(e.CI, f.Relevance) {
@@ -101,6 +107,8 @@ func (f Finding) badge(l lang.Lang) (verdict, string) {
 		return silent, l.Text("report.badge-withheld")
 	case f.Kind == Description:
 		return silent, l.Text("report.badge-description")
+	case f.Kind == Association:
+		return association, l.Text("report.badge-association")
 	}
 	v := judge(f.Estimate.Number.CI, f.Good, f.Relevance)
 	return v, l.Text("report.badge-" + string(v))

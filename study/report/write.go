@@ -118,6 +118,8 @@ func build(in Input) (*page, error) {
 		p.Compared = append(p.Compared, v)
 		names[c.Name], labels[c.Name] = namesOf(in.Lang, c.Treated, c.Control), v.Label
 	}
+	p.Level = level(in.Findings)
+	p.Cases = math.Round(1000*p.Level) / 10
 	leads := map[string]*leadView{}
 	for i, f := range in.Findings {
 		n, ok := names[f.Comparison]
@@ -148,7 +150,7 @@ func build(in Input) (*page, error) {
 			leads[key].Outcomes = append(leads[key].Outcomes, f.Outcome)
 		}
 	}
-	for _, v := range []verdict{better, worse, more, less, none, unclear, silent} {
+	for _, v := range []verdict{better, worse, more, less, none, unclear, association, silent} {
 		if lead := leads[string(v)]; lead != nil {
 			p.Lead = append(p.Lead, *lead)
 		}
@@ -167,6 +169,16 @@ func build(in Input) (*page, error) {
 	p.Notes = p.notes(in.Notes)
 	p.Disclosure = p.disclosure(in.Protocol)
 	return p, nil
+}
+
+// level is the confidence level of the first finding that has one.
+func level(fs []Finding) float64 {
+	for _, f := range fs {
+		if l := f.Estimate.Number.CI.Level; l > 0 {
+			return l
+		}
+	}
+	return 0.95
 }
 
 func (p *page) leadText(v verdict, n groupNames) string {
