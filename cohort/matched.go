@@ -46,7 +46,7 @@ type CaliperUse struct {
 	On       string  // "distance", "score" or the column
 	Width    float64 // in raw units
 	Attempts int     // choices for which a free partner existed
-	Bound    int     // of them, those in which the nearest free partner was too far off
+	Bound    int     // of them, those in which the nearest partner, free when the unit last looked, was too far off
 }
 
 // Share is the share of choices in which the caliper bound; NaN without a choice.
