@@ -547,17 +547,21 @@ func TestRowsBecomeSpells(t *testing.T) {
 	require.ErrorIs(t, err, ErrState)
 }
 
-// Weights whose sum rounds: when everybody leaves, nothing is left, exactly.
+// Weights whose sums round: when everybody leaves, nothing is left, exactly.
 func TestEverybodyLeavesExactly(t *testing.T) {
-	w := []float64{0.1, 0.2, 0.3, 0.7}
-	s := &Spells{
-		Person: []int{0, 1, 2, 3}, From: []int{0, 0, 0, 0}, To: []int{1, 2, 1, 1}, Start: make([]float64, 4), Stop: []float64{1, 3, 3, 3},
-		States: []string{"in", "out", "gone"}, ID: []string{"1", "2", "3", "4"}, Level: 0.95,
-		Weight: estimate.Weights{Kind: estimate.Sampling, Values: w},
+	for seed := range uint64(20) {
+		s := &Spells{States: []string{"in", "out", "gone"}, Level: 0.95, Weight: estimate.Weights{Kind: estimate.Sampling}}
+		f := &Times{Level: 0.95}
+		for i := range 40 {
+			st := num.NewStream(seed, "leave", uint64(i))
+			s.ID, s.Person = append(s.ID, fmt.Sprintf("%02d", i)), append(s.Person, i)
+			s.From, s.To = append(s.From, 0), append(s.To, 1+i%2)
+			s.Start, s.Stop = append(s.Start, 0), append(s.Stop, float64(1+st.Intn(3)))
+			s.Weight.Values = append(s.Weight.Values, st.Exp())
+			f.Event = append(f.Event, true)
+		}
+		require.Zero(t, mustFit(t, AalenJohansen{At: []float64{3}, Tau: 4}, s).Estimates[0].Value)
+		f.Unit, f.Time, f.Weight = s.ID, s.Stop, s.Weight
+		require.Zero(t, mustKM(t, KaplanMeier{At: []float64{3}}, f).Estimates[0].Value)
 	}
-	require.Zero(t, mustFit(t, AalenJohansen{At: []float64{3}, Tau: 4}, s).Estimates[0].Value)
-	f := &Times{
-		Unit: s.ID, Time: s.Stop, Event: []bool{true, true, true, true}, Level: 0.95, Weight: s.Weight,
-	}
-	require.Zero(t, mustKM(t, KaplanMeier{At: []float64{3}}, f).Estimates[0].Value)
 }
