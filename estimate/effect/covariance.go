@@ -1,0 +1,223 @@
+package effect
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/estimate"
+	"utfall/internal/num"
+	"utfall/table"
+)
+
+// covariance returns the covariance of the kept coefficients in the coordinates z =
+// R⁻ᵀx, in which the bread is the identity, and the degrees of freedom per
+// coefficient. It sets the solution's clusters, vcov text and notes.
+func (l *linear) covariance(s *solution) (*mat.SymDense, []float64, error) {
+	q := s.fit.Rank
+	s.vcov = vcovText[l.vcov]
+	open := s.units - float64(s.params)
+	if l.vcov == IID {
+		inner := mat.NewSymDense(q, nil)
+		for i := range q {
+			inner.SetSym(i, i, s.fit.RSS/open)
+		}
+		return inner, repeat(open, q), nil
+	}
+	if !l.vcov.clustered() {
+		inner, err := l.meatHC(s)
+		return inner, repeat(open, q), err
+	}
+	sets, g := dense(l.cluster)
+	s.clusters = g
+	if g < 2 {
+		return nil, nil, fmt.Errorf("%w: clustered errors need at least 2 clusters, there is %d", estimate.ErrTooFew, g)
+	}
+	if g < 30 {
+		s.notes = append(s.notes, table.Note{Code: "few-clusters",
+			Text: fmt.Sprintf("Only %d clusters: clustered standard errors are too small when clusters are few; compare cr2.", g),
+			Args: map[string]any{"clusters": g}})
+	}
+	rows := rowsOf(sets, g)
+	if l.vcov == CR2 {
+		return l.meatCR2(s, rows)
+	}
+	inner, err := l.meatCR(s, rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.vcov == CR1 {
+		k := float64(s.fit.Rank + l.absorbedOpen)
+		gf := float64(g)
+		inner.ScaleSym(gf/(gf-1)*(s.units-1)/(s.units-k), inner)
+		if l.rawY != nil {
+			s.vcov += "; absorbed effects nested in clusters are counted once in K"
+		}
+	}
+	return inner, repeat(float64(g-1), q), nil
+}
+
+// meatHC returns Σ w²e²zz' with the leverage correction of hc2 and hc3 and the
+// factor of hc1. A frequency weight counts its copies: Σ w·e²zz' and the leverage
+// of one copy.
+func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
+	q := s.fit.Rank
+	bad := make([]int, (l.n+num.Chunk-1)/num.Chunk)
+	sum := num.SumChunks(l.n, q*(q+1)/2, 0, func(lo, hi int, acc []float64) {
+		z := make([]float64, q)
+		for r := lo; r < hi; r++ {
+			s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
+			e, w := s.fit.Residual[r], l.w(r)
+			f := w * w
+			hat := w
+			if l.kind == estimate.Frequency {
+				f, hat = w, 1
+			}
+			if l.vcov == HC2 || l.vcov == HC3 {
+				h := 0.0
+				for _, v := range z {
+					h += float64(v * v)
+				}
+				rest := 1 - h*hat
+				if rest < 1e-10 {
+					bad[lo/num.Chunk]++
+					continue
+				}
+				e /= rest
+				if l.vcov == HC2 {
+					e *= math.Sqrt(rest)
+				}
+			}
+			addOuter(acc, z, float64(f*float64(e*e)))
+		}
+	})
+	count := 0
+	for _, b := range bad {
+		count += b
+	}
+	if count > 0 {
+		return nil, fmt.Errorf("%w: vcov %s: %d rows alone determine a coefficient (leverage 1); use hc1, or drop the columns that single them out", estimate.ErrNotIdentified, l.vcov, count)
+	}
+	if l.vcov == HC1 {
+		f := s.units / (s.units - float64(s.params))
+		for i := range sum {
+			sum[i] *= f
+		}
+	}
+	return symmetric(sum, q), nil
+}
+
+// meatCR returns Σ s̃s̃' over clusters, s̃ = Z'We for cr0 and cr1 and (I-N)⁻¹Z'We,
+// N = Z'WZ of the cluster, for cr3: by Woodbury Z'W(I-H)⁻¹e.
+func (l *linear) meatCR(s *solution, rows [][]int) (*mat.SymDense, error) {
+	q := s.fit.Rank
+	bad := make([]int, (len(rows)+num.Chunk-1)/num.Chunk)
+	sum := num.SumChunks(len(rows), q*(q+1)/2, 0, func(lo, hi int, acc []float64) {
+		score, z := make([]float64, q), make([]float64, q)
+		for c := lo; c < hi; c++ {
+			clear(score)
+			for _, r := range rows[c] {
+				l.score(s, r, z)
+				for i, v := range z {
+					score[i] += v
+				}
+			}
+			if l.vcov == CR3 {
+				rest := l.gram(s, rows[c])
+				for i := range q {
+					for j := i; j < q; j++ {
+						v := -rest.At(i, j)
+						if i == j {
+							v++
+						}
+						rest.SetSym(i, j, v)
+					}
+				}
+				var eig mat.EigenSym
+				if !eig.Factorize(rest, false) || eig.Values(nil)[0] < 1e-10 {
+					bad[lo/num.Chunk]++
+					continue
+				}
+				var chol mat.Cholesky
+				chol.Factorize(rest)
+				v := mat.NewVecDense(q, score)
+				if err := chol.SolveVecTo(v, v); err != nil {
+					bad[lo/num.Chunk]++
+					continue
+				}
+			}
+			addOuter(acc, score, 1)
+		}
+	})
+	count := 0
+	for _, b := range bad {
+		count += b
+	}
+	if count > 0 {
+		return nil, fmt.Errorf("%w: vcov %s: %d clusters alone determine a coefficient; use cr1 or cr2, or drop the columns that single them out", estimate.ErrNotIdentified, l.vcov, count)
+	}
+	return symmetric(sum, q), nil
+}
+
+// gram returns N = Σ w·zz' over the rows of a cluster.
+func (l *linear) gram(s *solution, rows []int) *mat.SymDense {
+	q := s.fit.Rank
+	acc, z := make([]float64, q*(q+1)/2), make([]float64, q)
+	for _, r := range rows {
+		s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
+		addOuter(acc, z, l.w(r))
+	}
+	return symmetric(acc, q)
+}
+
+// addOuter adds f·zz' to a lower triangle by rows.
+func addOuter(acc, z []float64, f float64) {
+	at := 0
+	for i, a := range z {
+		fa := float64(f * a)
+		for _, b := range z[:i+1] {
+			acc[at] += float64(fa * b)
+			at++
+		}
+	}
+}
+
+func symmetric(lower []float64, q int) *mat.SymDense {
+	m := mat.NewSymDense(q, nil)
+	at := 0
+	for i := range q {
+		for j := range i + 1 {
+			m.SetSym(i, j, lower[at])
+			at++
+		}
+	}
+	return m
+}
+
+func repeat(v float64, n int) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = v
+	}
+	return out
+}
+
+// rowsOf lists the rows of each cluster in row order.
+func rowsOf(cluster []int, g int) [][]int {
+	count := make([]int, g)
+	for _, c := range cluster {
+		count[c]++
+	}
+	all := make([]int, len(cluster))
+	rows := make([][]int, g)
+	at := 0
+	for c, n := range count {
+		rows[c] = all[at : at : at+n]
+		at += n
+	}
+	for i, c := range cluster {
+		rows[c] = append(rows[c], i)
+	}
+	return rows
+}

@@ -1,0 +1,6 @@
+// Package effect estimates effects on individuals by least squares: the difference
+// in means of a matched cohort, regression after matching, and plain regression
+// with robust, clustered and fixed-effects variants. METHODS.md states every
+// equation as coded, with its finite-sample factor and the digits reached against
+// reference software.
+package effect

@@ -1,0 +1,228 @@
+package effect
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/estimate"
+	"utfall/internal/num"
+	"utfall/table"
+)
+
+// linear is a weighted least-squares problem with the inference asked for. Its rows
+// are those of the frame with positive weight.
+type linear struct {
+	n, k    int
+	x       []float64 // n×k by rows
+	y       []float64
+	weight  []float64 // nil = 1
+	kind    estimate.WeightKind
+	cluster []int // dense, nil if none
+	vcov    Vcov
+	centred bool // a constant is in the span: R² about the mean
+	// Absorbed effects: y and x are already residuals from them.
+	rawY         []float64 // outcome before absorbing, nil if none
+	absorbed     int       // coefficients that the absorbed effects take
+	absorbedOpen int       // the same, those nested in clusters counted once
+	tolerance    float64   // reached in absorbing
+}
+
+// solution is the fit of a linear problem, k numbers a term; NaN where a column was
+// left out as collinear.
+type solution struct {
+	fit          num.LsqFit
+	coef, se, df []float64
+	cov          *mat.SymDense // k×k
+	influence    []float64     // n×k by rows
+	units        float64       // N
+	params       int           // K
+	clusters     int           // G, 0 without clusters
+	vcov         string
+	rSquared, adjRSquared, withinRSquared,
+	sigma float64
+	notes []table.Note
+}
+
+// solve fits the problem. The names are for messages.
+func (l *linear) solve(names []string) (*solution, error) {
+	fit, err := num.LeastSquares(num.LsqData{N: l.n, K: l.k, X: l.x, Y: l.y, Weight: l.weight, DropCollinear: true})
+	switch {
+	case errors.Is(err, num.ErrNoConvergence):
+		return nil, fmt.Errorf("%w: %w", estimate.ErrNotConverged, err)
+	case err != nil:
+		return nil, err
+	}
+	s := &solution{fit: fit, units: float64(l.n)}
+	if l.kind == estimate.Frequency {
+		s.units = num.Sum(l.weight)
+	}
+	s.params = fit.Rank + l.absorbed
+	if s.units <= float64(s.params) {
+		return nil, fmt.Errorf("%w: %g rows for %d coefficients", estimate.ErrTooFew, s.units, s.params)
+	}
+	if fit.Rank == 0 {
+		return nil, fmt.Errorf("%w: no column varies", estimate.ErrCollinear)
+	}
+	if len(fit.Collinear) > 0 {
+		gone := []string{}
+		for _, j := range fit.Collinear {
+			gone = append(gone, names[j])
+		}
+		s.notes = append(s.notes, table.Note{Code: "collinear-dropped",
+			Text: fmt.Sprintf("%d columns depend linearly on columns before them or on absorbed effects and have no coefficient: %s.", len(gone), strings.Join(gone, ", ")),
+			Args: map[string]any{"columns": gone, "count": len(gone)}})
+	}
+	if fit.Condition > 1e8 {
+		s.notes = append(s.notes, table.Note{Code: "ill-conditioned",
+			Text: fmt.Sprintf("The columns are nearly collinear (condition number %.1e): about %.0f of 16 digits of the data are lost in the coefficients.", fit.Condition, math.Log10(fit.Condition)),
+			Args: map[string]any{"condition": fit.Condition}})
+	}
+	inner, df, err := l.covariance(s)
+	if err != nil {
+		return nil, err
+	}
+	l.spread(s, inner, df)
+	l.describe(s)
+	return s, nil
+}
+
+// spread turns the covariance in orthonormal coordinates into that of the k terms,
+// with standard errors and influence.
+func (l *linear) spread(s *solution, inner *mat.SymDense, df []float64) {
+	q, k := s.fit.Rank, l.k
+	half := mat.NewDense(q, q, nil) // R⁻¹·inner, by columns of inner
+	col := make([]float64, q)
+	for j := range q {
+		for i := range q {
+			col[i] = inner.At(i, j)
+		}
+		s.fit.Unbasis(col)
+		half.SetCol(j, col)
+	}
+	s.coef, s.se, s.df = nans(k), nans(k), nans(k)
+	s.cov = mat.NewSymDense(k, nil)
+	for i := range k {
+		for j := range k {
+			s.cov.SetSym(i, j, math.NaN())
+		}
+	}
+	for i, a := range s.fit.Kept {
+		copy(col, half.RawRowView(i))
+		s.fit.Unbasis(col)
+		for j, b := range s.fit.Kept {
+			if j >= i {
+				s.cov.SetSym(a, b, col[j])
+			}
+		}
+		s.coef[a], s.se[a], s.df[a] = s.fit.Coef[i], math.Sqrt(math.Max(col[i], 0)), df[i]
+	}
+	s.influence = make([]float64, l.n*k)
+	num.ForChunks(l.n, 0, func(_, lo, hi int) {
+		z := make([]float64, q)
+		for r := lo; r < hi; r++ {
+			l.score(s, r, z)
+			s.fit.Unbasis(z)
+			row := s.influence[r*k : r*k+k]
+			for j := range row {
+				row[j] = math.NaN()
+			}
+			for i, a := range s.fit.Kept {
+				row[a] = z[i]
+			}
+		}
+	})
+}
+
+// score stores w·e·R⁻ᵀx of a row in z.
+func (l *linear) score(s *solution, r int, z []float64) {
+	s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
+	e := s.fit.Residual[r]
+	if l.weight != nil {
+		e *= l.weight[r]
+	}
+	for i := range z {
+		z[i] *= e
+	}
+}
+
+// describe computes σ and R². Sampling and matching weights are scaled to mean 1 for
+// σ, so that their unit does not matter.
+func (l *linear) describe(s *solution) {
+	dfResidual := s.units - float64(s.params)
+	total := s.units
+	if l.weight != nil {
+		total = num.Sum(l.weight)
+	}
+	s.sigma = math.Sqrt(s.fit.RSS * (s.units / total) / dfResidual)
+	y := l.y
+	if l.rawY != nil {
+		y = l.rawY
+	}
+	tss := l.sumOfSquares(y, l.centred || l.rawY != nil)
+	used := 0.0
+	if l.centred || l.rawY != nil {
+		used = 1
+	}
+	s.rSquared = 1 - s.fit.RSS/tss
+	s.adjRSquared = 1 - (1-s.rSquared)*(s.units-used)/dfResidual
+	s.withinRSquared = math.NaN()
+	if l.rawY != nil {
+		s.withinRSquared = 1 - s.fit.RSS/l.sumOfSquares(l.y, false)
+	}
+}
+
+// sumOfSquares returns Σ w·(y-m)², m the weighted mean or 0, in two passes.
+func (l *linear) sumOfSquares(y []float64, centre bool) float64 {
+	m := 0.0
+	if centre {
+		// About the first value, so that a large common level costs no digits.
+		t := num.SumChunks(l.n, 2, 0, func(lo, hi int, acc []float64) {
+			for i := lo; i < hi; i++ {
+				w := l.w(i)
+				acc[0] += w
+				acc[1] += float64(w * (y[i] - y[0]))
+			}
+		})
+		m = y[0] + t[1]/t[0]
+	}
+	return num.SumChunks(l.n, 1, 0, func(lo, hi int, acc []float64) {
+		for i := lo; i < hi; i++ {
+			d := y[i] - m
+			acc[0] += float64(l.w(i) * float64(d*d))
+		}
+	})[0]
+}
+
+func (l *linear) w(i int) float64 {
+	if l.weight == nil {
+		return 1
+	}
+	return l.weight[i]
+}
+
+func nans(k int) []float64 {
+	out := make([]float64, k)
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	return out
+}
+
+// dense renumbers codes from 0 in their order of first appearance.
+func dense(codes []int) ([]int, int) {
+	seen := make(map[int]int)
+	out := make([]int, len(codes))
+	for i, c := range codes {
+		d, ok := seen[c]
+		if !ok {
+			d = len(seen)
+			seen[c] = d
+		}
+		out[i] = d
+	}
+	return out, len(seen)
+}
