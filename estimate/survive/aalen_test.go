@@ -561,7 +561,12 @@ func TestEverybodyLeavesExactly(t *testing.T) {
 			f.Event = append(f.Event, true)
 		}
 		require.Zero(t, mustFit(t, AalenJohansen{At: []float64{3}, Tau: 4}, s).Estimates[0].Value)
-		f.Unit, f.Time, f.Weight = s.ID, s.Stop, s.Weight
+		f.Unit, f.Time, f.Weight = slices.Clone(s.ID), slices.Clone(s.Stop), s.Weight
+		for i := range 10 { // who enter later keep the sums from starting at 3
+			f.Unit, f.Event = append(f.Unit, "x"+s.ID[i]), append(f.Event, true)
+			f.Time, f.Weight.Values = append(f.Time, float64(7+i%3)), append(f.Weight.Values, s.Weight.Values[i])
+		}
+		f.Entry = append(make([]float64, 40), 4, 5, 4, 5, 6, 4, 4, 6, 4, 5)
 		require.Zero(t, mustKM(t, KaplanMeier{At: []float64{3}}, f).Estimates[0].Value)
 	}
 }

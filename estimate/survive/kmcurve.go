@@ -25,15 +25,21 @@ type kmCurve struct {
 	f        *Times
 	distinct []float64 // of all groups: times and entries
 	rank     []int32   // rows: place of the time in distinct; rows n…2n−1 the entries
-	step     []int32   // by place: event times of the group up to it
-	number   []int32   // by place: rows at risk
-	risk     []float64 // by place: weight at risk
+	place    []place   // one for each value of distinct, and one after the last
 	died     []int32   // by event time: events up to it
-	left     []int32   // by place: censored before it
 	gain     []float64 // by event time, from 1: 1/(Y−d)
 	clusters int
 
 	lateAfterZero int
+}
+
+// place is what a curve knows about one of the distinct times; together, because rows
+// in arbitrary order visit places at random.
+type place struct {
+	risk, die     float64 // weight at risk, of events
+	number, event int32   // rows at risk, of events
+	left          int32   // censored before it
+	step          int32   // event times of the group up to it
 }
 
 // robust reports whether standard errors come from the influence function.
@@ -110,36 +116,34 @@ func (f *Times) groupOf(i int32) int {
 
 func (c *kmCurve) fit() error {
 	f, D, n := c.f, len(c.distinct), len(c.f.Time)
-	c.number, c.risk = make([]int32, D+1), make([]float64, D+1)
-	c.step, c.left = make([]int32, D), make([]int32, D+1)
-	die, died := make([]float64, D), make([]int32, D)
+	c.place = make([]place, D+1)
 	for _, i := range c.rows {
 		w, r := f.weight(i), c.rank[i]
-		c.number[r]++
-		c.risk[r] += w
+		p := &c.place[r]
+		p.number++
+		p.risk += w
 		if f.Event[i] {
-			die[r] += w
-			died[r]++
+			p.die += w
+			p.event++
 		} else {
-			c.left[r+1]++
+			c.place[r+1].left++
 		}
 		if f.Entry != nil {
-			e := c.rank[n+int(i)]
-			c.number[e]--
-			c.risk[e] -= w
+			e := &c.place[c.rank[n+int(i)]]
+			e.number--
+			e.risk -= w
 		}
 		c.last = max(c.last, f.Time[i])
 	}
 	// At risk at a place: all who leave there or later, less all who enter there or later.
 	var sum, lost float64
-	for r := D - 1; r >= 0; r-- {
-		c.number[r] += c.number[r+1]
-		sum, lost = add(sum, lost, c.risk[r])
-		c.risk[r] = sum + lost
-	}
 	steps := 1
-	for _, d := range died {
-		if d > 0 {
+	for r := D - 1; r >= 0; r-- {
+		p := &c.place[r]
+		p.number += c.place[r+1].number
+		sum, lost = add(sum, lost, p.risk)
+		p.risk = sum + lost
+		if p.event > 0 {
 			steps++
 		}
 	}
@@ -148,23 +152,24 @@ func (c *kmCurve) fit() error {
 	c.died = make([]int32, 1, steps)
 	c.surv[0] = 1
 	for r := range D {
-		c.left[r+1] += c.left[r]
-		if died[r] > 0 {
-			s, h, y := c.surv[len(c.surv)-1], c.green[len(c.green)-1], c.risk[r]
-			stay := y - die[r]
-			if died[r] == c.number[r] {
-				stay, y = 0, die[r]
+		p := &c.place[r]
+		c.place[r+1].left += p.left
+		if p.event > 0 {
+			s, h, y := c.surv[len(c.surv)-1], c.green[len(c.green)-1], p.risk
+			stay := y - p.die
+			if p.event == p.number {
+				stay, y = 0, p.die
 			}
 			c.time = append(c.time, c.distinct[r])
 			c.surv = append(c.surv, s*(stay/y))
-			c.green = append(c.green, h+die[r]/y/stay)
+			c.green = append(c.green, h+p.die/y/stay)
 			c.gain = append(c.gain, 1/stay)
-			c.died = append(c.died, c.died[len(c.died)-1]+died[r])
+			c.died = append(c.died, c.died[len(c.died)-1]+p.event)
 			if stay == 0 && s > 0 && f.Entry != nil {
 				c.lateAfterZero = int(c.entering(int32(r)))
 			}
 		}
-		c.step[r] = int32(len(c.time))
+		p.step = int32(len(c.time))
 	}
 	if f.robust() {
 		return c.robustErrors()
@@ -215,9 +220,9 @@ func (c *kmCurve) robustErrors() error {
 		}
 	}
 	// Entries take effect after the exits at the same time: a row is at risk from just after it.
-	out, in := c.byStep(func(i int32) int32 { return c.step[c.rank[i]] }), [][]int32(nil)
+	out, in := c.byStep(func(i int32) int32 { return c.place[c.rank[i]].step }), [][]int32(nil)
 	if f.Entry != nil {
-		in = c.byStep(func(i int32) int32 { return c.step[c.rank[n+int(i)]] })
+		in = c.byStep(func(i int32) int32 { return c.place[c.rank[n+int(i)]].step })
 	}
 	A, B := make([]float64, K), make([]float64, K)
 	var aa, ab, bb, laa, lab, lbb float64
@@ -287,9 +292,9 @@ func (c *kmCurve) influence(dst *mat.Dense, from int, steps []int, workers int) 
 	num.ForChunks(len(c.rows), workers, func(_, lo, hi int) {
 		for _, i := range c.rows[lo:hi] {
 			row := dst.RawRowView(int(i))[from : from+len(steps)]
-			own, in := int(c.step[c.rank[i]]), 0
+			own, in := int(c.place[c.rank[i]].step), 0
 			if f.Entry != nil {
-				in = int(c.step[c.rank[n+int(i)]])
+				in = int(c.place[c.rank[n+int(i)]].step)
 			}
 			w := f.weight(i)
 			if f.Weight.Kind == estimate.Frequency {
@@ -320,12 +325,12 @@ func (c *kmCurve) stepTime(s int) float64 {
 // atRisk returns the number and weight at risk just before t.
 func (c *kmCurve) atRisk(t float64) (int, float64) {
 	r := sort.SearchFloat64s(c.distinct, t)
-	return int(c.number[r]), c.risk[r]
+	return int(c.place[r].number), c.place[r].risk
 }
 
 func (c *kmCurve) eventsTo(step int) int { return int(c.died[step]) }
 
 // censoredTo counts the censored up to and including t.
 func (c *kmCurve) censoredTo(t float64) int {
-	return int(c.left[sort.Search(len(c.distinct), func(i int) bool { return c.distinct[i] > t })])
+	return int(c.place[sort.Search(len(c.distinct), func(i int) bool { return c.distinct[i] > t })].left)
 }
