@@ -121,6 +121,7 @@ func TestOtherAggregatesByHand(t *testing.T) {
 	one := 1
 	balanced := byTerm(mustAggregate(t, r, Dynamic, AggregateOptions{Bands: Pointwise, BalanceEvent: &one}))
 	require.NotContains(t, balanced, "event=-2")
+	require.Contains(t, balanced, "event=-1")                              // 1 - (3-1), seen for every balanced cohort
 	reftest.Agree(t, "balanced event=0", balanced["event=0"].Value, 3, 14) // cohort 3 is not seen at 1
 }
 

@@ -260,7 +260,8 @@ func TestBasesAgree(t *testing.T) {
 	a := mustFit(t, GroupTime{Control: NeverTreated}, f)
 	b := mustFit(t, GroupTime{Control: NeverTreated, Base: Varying}, f)
 	reftest.Agree(t, "W", a.PreTest(0).Stat, b.PreTest(0).Stat, 9)
-	require.Equal(t, a.PreTest(0).DF, b.PreTest(0).DF)
+	require.Equal(t, 6.0, a.PreTest(0).DF) // cohorts 3, 4, 5: 1 + 2 + 3 periods before the base
+	require.Equal(t, 6.0, b.PreTest(0).DF)
 	x, y := mustAggregate(t, a, Simple, AggregateOptions{}), mustAggregate(t, b, Simple, AggregateOptions{})
 	same(t, "simple", x, y, identity, 1, 1e-13)
 }

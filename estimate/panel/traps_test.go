@@ -215,3 +215,106 @@ func TestWeightsShiftShares(t *testing.T) {
 	e := mustAggregate(t, mustFit(t, GroupTime{Control: NeverTreated}, f), Simple, AggregateOptions{}).Estimates[0]
 	reftest.Agree(t, "shares 2:2:2", e.Value, 2, 14)
 }
+
+// Covariates and weights of a cell are those of the earlier of its two periods; what
+// happens to them after treatment changes nothing.
+func TestCovariatesAreBaseline(t *testing.T) {
+	s := small
+	s.cohorts, s.periods, s.weights = []int{3, 0}, 3, true
+	f := s.draw(41)
+	later := f.clone()
+	for i, p := range f.Time {
+		if p == 3 { // base 2: cells (3,1) uses period 1, (3,3) period 2
+			later.X.Set(i, 0, 100*f.Y[i])
+			later.Weight[i] *= 1 + f.Y[i]*f.Y[i]
+		}
+	}
+	first := f.clone()
+	for i, p := range f.Time {
+		if p == 1 {
+			first.X.Set(i, 0, f.Y[i])
+		}
+	}
+	for _, m := range []string{DoublyRobust, Weighting, Regression} {
+		a, b, c := mustFit(t, GroupTime{Method: m}, f), mustFit(t, GroupTime{Method: m}, later), mustFit(t, GroupTime{Method: m}, first)
+		for i := range a.Cells {
+			require.Equal(t, a.Cells[i].ATT, b.Cells[i].ATT)
+			require.Equal(t, a.Cells[i].Time == 1, a.Cells[i].ATT != c.Cells[i].ATT)
+		}
+	}
+}
+
+// By hand: one effect before treatment, so that W is its squared z.
+func TestPreTestByHand(t *testing.T) {
+	r := mustFit(t, GroupTime{}, staggered{units: 30, periods: 3, cohorts: []int{3, 0}, noise: 1, balanced: true}.draw(42))
+	p, c := r.PreTest(0), r.Cells[0]
+	z := c.ATT / c.SE
+	reftest.Agree(t, "W", p.Stat, z*z, 13)
+	require.Equal(t, 1.0, p.DF)
+	reftest.Agree(t, "p", p.P, num.NormalTail(z), 10)
+	// More effects than units: the covariance is singular and there is no test.
+	few := staggered{units: 6, periods: 9, cohorts: []int{9, 0}, noise: 1, balanced: true}.draw(43)
+	p = mustFit(t, GroupTime{}, few).PreTest(0)
+	require.True(t, math.IsNaN(p.Stat))
+	require.Contains(t, p.Reason, "singular")
+}
+
+// A cohort that starts within K after the last period is anticipating inside the
+// window: with K = 2 its units are no comparison for any cell, with K = 0 for all.
+func TestLateCohort(t *testing.T) {
+	f := staggered{units: 60, periods: 5, cohorts: []int{4, 6, 0}, noise: 1, balanced: true}.draw(44)
+	for k, want := range map[int]int{0: 40, 1: 20, 2: 20} { // K = 0: never treated; else a cohort of its own
+		r := mustFit(t, GroupTime{Control: NeverTreated, Anticipation: k}, f)
+		last := r.Cells[len(r.Cells)-1]
+		require.Equal(t, "group=4,time=5", last.term())
+		require.Equal(t, want, last.Control)
+	}
+	r := mustFit(t, GroupTime{Anticipation: 1}, f) // 6 > t+1 up to t = 4
+	require.Equal(t, 40, r.Cells[len(r.Cells)-2].Control)
+	require.Equal(t, 20, r.Cells[len(r.Cells)-1].Control)
+}
+
+// Comparison units that look treated: counted from 0.995, odds capped at those of
+// 1 - 1e-6 and equal to p/(1-p) below.
+func TestPoorOverlap(t *testing.T) {
+	f := &Frame{Level: 0.95, XNames: []string{"x"}}
+	var x []float64
+	add := func(u, g int, v float64) {
+		for p := 1; p <= 2; p++ {
+			f.Unit, f.Time, f.Cohort = append(f.Unit, fmt.Sprintf("%05d", u)), append(f.Time, p), append(f.Cohort, g)
+			f.Y, x = append(f.Y, float64(p*u%7)), append(x, v)
+		}
+	}
+	for u := range 4000 {
+		r := num.NewStream(1, "overlap", uint64(u))
+		v, g := 6*r.Float()-3, 0
+		if r.Float() < 1/(1+math.Exp(-6*v)) {
+			g = 2
+		}
+		add(u, g, v)
+	}
+	add(4000, 0, 4)
+	add(4001, 0, 1.2)
+	f.X = mat.NewDense(len(x), 1, x)
+	r := mustFit(t, GroupTime{Method: Weighting}, f)
+	require.True(t, hasNote(mustAggregate(t, r, Simple, AggregateOptions{}), "poor-overlap"))
+	c := r.Cells[1]
+	d, err := newPanelDesign(r.layout, c.spans, c.Treated, 0, 0, Weighting)
+	require.NoError(t, err)
+	capped, poor := 0, 0
+	for i, o := range d.odds {
+		p := d.p[d.treated+i]
+		if p >= 0.995 {
+			poor++
+		}
+		if p == 1-1e-6 {
+			capped++
+			reftest.Agree(t, "capped odds", o, 999999, 8)
+			continue
+		}
+		reftest.Agree(t, "odds", o, p/(1-p), 14)
+	}
+	require.Equal(t, 1, capped)
+	require.Equal(t, d.poor, poor)
+	require.Greater(t, poor, capped)
+}
