@@ -65,35 +65,59 @@ func (f *metricFinder) coordinates(row int32, out []float64) {
 	}
 }
 
+// build makes the branch of the rows from lo to hi, boxes from the leaves up.
 func (f *metricFinder) build(lo, hi, parent int32) int32 {
 	id := int32(len(f.nodes))
 	f.nodes = append(f.nodes, branch{lo: lo, hi: hi, parent: parent, free: hi - lo})
-	box := make([]float64, 2*f.width)
-	widest, spread := -1, 0.0
-	for j := range f.width {
-		low, high := math.Inf(1), math.Inf(-1)
-		for _, r := range f.rows[lo:hi] {
-			v := f.coordinate(r, j)
-			low, high = math.Min(low, v), math.Max(high, v)
+	f.boxes = append(f.boxes, make([]float64, 2*f.width)...)
+	if hi-lo <= leafSize {
+		for j := range f.width {
+			low, high := math.Inf(1), math.Inf(-1)
+			for _, r := range f.rows[lo:hi] {
+				v := f.coordinate(r, j)
+				low, high = math.Min(low, v), math.Max(high, v)
+			}
+			f.box(id)[j], f.box(id)[f.width+j] = low, high
 		}
-		box[j], box[f.width+j] = low, high
-		if j < f.dims && high-low > spread {
-			widest, spread = j, high-low
-		}
-	}
-	f.boxes = append(f.boxes, box...)
-	if hi-lo <= leafSize || widest < 0 {
 		for i := lo; i < hi; i++ {
 			f.leaf[i] = id
 		}
 		return id
 	}
 	mid := lo + (hi-lo)/2
-	f.split(lo, hi, mid, widest)
+	f.split(lo, hi, mid, f.widest(lo, hi))
 	first := f.build(lo, mid, id)
 	other := f.build(mid, hi, id)
 	f.nodes[id].first, f.nodes[id].other = first, other
+	box, a, b := f.box(id), f.box(first), f.box(other)
+	for j := range f.width {
+		box[j] = math.Min(a[j], b[j])
+		box[f.width+j] = math.Max(a[f.width+j], b[f.width+j])
+	}
 	return id
+}
+
+// box is the lows and then the highs of a branch.
+func (f *metricFinder) box(id int32) []float64 {
+	return f.boxes[int(id)*2*f.width : int(id+1)*2*f.width]
+}
+
+// widest is the coordinate of the metric with the largest spread among some 100 rows
+// evenly spaced: any choice gives the same partners.
+func (f *metricFinder) widest(lo, hi int32) int {
+	step := max(1, (hi-lo)/100)
+	best, spread := 0, -1.0
+	for j := range f.dims {
+		low, high := math.Inf(1), math.Inf(-1)
+		for i := lo; i < hi; i += step {
+			v := f.coordinate(f.rows[i], j)
+			low, high = math.Min(low, v), math.Max(high, v)
+		}
+		if high-low > spread {
+			best, spread = j, high-low
+		}
+	}
+	return best
 }
 
 // split moves the rows so that those before mid are the smallest in coordinate j.
@@ -160,18 +184,20 @@ func (f *metricFinder) nearest(unit int32, k int) []pick {
 	}
 	f.unit = unit
 	f.coordinates(unit, f.query)
-	limited := len(f.limits.within) > 0
-	s := metricSearch{f: f, k: k}
-	if limited {
-		s.k = 1
-	}
+	s := metricSearch{f: f, k: k, limited: len(f.limits.within) > 0}
 	s.enter(0, 0)
-	bound := f.limits.check(unit, s.found[0].row, s.found[0].dist)
-	if limited && (bound != 0 || k > 1) {
-		s = metricSearch{f: f, k: k, limited: true}
+	out := s.found
+	if s.limited {
+		// Whether the calipers bound is the question who would be nearest without
+		// them: nobody farther off than the partner found, which shortens the search.
+		s = metricSearch{f: f, k: 1}
+		if len(out) > 0 {
+			s.found = make([]pick, 0, 1)
+			s.insert(out[0])
+		}
 		s.enter(0, 0)
 	}
-	out := s.found
+	bound := f.limits.check(unit, s.found[0].row, s.found[0].dist)
 	for i := range out {
 		if out[i].dist > f.limits.distance {
 			out = out[:i]
@@ -229,7 +255,7 @@ func (s *metricSearch) enter(id int32, bound float64) {
 func (s *metricSearch) bound(id int32) float64 {
 	f := s.f
 	w := f.width
-	low, high := f.boxes[int(id)*2*w:int(id)*2*w+w], f.boxes[int(id)*2*w+w:int(id+1)*2*w]
+	low, high := f.box(id)[:w], f.box(id)[w:]
 	gap := func(j int) float64 {
 		switch q := f.query[j]; {
 		case q < low[j]:
@@ -273,7 +299,10 @@ func (s *metricSearch) look(pos int32) {
 		}
 	}
 	row := f.rows[pos]
-	p := pick{pos: pos, row: row, tie: f.ties[row], dist: f.space.between(f.unit, row, f.gap)}
+	s.insert(pick{pos: pos, row: row, tie: f.ties[row], dist: f.space.between(f.unit, row, f.gap)})
+}
+
+func (s *metricSearch) insert(p pick) {
 	if len(s.found) == s.k {
 		if !p.before(s.found[s.k-1]) {
 			return
@@ -285,6 +314,6 @@ func (s *metricSearch) look(pos int32) {
 		i--
 	}
 	s.found = slices.Insert(s.found, i, p)
-	last := s.found[len(s.found)-1].dist*(1+1e-12) + f.space.slack
+	last := s.found[len(s.found)-1].dist*(1+1e-12) + s.f.space.slack
 	s.reach = float64(last * last)
 }

@@ -140,32 +140,31 @@ func (j *job) noSupport(attempts int) error {
 	return fmt.Errorf("%w: no unit has a partner within the calipers on %s", ErrNoSupport, strings.Join(widths, ", "))
 }
 
+type numbered struct {
+	id  string
+	row int32
+}
+
 // number sorts the links by set and gives each its number.
 func (j *job) number(links []link) {
 	out := j.out
-	units := make([]int32, 0, len(links))
-	for i := range links {
-		units = append(units, links[i].unit)
-	}
-	ids := make(map[int32]string, len(links))
-	for _, u := range units {
-		ids[u] = j.u.id(int(u))
-	}
-	slices.SortFunc(units, func(a, b int32) int {
-		if x, y := ids[a], ids[b]; len(x) != len(y) {
-			return len(x) - len(y)
-		} else if a != b {
-			return strings.Compare(x, y)
+	served := make([]bool, j.u.n)
+	var units []numbered
+	for _, l := range links {
+		if !served[l.unit] {
+			served[l.unit] = true
+			units = append(units, numbered{j.u.id(int(l.unit)), l.unit})
 		}
-		return 0
+	}
+	slices.SortFunc(units, func(a, b numbered) int {
+		if len(a.id) != len(b.id) {
+			return len(a.id) - len(b.id)
+		}
+		return strings.Compare(a.id, b.id)
 	})
 	out.Set = make([]int, j.u.n)
-	sets := 0
 	for i, u := range units {
-		if i == 0 || u != units[i-1] {
-			sets++
-			out.Set[u] = sets
-		}
+		out.Set[u.row] = i + 1
 	}
 	slices.SortStableFunc(links, func(a, b link) int { return out.Set[a.unit] - out.Set[b.unit] })
 	out.Pairs, out.PairDistance = make([][2]int, len(links)), make([]float64, len(links))
@@ -178,14 +177,15 @@ func (j *job) number(links []link) {
 			out.Set[l.partner] = out.Set[l.unit]
 		}
 	}
-	out.Counts.Sets, out.Counts.Pairs = sets, len(links)
+	out.Counts.Sets, out.Counts.Pairs = len(units), len(links)
 }
 
 // weigh needs the links by set.
 func (j *job) weigh(links []link) {
 	out, c := j.out, &j.out.Counts
 	out.Weight = make([]float64, j.u.n)
-	reuse := make(map[int32]int, len(links))
+	reuse := make([]int32, j.u.n)
+	partners := 0
 	for lo := 0; lo < len(links); {
 		hi := lo
 		for hi < len(links) && links[hi].unit == links[lo].unit {
@@ -193,8 +193,10 @@ func (j *job) weigh(links []link) {
 		}
 		for _, l := range links[lo:hi] {
 			out.Weight[l.partner] += 1 / float64(hi-lo)
-			reuse[l.partner]++
-			c.MaxReuse = max(c.MaxReuse, reuse[l.partner])
+			if reuse[l.partner]++; reuse[l.partner] == 1 {
+				partners++
+			}
+			c.MaxReuse = max(c.MaxReuse, int(reuse[l.partner]))
 		}
 		out.Weight[links[lo].unit] = 1
 		if hi-lo < j.Ratio {
@@ -202,11 +204,12 @@ func (j *job) weigh(links []link) {
 		}
 		lo = hi
 	}
-	partners := len(reuse)
 	// The shares of a set add up to 1, so that those of all partners add up to the sets.
 	factor := float64(partners) / float64(c.Sets)
-	for r := range reuse {
-		out.Weight[r] *= factor
+	for r, n := range reuse {
+		if n > 0 {
+			out.Weight[r] *= factor
+		}
 	}
 	c.MatchedTreated, c.MatchedControl = c.Sets, partners
 	if j.Estimand == ATC {

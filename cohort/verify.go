@@ -3,6 +3,7 @@ package cohort
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"utfall/table"
@@ -35,8 +36,10 @@ type verifier struct {
 	got      *Matched
 	n        int
 	treated  []float64
-	partners map[int][]int // of each unit served
-	uses     map[int]int   // of each partner
+	has      []int32 // by row: partners of a unit served
+	uses     []int32 // by row: sets that a partner is in
+	units    int     // served
+	partners int     // distinct
 }
 
 func (v *verifier) shapes() error {
@@ -70,7 +73,8 @@ func (v *verifier) ends(p [2]int) (unit, partner int) {
 }
 
 func (v *verifier) pairs() error {
-	v.partners, v.uses = map[int][]int{}, map[int]int{}
+	v.has, v.uses = make([]int32, v.n), make([]int32, v.n)
+	keys := make([]uint64, len(v.got.Pairs))
 	for i, p := range v.got.Pairs {
 		if p[0] < 0 || p[0] >= v.n || p[1] < 0 || p[1] >= v.n {
 			return fmt.Errorf("pair %d has a row outside the table", i+1)
@@ -79,18 +83,24 @@ func (v *verifier) pairs() error {
 			return fmt.Errorf("pair %d is not of a treated and an untreated unit", i+1)
 		}
 		unit, partner := v.ends(p)
-		for _, other := range v.partners[unit] {
-			if other == partner {
-				return fmt.Errorf("pair %d is there twice", i+1)
-			}
+		if v.has[unit]++; v.has[unit] == 1 {
+			v.units++
 		}
-		v.partners[unit] = append(v.partners[unit], partner)
-		v.uses[partner]++
+		if v.uses[partner]++; v.uses[partner] == 1 {
+			v.partners++
+		}
 		if !v.m.Replace && v.uses[partner] > 1 {
 			return fmt.Errorf("the partner of pair %d is in two sets of a matching without replacement", i+1)
 		}
-		if len(v.partners[unit]) > v.m.Ratio {
+		if int(v.has[unit]) > v.m.Ratio {
 			return fmt.Errorf("the unit of pair %d has more partners than the ratio %d", i+1, v.m.Ratio)
+		}
+		keys[i] = uint64(unit)<<32 | uint64(partner)
+	}
+	slices.Sort(keys)
+	for i := 1; i < len(keys); i++ {
+		if keys[i] == keys[i-1] {
+			return fmt.Errorf("a pair is there twice")
 		}
 	}
 	return nil
@@ -255,24 +265,20 @@ func (v *verifier) quadraticForm() (func(a, b int) float64, error) {
 }
 
 func (v *verifier) sets() error {
-	unitOf := map[int]int{} // set → unit served
-	for unit := range v.partners {
-		s := v.got.Set[unit]
-		if s < 1 || s > len(v.partners) {
-			return fmt.Errorf("row %d is matched and its set is %d of %d", unit+1, s, len(v.partners))
-		}
-		if _, twice := unitOf[s]; twice {
-			return fmt.Errorf("set %d has two units served", s)
-		}
-		unitOf[s] = unit
-	}
+	taken := make([]bool, v.units+1)
 	for row, s := range v.got.Set {
-		_, unit := v.partners[row]
-		switch uses := v.uses[row]; {
+		switch unit, partner := v.has[row] > 0, v.uses[row] > 0; {
+		case s < 0 || s > v.units:
+			return fmt.Errorf("row %d is in set %d of %d", row+1, s, v.units)
+		case unit && s == 0:
+			return fmt.Errorf("row %d is matched and in no set", row+1)
+		case unit && taken[s]:
+			return fmt.Errorf("set %d has two units served", s)
 		case unit:
-		case s == 0 && uses > 0 && !v.m.Replace:
+			taken[s] = true
+		case partner && s == 0 && !v.m.Replace:
 			return fmt.Errorf("row %d is a partner and in no set", row+1)
-		case s != 0 && (uses == 0 || v.m.Replace):
+		case s != 0 && (!partner || v.m.Replace):
 			return fmt.Errorf("row %d has a set that its pairs do not give", row+1)
 		}
 	}
@@ -285,42 +291,40 @@ func (v *verifier) sets() error {
 }
 
 func (v *verifier) weights() error {
-	want := make(map[int]float64, len(v.uses))
-	for _, partners := range v.partners {
-		for _, p := range partners {
-			want[p] += 1 / float64(len(partners))
-		}
+	share := make([]float64, v.n)
+	for _, p := range v.got.Pairs {
+		unit, partner := v.ends(p)
+		share[partner] += 1 / float64(v.has[unit])
 	}
-	factor := float64(len(v.uses)) / float64(len(v.partners))
+	factor := float64(v.partners) / float64(v.units)
 	total := 0.0
 	for row, w := range v.got.Weight {
-		expect := 0.0
-		if _, unit := v.partners[row]; unit {
-			expect = 1
-		} else if s, partner := want[row]; partner {
-			expect = s * factor
+		want := share[row] * factor
+		if v.has[row] > 0 {
+			want = 1
+		} else {
 			total += w
 		}
-		if !(math.Abs(w-expect) <= 1e-12*(1+expect)) {
+		if !(math.Abs(w-want) <= 1e-12*(1+want)) {
 			return fmt.Errorf("the weight of row %d is not the one that its pairs give", row+1)
 		}
 	}
-	if math.Abs(total-float64(len(v.uses))) > 1e-9*(1+total) {
+	if !(math.Abs(total-float64(v.partners)) <= 1e-9*(1+total)) {
 		return fmt.Errorf("the partners' weights do not add up to their number")
 	}
 	if v.m.Replace {
 		return nil
 	}
 	// The same weights from the sets alone.
-	size := map[int]int{}
+	size := make([]int32, v.units+1)
 	for row, s := range v.got.Set {
-		if _, unit := v.partners[row]; s > 0 && !unit {
+		if v.has[row] == 0 {
 			size[s]++
 		}
 	}
 	for row, s := range v.got.Set {
-		if _, unit := v.partners[row]; s > 0 && !unit {
-			if w := factor / float64(size[s]); math.Abs(w-v.got.Weight[row]) > 1e-12*(1+w) {
+		if s > 0 && v.has[row] == 0 {
+			if w := factor / float64(size[s]); !(math.Abs(w-v.got.Weight[row]) <= 1e-12*(1+w)) {
 				return fmt.Errorf("the weight of row %d is not the one that its set gives", row+1)
 			}
 		}
@@ -331,20 +335,20 @@ func (v *verifier) weights() error {
 func (v *verifier) counts() error {
 	c := v.got.Counts
 	treated, reuse, incomplete := 0, 0, 0
-	for _, a := range v.treated {
+	var sum, squares [2]float64
+	for row, a := range v.treated {
 		if a == 1 {
 			treated++
 		}
-	}
-	for _, u := range v.uses {
-		reuse = max(reuse, u)
-	}
-	for _, p := range v.partners {
-		if len(p) < v.m.Ratio {
+		if v.has[row] > 0 && int(v.has[row]) < v.m.Ratio {
 			incomplete++
 		}
+		reuse = max(reuse, int(v.uses[row]))
+		w := v.got.Weight[row]
+		sum[arm(a == 1)] += w
+		squares[arm(a == 1)] += w * w
 	}
-	a, b, group := len(v.partners), len(v.uses), treated
+	a, b, group := v.units, v.partners, treated
 	if v.m.Estimand == ATC {
 		a, b, group = b, a, v.n-treated
 	}
@@ -354,15 +358,22 @@ func (v *verifier) counts() error {
 	}{
 		{"treated", c.Treated, treated}, {"untreated", c.Control, v.n - treated},
 		{"matched treated", c.MatchedTreated, a}, {"matched untreated", c.MatchedControl, b},
-		{"sets", c.Sets, len(v.partners)}, {"pairs", c.Pairs, len(v.got.Pairs)},
+		{"sets", c.Sets, v.units}, {"pairs", c.Pairs, len(v.got.Pairs)},
 		{"incomplete sets", c.Incomplete, incomplete}, {"largest reuse", c.MaxReuse, reuse},
 	} {
 		if x.got != x.want {
 			return fmt.Errorf("the count of %s is %d and the pairs give %d", x.name, x.got, x.want)
 		}
 	}
+	for _, x := range []struct{ got, want float64 }{
+		{c.ESSControl, sum[0] * sum[0] / squares[0]}, {c.ESSTreated, sum[1] * sum[1] / squares[1]},
+	} {
+		if !(math.Abs(x.got-x.want) <= 1e-9*(1+x.want)) {
+			return fmt.Errorf("an effective sample size is not the one that the weights give")
+		}
+	}
 	want := v.m.Estimand
-	if len(v.partners) < group {
+	if v.units < group {
 		want = ATM
 	}
 	if v.got.Estimand != want {
