@@ -12,10 +12,10 @@ import (
 // Over is set. The value is missing where a month it needs is not observed; death,
 // emigration and pension are states, so they are observed.
 type Outcome struct {
-	Name   string   `yaml:"name"`
-	States []string `yaml:"states"` // the states that count
-	At     int      `yaml:"at"`     // in one of the states At months after time zero: 0 or 1
-	Over   int      `yaml:"over"`   // months in the states during the first Over months
+	Name   string   `yaml:"name,omitempty"`
+	States []string `yaml:"states,omitempty"` // the states that count
+	At     int      `yaml:"at,omitempty"`     // in one of the states At months after time zero: 0 or 1
+	Over   int      `yaml:"over,omitempty"`   // months in the states during the first Over months
 }
 
 // Built is what [Build] gives: one row per unit, with background known at time zero

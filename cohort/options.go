@@ -44,19 +44,19 @@ const (
 // Caliper, CaliperRaw and CaliperScore are pointers so that a width of 0 is an error
 // and not the absence of a caliper.
 type MatchSpec struct {
-	Method       string             `yaml:"method"`        // "nearest" (default)
-	Distance     string             `yaml:"distance"`      // "logit" (default without a score column), "linear-logit", "mahalanobis", "robust-mahalanobis", "euclidean"
-	Ratio        int                `yaml:"ratio"`         // most partners per unit; 0 = 1
-	Replace      bool               `yaml:"replace"`       // a partner may serve several units
-	Caliper      *float64           `yaml:"caliper"`       // widest distance, in SD of the score over all units
-	CaliperRaw   *float64           `yaml:"caliper_raw"`   // widest distance, in its own units
-	CaliperOn    map[string]float64 `yaml:"caliper_on"`    // widest difference in a column, in its units
-	CaliperScore *float64           `yaml:"caliper_score"` // widest difference in the score, in its SD, when the distance is another
-	Exact        []string           `yaml:"exact"`         // columns on which partners must be equal
-	Order        string             `yaml:"order"`         // see [Nearest.Order]
-	Ties         string             `yaml:"ties"`          // see [Nearest.Ties]
-	Estimand     string             `yaml:"estimand"`      // "att" (default) or "atc"
-	Seed         uint64             `yaml:"seed"`          // key of ties and of the random order
+	Method       string             `yaml:"method,omitempty"`        // "nearest" (default)
+	Distance     string             `yaml:"distance,omitempty"`      // "logit" (default without a score column), "linear-logit", "mahalanobis", "robust-mahalanobis", "euclidean"
+	Ratio        int                `yaml:"ratio,omitempty"`         // most partners per unit; 0 = 1
+	Replace      bool               `yaml:"replace,omitempty"`       // a partner may serve several units
+	Caliper      *float64           `yaml:"caliper,omitempty"`       // widest distance, in SD of the score over all units
+	CaliperRaw   *float64           `yaml:"caliper_raw,omitempty"`   // widest distance, in its own units
+	CaliperOn    map[string]float64 `yaml:"caliper_on,omitempty"`    // widest difference in a column, in its units
+	CaliperScore *float64           `yaml:"caliper_score,omitempty"` // widest difference in the score, in its SD, when the distance is another
+	Exact        []string           `yaml:"exact,omitempty"`         // columns on which partners must be equal
+	Order        string             `yaml:"order,omitempty"`         // see [Nearest.Order]
+	Ties         string             `yaml:"ties,omitempty"`          // see [Nearest.Ties]
+	Estimand     string             `yaml:"estimand,omitempty"`      // "att" (default) or "atc"
+	Seed         uint64             `yaml:"seed,omitempty"`          // key of ties and of the random order
 }
 
 // Width makes a caliper of a number.

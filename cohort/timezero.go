@@ -25,10 +25,10 @@ import (
 // Source: risk-set designs in Fredriksson and Johansson (2008) and the target-trial
 // emulation of Hernán and Robins (2016).
 type Timing struct {
-	From     string `yaml:"from"`      // first month of the intake window, "2013-01"
-	To       string `yaml:"to"`        // last month of the intake window
-	LookBack []int  `yaml:"look_back"` // months before time zero over which states are counted, e.g. 6, 12, 24
-	FollowUp int    `yaml:"follow_up"` // months after time zero that outcomes may use
+	From     string `yaml:"from,omitempty"`      // first month of the intake window, "2013-01"
+	To       string `yaml:"to,omitempty"`        // last month of the intake window
+	LookBack []int  `yaml:"look_back,omitempty"` // months before time zero over which states are counted, e.g. 6, 12, 24
+	FollowUp int    `yaml:"follow_up,omitempty"` // months after time zero that outcomes may use
 }
 
 // Columns that [Build] adds beside those of the people table.

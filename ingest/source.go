@@ -10,41 +10,41 @@ import (
 
 // Column declares what a column of a file holds.
 type Column struct {
-	Name   string `yaml:"name"`   // what the table calls it
-	Source string `yaml:"source"` // what the file's header calls it, where that differs
+	Name   string `yaml:"name,omitempty"`   // what the table calls it
+	Source string `yaml:"source,omitempty"` // what the file's header calls it, where that differs
 	// Type is number, integer, boolean, category, text, date (YYYY-MM-DD) or month
 	// (YYYY-MM, held as the date of its first day). Identifiers are text.
-	Type     string            `yaml:"type"`
-	Unit     string            `yaml:"unit"`     // of measurement
-	Role     string            `yaml:"role"`     // unit, time, treatment, outcome, covariate, weight, cluster or set
-	Min      *float64          `yaml:"min"`      // smallest value allowed; number and integer
-	Max      *float64          `yaml:"max"`      // largest value allowed
-	Levels   []string          `yaml:"levels"`   // values allowed, in the order the table keeps; category
-	Missing  []string          `yaml:"missing"`  // marks of a missing value, beside the empty field
-	Required bool              `yaml:"required"` // a missing value rejects the row
-	Unique   bool              `yaml:"unique"`   // no value may come twice
-	Pad      int               `yaml:"pad"`      // zeros are put before shorter values of digits up to this width: 114 → 0114; category and text
-	Of       map[string]string `yaml:"of"`       // values of the file → values of the table, before anything else is checked
+	Type     string            `yaml:"type,omitempty"`
+	Unit     string            `yaml:"unit,omitempty"`     // of measurement
+	Role     string            `yaml:"role,omitempty"`     // unit, time, treatment, outcome, covariate, weight, cluster or set
+	Min      *float64          `yaml:"min,omitempty"`      // smallest value allowed; number and integer
+	Max      *float64          `yaml:"max,omitempty"`      // largest value allowed
+	Levels   []string          `yaml:"levels,omitempty"`   // values allowed, in the order the table keeps; category
+	Missing  []string          `yaml:"missing,omitempty"`  // marks of a missing value, beside the empty field
+	Required bool              `yaml:"required,omitempty"` // a missing value rejects the row
+	Unique   bool              `yaml:"unique,omitempty"`   // no value may come twice
+	Pad      int               `yaml:"pad,omitempty"`      // zeros are put before shorter values of digits up to this width: 114 → 0114; category and text
+	Of       map[string]string `yaml:"of,omitempty"`       // values of the file → values of the table, before anything else is checked
 }
 
 // Source declares a data file. Empty Separator, Decimal and Encoding are sniffed from
 // the file and reported.
 type Source struct {
-	Path      string   `yaml:"path"`      // relative to the data folder; for a workbook also book.xlsx#Sheet
-	Separator string   `yaml:"separator"` // comma, semicolon, tab or bar, or the character
-	Decimal   string   `yaml:"decimal"`   // point or comma, or the character
-	Encoding  string   `yaml:"encoding"`  // utf-8, utf-8-bom, windows-1252, iso-8859-1, utf-16le or utf-16be
-	Columns   []Column `yaml:"columns"`
-	Extra     string   `yaml:"extra"` // ignore: columns of the file that are not declared, and those without a name, are left out; default: they are an error
-	Key       []string `yaml:"key"`   // columns whose values together may come only once; a row without a value in one of them is rejected
+	Path      string   `yaml:"path,omitempty"`      // relative to the data folder; for a workbook also book.xlsx#Sheet
+	Separator string   `yaml:"separator,omitempty"` // comma, semicolon, tab or bar, or the character
+	Decimal   string   `yaml:"decimal,omitempty"`   // point or comma, or the character
+	Encoding  string   `yaml:"encoding,omitempty"`  // utf-8, utf-8-bom, windows-1252, iso-8859-1, utf-16le or utf-16be
+	Columns   []Column `yaml:"columns,omitempty"`
+	Extra     string   `yaml:"extra,omitempty"` // ignore: columns of the file that are not declared, and those without a name, are left out; default: they are an error
+	Key       []string `yaml:"key,omitempty"`   // columns whose values together may come only once; a row without a value in one of them is rejected
 	// Duplicates says what happens to rows with the same key: "error" (the default)
 	// stops; "quarantine" keeps one of rows that are the same in every column and
 	// rejects all rows that share a key and differ, so that the order of rows decides nothing.
-	Duplicates string `yaml:"duplicates"`
+	Duplicates string `yaml:"duplicates,omitempty"`
 	// MaxRejected is the largest share of rows that may be rejected; 0.05 if absent.
 	// A few broken rows are the normal state of a register extract; one in twenty
 	// means that the declaration does not fit the file.
-	MaxRejected *float64 `yaml:"max_rejected"`
+	MaxRejected *float64 `yaml:"max_rejected,omitempty"`
 }
 
 const defaultMaxRejected = 0.05

@@ -33,6 +33,9 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 	if a.Relevant < 0 {
 		c.add(at(path, "relevant"), "relevant must be at least 0")
 	}
+	if len(a.Truth) > 0 && s.KnownTruth == "" {
+		c.add(at(path, "truth"), "truth is used only with known_truth, the truth file of a simulated register")
+	}
 	if m := a.Methods(); len(m) != 1 {
 		c.add(path, "analysis %q must name one method, and it names %d: one of describe, before_after, effect, did, states", a.Name, len(m))
 		return

@@ -71,6 +71,7 @@ type state struct {
 	cohorts map[string]*built
 	results []analysisResult
 	figures []figure
+	truth   *truths
 	bundle  *assembled
 }
 

@@ -51,8 +51,8 @@ type sourceView struct {
 type reasonView struct{ Text, Rows string }
 
 type disclosureView struct {
-	Rule, Threshold, Base, Total string
-	Rows                         []disclosureRow
+	Rule, Total string
+	Rows        []disclosureRow
 }
 
 type disclosureRow struct{ Place, Why, Cells string }
@@ -193,7 +193,7 @@ func (p *page) disclosure(pr release.Protocol) disclosureView {
 	l := p.Lang
 	threshold := l.Int(pr.Threshold)
 	v := disclosureView{Rule: l.Text("report.disc-rule-exact", "threshold", threshold),
-		Threshold: threshold, Base: l.Int(pr.RoundTo), Total: l.Int(pr.Cells())}
+		Total: l.Int(pr.Cells())}
 	if pr.RoundTo > 1 {
 		v.Rule = l.Text("report.disc-rule", "threshold", threshold, "base", l.Int(pr.RoundTo))
 	}

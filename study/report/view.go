@@ -206,7 +206,7 @@ func (p *page) newTable(caption string, e release.Estimate, names groupNames) *n
 // numbers is the table behind an answer: every number of its text stands in it.
 func (p *page) numbers(f Finding, names groupNames) *numberTable {
 	l, e := p.Lang, f.Estimate.Number
-	t := p.newTable(f.Outcome, f.Estimate, names)
+	t := p.newTable(l.Text("report.table-finding"), f.Estimate, names)
 	g := newGauge(l, f.Unit, e)
 	if f.Kind != Refused {
 		label := l.Text("report.row-description")

@@ -53,7 +53,11 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 	case f.Kind == Refused:
 		return l.Text("report.say-refused")
 	case !f.Estimate.Shown:
-		return l.Text("report.say-withheld")
+		s := l.Text("report.say-withheld")
+		if f.Estimate.Why != "" {
+			s += " " + l.Text("report.say-withheld-why", "why", l.Text("report.why-"+string(f.Estimate.Why)))
+		}
+		return s
 	case math.IsNaN(e.Value):
 		return l.Text("report.say-undefined")
 	}

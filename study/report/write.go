@@ -214,7 +214,8 @@ func (p *page) appendix(f Finding) {
 		if e.Shown {
 			row.Value, row.P = g.signed(e.Number.Value), l.PValue(e.Number.Test.P)
 			if !differs(e) {
-				row.Value = g.plain(e.Number.Value)
+				// A level is not tested against anything.
+				row.Value, row.P = g.plain(e.Number.Value), "–"
 			}
 			row.Interval = g.bounds(e.Number.CI.Lo, e.Number.CI.Hi)
 		}

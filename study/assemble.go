@@ -1,0 +1,153 @@
+package study
+
+import (
+	"fmt"
+
+	"utfall/estimate"
+	"utfall/study/release"
+	"utfall/table"
+)
+
+// assembled is what of a run may leave it: everything in it went through disclosure control.
+type assembled struct {
+	records   []Record
+	findings  map[string]release.Estimate // by address
+	attrition map[string]release.Attrition
+	balance   map[string]release.BalanceTable
+	curves    map[string][]release.Curve // by analysis, one per group
+	trends    map[string]releasedTrend
+	protocol  release.Protocol
+}
+
+// releasedTrend is the before/after figure's lines, withheld months left out.
+type releasedTrend struct{ treated, control []point }
+
+type point struct{ x, y float64 }
+
+// assemble applies disclosure control to everything the run found.
+func (s *state) assemble() (*assembled, error) {
+	a := &assembled{
+		findings: map[string]release.Estimate{}, attrition: map[string]release.Attrition{}, balance: map[string]release.BalanceTable{},
+		curves: map[string][]release.Curve{}, trends: map[string]releasedTrend{},
+	}
+	var withheld [][]release.Withheld
+	keep := func(w []release.Withheld) { withheld = append(withheld, w) }
+	for i := range s.spec.Cohorts {
+		b := s.cohorts[s.spec.Cohorts[i].Name]
+		if err := s.releaseCohort(a, b, keep); err != nil {
+			return nil, err
+		}
+	}
+	seen := map[string]bool{}
+	for i := range s.results {
+		if err := s.releaseAnalysis(a, &s.results[i], seen, keep); err != nil {
+			return nil, fmt.Errorf("analysis %s: %w", s.results[i].spec.Name, err)
+		}
+	}
+	a.protocol = s.policy.Protocol(withheld...)
+	return a, nil
+}
+
+func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string]bool, keep func([]release.Withheld)) error {
+	released := make([]release.Estimate, len(r.numbers))
+	event := make([]bool, len(r.numbers))
+	for i, n := range r.numbers {
+		place := r.spec.Name + "/" + n.term
+		re, w := s.policy.Estimate(place, n.e, n.basis)
+		released[i] = re
+		event[i] = isEvent(n.term)
+		keep(w)
+	}
+	if err := s.releaseEvents(r, released, event, keep); err != nil {
+		return err
+	}
+	for i, n := range r.numbers {
+		re := released[i]
+		rec := newRecord(r.spec.Name, r.method, r.kind, n.term, n.e, append(append([]table.Note(nil), n.notes...), r.notes...))
+		if seen[rec.Address] {
+			return fmt.Errorf("%s: two numbers have this address", rec.Address)
+		}
+		seen[rec.Address] = true
+		if !re.Shown {
+			rec.withhold(table.Note{Code: "withheld", Text: "withheld by disclosure control: " + string(re.Why)})
+		} else {
+			rec.Treated, rec.Control = count(re.Treated), count(re.Control)
+			if !n.e.HasSE() && rec.StdError == nil && r.method == "did" {
+				rec.Notes = append(rec.Notes, table.Note{Code: "reference-period", Text: "the period that the others are compared with: 0 by definition, without a standard error"})
+			}
+		}
+		a.findings[rec.Address] = re
+		a.records = append(a.records, rec)
+	}
+	return s.releaseFigures(a, r, keep)
+}
+
+func isEvent(term string) bool {
+	var e int
+	n, _ := fmt.Sscanf(term, "event=%d", &e)
+	return n == 1
+}
+
+// releaseEvents protects a series whose average is released too.
+func (s *state) releaseEvents(r *analysisResult, released []release.Estimate, event []bool, keep func([]release.Withheld)) error {
+	var idx []int
+	var es []estimate.Estimate
+	var on []release.Basis
+	for i := range r.numbers {
+		if event[i] {
+			idx, es, on = append(idx, i), append(es, r.numbers[i].e), append(on, r.numbers[i].basis)
+		}
+	}
+	if len(idx) == 0 {
+		return nil
+	}
+	series, w, err := s.policy.Series(r.spec.Name+"/event", es, on, true)
+	if err != nil {
+		return err
+	}
+	keep(w)
+	for k, i := range idx {
+		released[i] = series[k]
+	}
+	return nil
+}
+
+func count(c release.Count) *int {
+	n, ok := c.Int()
+	if !ok {
+		return nil
+	}
+	return &n
+}
+
+// releaseFigures releases the state curves and the before/after lines.
+func (s *state) releaseFigures(a *assembled, r *analysisResult, keep func([]release.Withheld)) error {
+	name := r.spec.Name
+	if r.states != nil {
+		for g, occ := range r.states.occ {
+			c, w, err := s.policy.Curve(name+"/"+r.states.groups[g], occ)
+			if err != nil {
+				return err
+			}
+			keep(w)
+			a.curves[name] = append(a.curves[name], c)
+		}
+	}
+	var t releasedTrend
+	for _, p := range r.trend {
+		for _, side := range []struct {
+			to    *[]point
+			in, n int
+		}{{&t.treated, p.inTreated, p.nTreated}, {&t.control, p.inControl, p.nControl}} {
+			m, w := s.policy.Proportion(fmt.Sprintf("%s/month=%d", name, p.month), side.in, side.n)
+			keep(w)
+			if y, ok := m.Value.Float(); ok {
+				*side.to = append(*side.to, point{float64(p.month), y})
+			}
+		}
+	}
+	if r.trend != nil {
+		a.trends[name] = t
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package study
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"utfall/ingest/synthetic"
+)
+
+// Demo simulates a register at out/data, puts the study file "both" beside it, runs
+// the whole study on it, and leaves the bundle at out/bundle.
+func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (*Outcome, error) {
+	b, err := Template("both")
+	if err != nil {
+		return nil, err
+	}
+	spec, err := Parse("study.yaml", bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	bundle := filepath.Join(out, "bundle")
+	if err := replaceable(bundle, spec.Name); err != nil {
+		return nil, err
+	}
+	data := filepath.Join(out, "data")
+	if err := Simulate(ctx, data, synthetic.Options{People: people, Seed: seed, Workers: o.Workers}, o); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(out, "study.yaml"), b, 0o644); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrResource, err)
+	}
+	o.DataDir, o.OutDir = data, bundle
+	return Run(ctx, spec, o)
+}
+
+// Simulate writes a synthetic register with known truth to dir. An older register at
+// that place, known by its truth.json, is replaced.
+func Simulate(ctx context.Context, dir string, so synthetic.Options, o Options) error {
+	if err := so.Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(dir, "truth.json")); err != nil {
+			return fmt.Errorf("%w: %s exists and is not a simulated register: choose another --out, or remove it", ErrResource, dir)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("%w: %w", ErrResource, err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
+		return fmt.Errorf("%w: %w", ErrResource, err)
+	}
+	_, err := synthetic.Write(ctx, dir, so, func(done, total int) { o.report("simulate", "", done, total) })
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", ErrResource, err)
+	}
+	return err
+}

@@ -1,0 +1,420 @@
+package study
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"utfall/estimate"
+	"utfall/study/release"
+	"utfall/study/report"
+)
+
+// reportInput gathers what the report says, all of it released.
+func (s *state) reportInput(specDigest string) (report.Input, error) {
+	l := s.spec.Language
+	in := report.Input{
+		Lang: s.lang, Title: s.spec.Title.In(l), Question: s.spec.Question.In(l), Background: s.spec.Background.In(l),
+		Publisher: s.spec.Report.Contact.In(l), Period: s.period(), Simulated: s.spec.KnownTruth != "",
+		Protocol: s.bundle.protocol,
+	}
+	in.Title = or(in.Title, s.spec.Name)
+	in.Question = or(in.Question, in.Title)
+	if t := s.spec.Report.Caveats.In(l); t != "" {
+		in.CannotSay = strings.Split(strings.TrimSpace(t), "\n")
+	}
+	for _, name := range sortedKeys(s.data) {
+		in.Sources = append(in.Sources, s.reportSource(name))
+	}
+	for i := range s.spec.Cohorts {
+		in.Comparisons = append(in.Comparisons, s.reportComparison(&s.spec.Cohorts[i]))
+	}
+	naive := s.naive()
+	for i := range s.results {
+		f, ok := s.reportFinding(&s.results[i], naive)
+		if ok {
+			in.Findings = append(in.Findings, f)
+		}
+	}
+	in.Destinations = s.destinations()
+	build := thisBuild()
+	in.Reproduction = report.Reproduction{
+		Version: build.Version, Build: strings.TrimSpace(build.Revision + " " + build.Go + " " + build.Target), Seed: s.spec.Seed,
+		Command: "utfall verify " + s.spec.Name + "-bundle --data DATA",
+		Hashes:  []report.Hash{{File: specFile, SHA256: specDigest}},
+	}
+	for _, f := range s.inputs() {
+		in.Reproduction.Hashes = append(in.Reproduction.Hashes, report.Hash{File: f.File, SHA256: f.SHA256})
+	}
+	return in, nil
+}
+
+// period is the span of time the study is about.
+func (s *state) period() string {
+	lo, hi := "", ""
+	for i := range s.spec.Cohorts {
+		if t := s.spec.Cohorts[i].TimeZero; t != nil {
+			if lo == "" || t.From < lo {
+				lo = t.From
+			}
+			hi = max(hi, t.To)
+		}
+	}
+	if lo == "" {
+		return ""
+	}
+	return lo + "–" + hi
+}
+
+func (s *state) reportSource(name string) report.Source {
+	r := s.data[name].result.Report
+	out := report.Source{Name: s.label(name), File: r.File, Rows: s.policy.Count(r.Rows), Notes: r.Notes}
+	out.Rejected = s.policy.Part(r.Rejected, r.Rows)
+	if r.Rejected == 0 {
+		out.Rejected = release.StructuralZero()
+	}
+	for _, q := range r.Reasons {
+		text := q.Text
+		if q.Column != "" {
+			text = s.lang.Text("study.rejected", "column", q.Column, "reason", q.Text)
+		}
+		out.Reasons = append(out.Reasons, report.Reason{Text: text, Rows: s.policy.Count(q.Count)})
+	}
+	return out
+}
+
+func (s *state) reportComparison(co *Cohort) report.Comparison {
+	l := s.spec.Language
+	c := report.Comparison{
+		Name: co.Name, Label: or(co.Label.In(l), co.Name), Treated: s.group(co, "treated"), Control: s.group(co, "control"),
+		TimeZero: s.lang.Text("study.time-zero-data"), Design: s.lang.Text("study.design-none"), Notes: s.cohorts[co.Name].notes,
+	}
+	if co.TimeZero != nil {
+		c.TimeZero = s.lang.Text("study.time-zero-risk")
+		c.Period = co.TimeZero.From + "–" + co.TimeZero.To
+	}
+	if m := co.Match; m != nil {
+		exact := ""
+		if len(m.Exact) > 0 {
+			var names []string
+			for _, col := range m.Exact {
+				names = append(names, strings.ToLower(s.label(col)))
+			}
+			exact = s.lang.Text("study.design-exact", "columns", s.lang.And(names))
+		}
+		c.Design = s.lang.Text("study.design-nearest", "ratio", m.Ratio, "exact", exact)
+	}
+	if flow, ok := s.bundle.attrition[co.Name]; ok {
+		c.Attrition = &flow
+		c.StepLabels = s.stepLabels(co)
+	}
+	if t, ok := s.bundle.balance[co.Name]; ok {
+		c.Balance = &t
+		c.RowLabels = s.rowLabels()
+	}
+	c.Figures = s.reportFigures(func(f figure) bool { return f.cohort == co.Name })
+	return c
+}
+
+func (s *state) reportFigures(mine func(f figure) bool) []report.Figure {
+	var out []report.Figure
+	for _, f := range s.figures {
+		if mine(f) {
+			out = append(out, report.Figure{SVG: f.drawn.SVG, Alt: f.drawn.Alt, Caption: f.caption, CSV: figuresDir + "/" + f.name + ".csv", Wide: true})
+		}
+	}
+	return out
+}
+
+// naive finds, per cohort, the before/after description that stands beside effects on
+// the same states.
+func (s *state) naive() map[string]*report.Naive {
+	out := map[string]*report.Naive{}
+	for i := range s.results {
+		r := &s.results[i]
+		if r.spec.BeforeAfter == nil {
+			continue
+		}
+		n := &report.Naive{}
+		for _, x := range r.numbers {
+			addr := r.spec.Name + "/" + x.term + "/" + string(x.e.Measure)
+			re := s.bundle.findings[addr]
+			mean, _ := s.policy.Proportion(addr, 0, 0)
+			if re.Shown && x.basis.Events != nil {
+				mean, _ = s.policy.Proportion(addr, x.basis.Events.Treated, x.basis.Treated)
+			}
+			switch x.e.Measure {
+			case beforeMean:
+				n.Before = mean
+			case afterMean:
+				n.After = mean
+			case change:
+				n.Address, n.Change = addr, re
+			}
+		}
+		out[r.spec.BeforeAfter.Cohort+"\x00"+stateKey(r.spec.BeforeAfter.States)] = n
+	}
+	return out
+}
+
+func stateKey(states []string) string {
+	sorted := slices.Clone(states)
+	slices.Sort(sorted)
+	return strings.Join(sorted, "\x00")
+}
+
+// naiveFor finds the before/after description that belongs beside an effect: the same
+// cohort, and an outcome made of the same states.
+func (s *state) naiveFor(a *Analysis, naive map[string]*report.Naive) *report.Naive {
+	if a.Effect == nil || a.Effect.Where != "" {
+		return nil
+	}
+	co := s.spec.findCohort(a.Effect.Cohort)
+	if co.TimeZero == nil {
+		return nil
+	}
+	for _, o := range co.TimeZero.Outcomes {
+		if o.Name == a.Effect.Outcome && o.At > 0 {
+			return naive[co.Name+"\x00"+stateKey(o.States)]
+		}
+	}
+	return nil
+}
+
+// reportFinding makes one finding of an analysis: its main number, with the others as
+// rows. A before/after description that stands beside an effect is not shown again.
+func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive) (report.Finding, bool) {
+	l, a := s.spec.Language, r.spec
+	main := mainNumber(r)
+	if main < 0 {
+		return report.Finding{}, false
+	}
+	addr := func(n found) string { return a.Name + "/" + n.term + "/" + string(n.e.Measure) }
+	n := r.numbers[main]
+	f := report.Finding{
+		Address: addr(n), Outcome: or(a.Outcome.In(l), a.Name), Question: a.Question.In(l), Kind: report.Kind(r.kind), Headline: a.Headline,
+		Unit: unitOf(a, n), Good: report.Direction(a.Good), Relevance: a.Relevant, Estimate: s.bundle.findings[addr(n)],
+		Notes: r.notes, Method: s.methodOf(r),
+		Figures: s.reportFigures(func(g figure) bool { return g.analysis == a.Name }),
+		Naive:   s.naiveFor(a, naive),
+	}
+	switch {
+	case a.Effect != nil:
+		f.Comparison = a.Effect.Cohort
+	case a.States != nil:
+		f.Comparison = a.States.Cohort
+	case a.BeforeAfter != nil:
+		f.Comparison = a.BeforeAfter.Cohort
+	case a.Describe != nil:
+		f.Comparison = a.Describe.Cohort
+	}
+	if v, ok := s.truthOf(a, n.term); ok {
+		f.Truth = &report.Truth{Value: v}
+	}
+	for i, x := range r.numbers {
+		if i == main || !s.shownRow(a, x) {
+			continue
+		}
+		f.Rows = append(f.Rows, report.Row{Address: addr(x), Label: s.termLabel(a, x), Unit: unitOf(a, x), Estimate: s.bundle.findings[addr(x)], Notes: x.notes})
+	}
+	if a.BeforeAfter != nil {
+		for _, other := range s.spec.Analyses {
+			if n := s.naiveFor(&other, naive); n != nil && strings.HasPrefix(n.Address, a.Name+"/") {
+				f.Figures = nil // they are shown with the effect
+			}
+		}
+	}
+	return f, true
+}
+
+// mainNumber is the number an analysis is about: net months of a ladder, the overall
+// effect of a panel, the effect, the change.
+func mainNumber(r *analysisResult) int {
+	prefer := []estimate.Measure{estimate.NetMonths, change}
+	for _, m := range prefer {
+		for i, n := range r.numbers {
+			if n.e.Measure == m {
+				return i
+			}
+		}
+	}
+	for i, n := range r.numbers {
+		if n.term == "overall" || n.term == "att" {
+			return i
+		}
+	}
+	for i, n := range r.numbers {
+		if strings.HasSuffix(n.term, ":overall") {
+			return i
+		}
+	}
+	if len(r.numbers) == 0 {
+		return -1
+	}
+	return 0
+}
+
+// shownRow leaves out of the report what its figures show: month by month shares, and
+// events outside the window. All numbers are in results.jsonl.
+func (s *state) shownRow(a *Analysis, n found) bool {
+	if a.States != nil && n.e.Measure == estimate.Occupation {
+		return false
+	}
+	if a.DID != nil && a.DID.Window != nil {
+		var e int
+		if k, _ := fmt.Sscanf(n.term, "event=%d", &e); k == 1 {
+			return e >= a.DID.Window[0] && e <= a.DID.Window[1]
+		}
+	}
+	return true
+}
+
+// unitOf is the unit of a number: that of the analysis, except where the measure has its own.
+func unitOf(a *Analysis, n found) report.Unit {
+	switch n.e.Measure {
+	case estimate.NetMonths, estimate.WinMonths, estimate.LossMonths, estimate.RestrictedMeanTime, "restricted-mean-time-difference":
+		return report.Months
+	case estimate.WinProbability, estimate.LossProbability, estimate.Occupation, estimate.RiskDifference, beforeMean, afterMean, change:
+		return report.PercentagePoints
+	}
+	return report.Unit(a.Unit)
+}
+
+// methodOf says in words how the numbers of an analysis were made.
+func (s *state) methodOf(r *analysisResult) *report.Method {
+	base := strings.ReplaceAll(r.method, ".", "-")
+	estimand, errs := "description", "none"
+	switch {
+	case r.spec.Effect != nil:
+		estimand, errs = "effect", "sets"
+		if s.cohorts[r.spec.Effect.Cohort].weight == nil {
+			errs = "robust"
+		}
+	case r.spec.DID != nil:
+		estimand, errs = "did", "influence"
+	case r.spec.States != nil:
+		estimand, errs = "states", "influence"
+	case r.spec.BeforeAfter != nil:
+		errs = "paired"
+	}
+	return &report.Method{
+		Estimand: s.lang.Text("study.estimand-" + estimand), Method: s.lang.Text("study.method-" + base), StandardErrors: s.lang.Text("study.errors-" + errs),
+	}
+}
+
+// termLabel names a number of an analysis for the reader.
+func (s *state) termLabel(a *Analysis, n found) string {
+	parts := map[string]string{}
+	for _, p := range strings.Split(n.term, ",") {
+		if k, v, ok := strings.Cut(p, "="); ok {
+			parts[k] = v
+		}
+	}
+	whole := func(key string) int { v, _ := strconv.Atoi(parts[key]); return v }
+	switch n.e.Measure {
+	case beforeMean:
+		return s.lang.Text("study.term-before")
+	case afterMean:
+		return s.lang.Text("study.term-after")
+	case change:
+		return s.lang.Text("study.term-change")
+	case estimate.NetMonths:
+		if o, ok := parts["order"]; ok {
+			return s.lang.Text("study.term-net-order", "order", s.label(o))
+		}
+		return s.lang.Text("study.term-net")
+	case estimate.WinMonths:
+		return s.lang.Text("study.term-win")
+	case estimate.LossMonths:
+		return s.lang.Text("study.term-loss")
+	case estimate.WinProbability:
+		return s.lang.Text("study.term-win-at", "t", parts["time"])
+	case estimate.LossProbability:
+		return s.lang.Text("study.term-loss-at", "t", parts["time"])
+	}
+	if state, ok := parts["state"]; ok {
+		return s.stateLabel(a, parts, state)
+	}
+	switch {
+	case parts["event"] != "":
+		return s.lang.Text("study.term-event", "e", whole("event"))
+	case parts["group"] != "" && parts["time"] != "":
+		return s.lang.Text("study.term-cell", "g", whole("group"), "t", whole("time"))
+	case parts["group"] != "":
+		return s.lang.Text("study.term-group", "g", whole("group"))
+	case parts["time"] != "":
+		return s.lang.Text("study.term-year", "t", whole("time"))
+	case n.term == "overall":
+		return s.lang.Text("study.term-overall")
+	case strings.HasSuffix(n.term, ":overall"):
+		return s.lang.Text("study.term-" + strings.TrimSuffix(n.term, ":overall") + "-overall")
+	}
+	if col, level, ok := strings.Cut(strings.TrimSuffix(n.term, "]"), "["); ok {
+		return s.label(col) + ": " + s.label(level)
+	}
+	return s.label(n.term)
+}
+
+func (s *state) stateLabel(a *Analysis, parts map[string]string, state string) string {
+	text := s.lang.Text("study.term-state", "state", s.label(state))
+	if t, ok := parts["time"]; ok {
+		text = s.lang.Text("study.term-state-at", "state", s.label(state), "t", t)
+	}
+	if _, ok := parts["contrast"]; ok {
+		return s.lang.Text("study.term-difference", "label", text)
+	}
+	if g, ok := parts["group"]; ok {
+		name := s.label(g)
+		if co := s.spec.findCohort(a.States.Cohort); co != nil {
+			name = s.group(co, g)
+		}
+		return text + ", " + strings.ToLower(name)
+	}
+	return text
+}
+
+// destinations says of 100 people in each group where they are at the last time of
+// each analysis of states.
+func (s *state) destinations() []report.Destination {
+	var out []report.Destination
+	for i := range s.results {
+		r := &s.results[i]
+		if r.states == nil || r.spec.States.Cohort == "" || len(r.states.occ) != 2 || len(r.spec.States.At) == 0 {
+			continue
+		}
+		b := s.cohorts[r.spec.States.Cohort]
+		t := slices.Max(r.spec.States.At)
+		d := report.Destination{
+			Label: s.lang.Text("study.destination", "months", int(t)), Names: map[string]string{},
+			Treats: s.group(b.spec, "treated"), Controls: s.group(b.spec, "control"),
+		}
+		states, code := mergeStates(b.paths.States, r.spec.States.Merge)
+		order := r.spec.States.Order
+		if order == nil {
+			order = states
+		}
+		for _, arm := range []bool{true, false} {
+			n := make([]int, len(states))
+			for u, treated := range b.treated {
+				if c := b.paths.At(u, min(int(t), b.paths.After-1)); treated == arm && c >= 0 {
+					n[code[c]]++
+				}
+			}
+			var classes []release.Class
+			for k := len(order) - 1; k >= 0; k-- {
+				d.Names[order[k]] = s.label(order[k])
+				classes = append(classes, release.Class{Label: order[k], N: n[slices.Index(states, order[k])]})
+			}
+			dist, w := s.policy.Distribution(r.spec.Name+"/destination", classes)
+			s.bundle.protocol.Withheld = append(s.bundle.protocol.Withheld, w...)
+			if arm {
+				d.Treated = dist
+			} else {
+				d.Control = dist
+			}
+		}
+		out = append(out, d)
+	}
+	return out
+}
