@@ -12,8 +12,8 @@ import (
 	"utfall/table"
 )
 
-// file writes a data file into a folder of the test's own.
-func file(t testing.TB, name, body string) string {
+// dataFile writes a data file into a folder of the test's own.
+func dataFile(t testing.TB, name, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, []byte(body), 0o600))
@@ -38,7 +38,7 @@ const swedish = "id;age;amount;from;sex\n" +
 	"\"b;\"\"3\";100;;;M\n"
 
 func TestReadCSV(t *testing.T) {
-	path := file(t, "visits.csv", swedish)
+	path := dataFile(t, "visits.csv", swedish)
 	r, err := Read(context.Background(), path, visits("visits.csv"), Options{})
 	require.NoError(t, err)
 	id, ok, err := r.Table.Text("id")
@@ -73,7 +73,7 @@ func TestReadCSV(t *testing.T) {
 }
 
 func TestReadFlatCSV(t *testing.T) {
-	path := file(t, "d.csv", "id,y,x,code,n\na,1,0.5,0114,9007199254740993\nb,NA,.,1480,2\nc,3,2,0114,3\n")
+	path := dataFile(t, "d.csv", "id,y,x,code,n\na,1,0.5,0114,9007199254740993\nb,NA,.,1480,2\nc,3,2,0114,3\n")
 	r, err := ReadFlat(context.Background(), path, FlatOptions{})
 	require.NoError(t, err)
 	kinds := map[string]table.Kind{}
@@ -103,7 +103,7 @@ func BenchmarkReadCSV(b *testing.B) {
 		}
 		w.WriteByte('\n')
 	}
-	path := file(b, "big.csv", w.String())
+	path := dataFile(b, "big.csv", w.String())
 	src := Source{Path: "big.csv"}
 	for i, n := range []string{"id", "a", "b", "c", "d", "e", "f", "g"} {
 		typ := "number"

@@ -87,6 +87,7 @@ var reasonText = map[string]string{
 	"not-a-level":        "not one of the declared levels",
 	"required":           "a value is required",
 	"control-character":  "a control character in the text",
+	"encoding":           "text that is not UTF-8",
 	"too-long":           "longer than the declared width",
 	"duplicate-row":      "the same row as another",
 	"duplicate-key":      "another row has the same key",

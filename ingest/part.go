@@ -278,6 +278,8 @@ func (v *vec) string(t *target, b []byte, trimmed bool) (code string) {
 		for i := 0; i < len(b); {
 			r, w := utf8.DecodeRune(b[i:])
 			switch {
+			case r == utf8.RuneError && w == 1:
+				return "encoding"
 			case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7F && r < 0xA0:
 				return "control-character"
 			case r >= 0x200B && r <= 0x200F, r >= 0x2028 && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0xFEFF:
