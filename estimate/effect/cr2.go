@@ -160,11 +160,11 @@ func (l *linear) adjustWeighted(s *solution, rows []int, p *mat.SymDense) adjust
 	}
 	u := orthonormal(z, wz)
 	_, m := u.Dims()
-	var uz, uwz, core, t mat.Dense
+	var uz, uwz, up, core, t mat.Dense
 	uz.Mul(u.T(), z)
 	uwz.Mul(u.T(), wz)
-	core.Mul(&uz, p)
-	core.Mul(&core, uz.T())
+	up.Mul(&uz, p)
+	core.Mul(&up, uz.T())
 	t.Mul(&uz, uwz.T())
 	sym := mat.NewSymDense(m, nil)
 	for i := range m {

@@ -56,6 +56,7 @@ func (l *linear) solve(names []string) (*solution, error) {
 	case err != nil:
 		return nil, err
 	}
+	l.zeroRounding(&fit)
 	s := &solution{fit: fit, units: float64(l.n)}
 	if l.kind == estimate.Frequency {
 		s.units = num.Sum(l.weight)
@@ -88,6 +89,19 @@ func (l *linear) solve(names []string) (*solution, error) {
 	l.spread(s, inner, df)
 	l.describe(s)
 	return s, nil
+}
+
+// zeroRounding makes residuals exactly 0 where the fit is exact: what is left is the
+// rounding of the outcome, and a standard error of it would look like evidence.
+func (l *linear) zeroRounding(fit *num.LsqFit) {
+	y := l.y
+	if l.rawY != nil {
+		y = l.rawY
+	}
+	if fit.RSS <= 1e-30*l.sumOfSquares(y, false) {
+		fit.RSS = 0
+		clear(fit.Residual)
+	}
 }
 
 // spread turns the covariance in orthonormal coordinates into that of the k terms,
