@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"testing"
@@ -345,6 +346,8 @@ func TestRefusals(t *testing.T) {
 	require.False(t, math.IsNaN(res.Estimates[3].SE))
 	require.True(t, math.IsNaN(res.Estimates[5].Value) && math.IsNaN(res.Estimates[6].SE))
 	require.Len(t, res.Details["dominance"], 1)
+	_, err = json.Marshal([]any{res.Details, res.Notes})
+	require.NoError(t, err)
 	require.Equal(t, mustFit(t, ok, s).Estimates[0], res.Estimates[0])
 }
 
