@@ -2,6 +2,7 @@ package panel
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"testing"
@@ -317,6 +318,13 @@ func TestNotes(t *testing.T) {
 
 // Details are JSON-ready: no NaN reaches them.
 func TestDetails(t *testing.T) {
+	for name, g := range variants() {
+		g.Anticipation = 1
+		for _, kind := range kinds {
+			_, err := json.Marshal(mustAggregate(t, mustFit(t, g, small.draw(2)), kind, AggregateOptions{}).Details)
+			require.NoError(t, err, name)
+		}
+	}
 	res := mustAggregate(t, mustFit(t, GroupTime{}, twoByTwo()), Simple, AggregateOptions{})
 	require.Equal(t, map[string]any{"statistic": nil, "df": nil, "p_value": nil, "reason": "no effect before treatment has a standard error"}, res.Details["pretest"])
 	cells := res.Details["cells"].([]map[string]any)

@@ -327,6 +327,8 @@ func TestIntervalsNest(t *testing.T) {
 		}
 		require.Less(t, band.Estimates[i].CI.Lo, e.CI.Lo)
 		require.Equal(t, "uniform-band", band.Estimates[i].CI.Method)
+		critical := band.Details["bands"].(map[string]any)["critical_value"].(float64)
+		reftest.Agree(t, "band", band.Estimates[i].CI.Hi, e.Value+critical*e.SE, 14)
 		require.Equal(t, "normal", e.CI.Method)
 	}
 }

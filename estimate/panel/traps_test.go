@@ -235,6 +235,16 @@ func TestCovariatesAreBaseline(t *testing.T) {
 			first.X.Set(i, 0, f.Y[i])
 		}
 	}
+	second := f.clone()
+	for i, p := range f.Time {
+		if p == 2 {
+			second.Weight[i] *= 1 + f.Y[i]*f.Y[i]
+		}
+	}
+	a, b := mustFit(t, GroupTime{}, f), mustFit(t, GroupTime{}, second)
+	for i := range a.Cells {
+		require.Equal(t, a.Cells[i].Time == 3, a.Cells[i].ATT != b.Cells[i].ATT)
+	}
 	for _, m := range []string{DoublyRobust, Weighting, Regression} {
 		a, b, c := mustFit(t, GroupTime{Method: m}, f), mustFit(t, GroupTime{Method: m}, later), mustFit(t, GroupTime{Method: m}, first)
 		for i := range a.Cells {
@@ -294,7 +304,9 @@ func TestPoorOverlap(t *testing.T) {
 		add(u, g, v)
 	}
 	add(4000, 0, 4)
-	add(4001, 0, 1.2)
+	for i := range 9 {
+		add(4001+i, 0, 0.8+0.1*float64(i)) // on both sides of 0.995
+	}
 	f.X = mat.NewDense(len(x), 1, x)
 	r := mustFit(t, GroupTime{Method: Weighting}, f)
 	require.True(t, hasNote(mustAggregate(t, r, Simple, AggregateOptions{}), "poor-overlap"))
