@@ -137,3 +137,71 @@ func TestReasonsFollowTheState(t *testing.T) {
 	require.Equal(t, "continued-rehab", reasonNames[reasonFor(rehab, 0.36)])
 	require.Equal(t, "other", reasonNames[reasonFor(social, 0.9)])
 }
+
+// By hand: out of disability benefit lead work .0010, sickness .0012 and none .0002,
+// so a man of 40 in 2012 with secondary education, born in Sweden, u = 0, county term 0
+// moves with q = .0010·e^(.06-.10) + .0012 + .0002 and P = q/(1+q).
+func TestMoveByHand(t *testing.T) {
+	o := Options{People: 1}.withDefaults()
+	g := newGeography(1)
+	clear(g.jobs)
+	s := newSimulator(o, g)
+	s.p = person{birthYear: 1972, education: secondary, end: s.months}
+	s.d.move = make([]float64, s.months)
+	toWork := 0.0010 * math.Exp(0.06-0.10)
+	q := toWork + 0.0012 + 0.0002
+	a := &s.fact
+	for _, c := range []struct {
+		x    float64
+		want state
+	}{
+		{0, work}, {toWork/(1+q) - 1e-9, work}, {toWork/(1+q) + 1e-9, sickness},
+		{(toWork+0.0012)/(1+q) - 1e-9, sickness}, {(toWork+0.0012)/(1+q) + 1e-9, none},
+		{q/(1+q) - 1e-9, none}, {q/(1+q) + 1e-9, disability}, {0.999, disability},
+	} {
+		a.latent, s.d.move[24] = disability, c.x
+		require.Equal(t, c.want, s.move(a, 24), "draw %.9f", c.x)
+	}
+	// In the effect phase of a man under 50 with strength 1 the factors are e^.85, e^-.35 and 1.
+	s.sc, _ = findScenario("finsam")
+	treatments(&a.treat, &s.p, 40, 0, 1)
+	a.phase = phaseEffect
+	s.forget()
+	q = toWork*math.Exp(0.85) + 0.0012*math.Exp(-0.35) + 0.0002
+	for x, want := range map[float64]state{q/(1+q) - 1e-9: none, q/(1+q) + 1e-9: disability} {
+		a.latent, s.d.move[24] = disability, x
+		require.Equal(t, want, s.move(a, 24))
+	}
+}
+
+func TestPhases(t *testing.T) {
+	a := &arm{}
+	require.Equal(t, phaseNone, a.phaseAt(50))
+	a.n, a.episodes[0] = 1, episode{start: 30, end: 40}
+	for month, want := range map[int]int{30: phaseLockIn, 35: phaseLockIn, 36: phaseEffect, 59: phaseEffect, 60: phaseFaded} {
+		require.Equal(t, want, a.phaseAt(month), "month %d", month)
+	}
+	a.n, a.episodes[1] = 2, episode{start: 50, end: 60}
+	require.Equal(t, phaseLockIn, a.phaseAt(52), "a second participation locks in again")
+	require.Equal(t, phaseFaded, a.phaseAt(70))
+}
+
+// climb never lowers a step and never touches work; shift never changes a step.
+func TestOverlays(t *testing.T) {
+	for s := range state(nStates) {
+		for since := -1; since < 40; since++ {
+			for _, d := range []*draw{{respond: 0.1, kind: 0.1}, {respond: 0.1, kind: 0.9}, {respond: 0.99}} {
+				require.GreaterOrEqual(t, steps[climb(s, since, 40, d)], steps[s])
+				require.Equal(t, s == work, climb(s, since, 40, d) == work)
+				require.Equal(t, steps[s], steps[shift(s, since, 40, d)])
+				if d.respond > 0.9 || since < 0 {
+					require.Equal(t, s, climb(s, since, 40, d))
+					require.Equal(t, s, shift(s, since, 40, d))
+				}
+			}
+		}
+	}
+	yes := &draw{respond: 0.1, kind: 0.1}
+	require.Equal(t, []state{rehab, training, subsidised}, []state{climb(none, 0, 40, yes), climb(none, 6, 40, yes), climb(none, 15, 40, yes)})
+	require.Equal(t, []state{disability, activity}, []state{shift(sickness, 3, 30, yes), shift(sickness, 3, 29, yes)})
+}

@@ -88,7 +88,6 @@ func newSimulator(o Options, g *geography) *simulator {
 func (s *simulator) simulate(index int) {
 	s.g.drawPerson(s.o.Seed, index, s.months, &s.p, &s.d)
 	clear(s.multOK)
-	s.forget()
 	a := &s.fact
 	a.counts, a.episodes, a.n, a.phase = [nStates]int16{}, [maxEpisodes]episode{}, 0, phaseNone
 	a.latent = s.firstState()
@@ -98,9 +97,7 @@ func (s *simulator) simulate(index int) {
 	s.run(a, 1, s.months, natural, -1)
 	if s.hasArms {
 		first, to := a.first(), min(a.first()+horizon+1, s.months)
-		s.forget()
 		s.run(&s.untreat, first, to, never, -1)
-		s.forget()
 		s.run(&s.waiting, first, to, natural, first)
 	}
 	for k := range a.n {
@@ -177,10 +174,11 @@ func (s *simulator) enter(a *arm, o *observed, t int) {
 		return
 	}
 	h := o.hazard(s.g.pull)
+	started := x < h
 	if s.observer != nil && a.n == 0 {
-		s.observer(o, t, x < h, h)
+		s.observer(o, t, started, h)
 	}
-	if x >= h {
+	if !started {
 		return
 	}
 	if a == &s.fact && a.n == 0 && t+horizon < s.months {
