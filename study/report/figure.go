@@ -100,8 +100,8 @@ func attributes(b *strings.Builder, t xml.StartElement) error {
 		switch {
 		case name == "xmlns" || a.Name.Space == "xmlns" || a.Name.Local == "version":
 			continue
-		case t.Name.Local == "svg" && (name == "width" || name == "height"):
-			continue
+		case t.Name.Local == "svg" && slices.Contains([]string{"width", "height", "role", "aria-label"}, name):
+			continue // the page gives the size, and its own words to those who do not see
 		case !slices.Contains(svgAttributes(), name):
 			return fmt.Errorf("%w: SVG attribute %s", ErrFigure, name)
 		case outward.MatchString(a.Value) && name != "aria-label":

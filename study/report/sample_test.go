@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -93,11 +94,20 @@ func sampleBalance() (cohort.Balance, []release.Covariate, release.Arms, release
 	return b, about, before, after
 }
 
+// drawn keeps the drawings of the sample: each is painted in three formats, and the
+// tests write the same report many times.
+var drawn sync.Map
+
 func render(t testing.TB, f plots.Figure, err error, caption, csv string) Figure {
 	require.NoError(t, err)
+	if fig, ok := drawn.Load(caption); ok {
+		return fig.(Figure)
+	}
 	r, err := f.Render(t.Context())
 	require.NoError(t, err)
-	return Figure{SVG: r.SVG, Alt: r.Alt, Caption: caption, CSV: csv}
+	fig := Figure{SVG: r.SVG, Alt: r.Alt, Caption: caption, CSV: csv}
+	drawn.Store(caption, fig)
+	return fig
 }
 
 func sampleInput(t testing.TB, l lang.Lang) Input {
