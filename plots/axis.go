@@ -11,7 +11,7 @@ import (
 type scale struct{ lo, hi, a, b float64 }
 
 func (s scale) at(v float64) float64 {
-	return s.a + (v-s.lo)/(s.hi-s.lo)*(s.b-s.a)
+	return s.a + float64((v-s.lo)/(s.hi-s.lo)*(s.b-s.a))
 }
 
 // tickStyle is how numbers on an axis are chosen and written.

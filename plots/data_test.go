@@ -185,6 +185,15 @@ func TestSentinels(t *testing.T) {
 		}},
 		{"attrition flow", "empty", ErrEmpty, func() (Figure, error) { return Attrition(nil, nil, plain) }},
 		{"attrition flow", "grows", ErrInconsistent, func() (Figure, error) { return Attrition([]cohort.Step{wrong}, nil, plain) }},
+		{"attrition flow", "starts elsewhere", ErrInconsistent, func() (Figure, error) {
+			return Attrition([]cohort.Step{step, {Name: "t", UnitsIn: 7, UnitsOut: 7, TreatedIn: 3, TreatedOut: 3}}, nil, plain)
+		}},
+		{"attrition flow", "treated start elsewhere", ErrInconsistent, func() (Figure, error) {
+			return Attrition([]cohort.Step{step, {Name: "t", UnitsIn: 8, UnitsOut: 8, TreatedIn: 2, TreatedOut: 2}}, nil, plain)
+		}},
+		{"attrition flow", "more treated than people gone", ErrInconsistent, func() (Figure, error) {
+			return Attrition([]cohort.Step{{Name: "t", UnitsIn: 8, UnitsOut: 7, TreatedIn: 6, TreatedOut: 4}}, nil, plain)
+		}},
 		{"attrition flow", "gap", ErrInconsistent, func() (Figure, error) { return Attrition([]cohort.Step{step, step}, nil, plain) }},
 		{"state occupation", "empty", ErrEmpty, func() (Figure, error) { return States(StateData{}, nil, plain) }},
 		{"state occupation", "nan", ErrNotFinite, func() (Figure, error) {

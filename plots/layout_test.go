@@ -128,10 +128,10 @@ func TestMarkersStandWhereTheTicksSay(t *testing.T) {
 	require.Len(t, marks, len(es))
 	require.Len(t, bars, len(es))
 	for i, e := range es {
-		require.InDelta(t, x(float64(i)), marks[i].x, 1e-9)
-		require.InDelta(t, y(e.Value), marks[i].y, 1e-9)
-		require.InDelta(t, y(e.CI.Lo), bars[i].points[0].y, 1e-9)
-		require.InDelta(t, y(e.CI.Hi), bars[i].points[1].y, 1e-9)
+		require.InDelta(t, x(float64(i)), marks[i].x, 0.005)
+		require.InDelta(t, y(e.Value), marks[i].y, 0.005)
+		require.InDelta(t, y(e.CI.Lo), bars[i].points[0].y, 0.005)
+		require.InDelta(t, y(e.CI.Hi), bars[i].points[1].y, 0.005)
 	}
 }
 
@@ -154,9 +154,9 @@ func TestStackedAreasMeetAtTheirProbabilities(t *testing.T) {
 	base, top := a[5].y, a[4].y
 	y := func(v float64) float64 { return base + (top-base)*v }
 	for i, want := range []point{{0, 0.25}, {1, 0.25}, {1, 0.5}, {3, 0.5}, {3, 1}} {
-		require.InDelta(t, x(want.x), a[i].x, 1e-9)
-		require.InDelta(t, y(want.y), a[i].y, 1e-9)
-		require.InDelta(t, top, b[i].y, 1e-9, "the areas add up to 1")
+		require.InDelta(t, x(want.x), a[i].x, 0.005)
+		require.InDelta(t, y(want.y), a[i].y, 0.005)
+		require.InDelta(t, top, b[i].y, 0.005, "the areas add up to 1")
 		require.Equal(t, a[i], b[len(b)-1-i], "b lies on a")
 	}
 }

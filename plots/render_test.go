@@ -36,7 +36,7 @@ func TestRenderedFormats(t *testing.T) {
 		cfg, err := png.DecodeConfig(bytes.NewReader(r.PNG))
 		require.NoError(t, err, sm.name)
 		require.InDelta(t, f.scene.w*dotsPerInch/72, cfg.Width, 1, sm.name)
-		require.True(t, bytes.Contains(r.PNG[:64], []byte("pHYs\x00\x00\x1e\xc2")), "200 dots per inch are 7874 per metre")
+		require.True(t, bytes.Contains(r.PNG[:64], []byte("pHYs\x00\x00\x1e\xc2\x00\x00\x1e\xc2\x01")), "200 dots per inch are 7874 per metre")
 
 		dec := xml.NewDecoder(bytes.NewReader(r.SVG))
 		var words strings.Builder
@@ -104,6 +104,26 @@ func TestRenderIsDeterministic(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Figures are made and rendered side by side in a study.
+func TestRenderInParallel(t *testing.T) {
+	f, err := sampleLove(lang.SV, 8)
+	require.NoError(t, err)
+	want, err := f.Render(context.Background())
+	require.NoError(t, err)
+	for range 2 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			g, err := sampleLove(lang.SV, 8)
+			require.NoError(t, err)
+			got, err := g.Render(context.Background())
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want.PDF, got.PDF) && bytes.Equal(want.PNG, got.PNG))
+			_, err = f.Render(context.Background())
+			require.NoError(t, err)
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package plots
 
 import (
 	"image/color"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -59,12 +60,28 @@ const (
 	midHeight = 0.36 // half the height of a capital letter
 )
 
+// snap moves a place to the nearest 1/1024 of a point, so that the last bit of a sum,
+// which differs between processors, cannot reach a file. Sizes here are decimal, and no
+// number of at most three decimals lies halfway between two such places.
+func snap(p point) point {
+	const steps = 1024
+	return point{math.Round(p.x*steps) / steps, math.Round(p.y*steps) / steps}
+}
+
+func snapped(ps []point) []point {
+	out := make([]point, len(ps))
+	for i, p := range ps {
+		out[i] = snap(p)
+	}
+	return out
+}
+
 func (s *scene) line(c color.Color, width float64, dash []float64, ps ...point) {
-	s.items = append(s.items, shape{points: ps, stroke: c, width: width, dash: dash})
+	s.items = append(s.items, shape{points: snapped(ps), stroke: c, width: width, dash: dash})
 }
 
 func (s *scene) area(fill, stroke color.Color, width float64, ps ...point) {
-	s.items = append(s.items, shape{points: ps, closed: true, fill: fill, stroke: stroke, width: width})
+	s.items = append(s.items, shape{points: snapped(ps), closed: true, fill: fill, stroke: stroke, width: width})
 }
 
 func (s *scene) rect(fill, stroke color.Color, width float64, r box) {
@@ -72,11 +89,12 @@ func (s *scene) rect(fill, stroke color.Color, width float64, r box) {
 }
 
 func (s *scene) disc(at point, r float64, fill, stroke color.Color, width float64) {
-	s.items = append(s.items, disc{at, r, fill, stroke, width})
+	s.items = append(s.items, disc{snap(at), r, fill, stroke, width})
 }
 
 func (s *scene) text(t text) {
 	if t.s != "" {
+		t.at = snap(t.at)
 		s.items = append(s.items, t)
 	}
 }
