@@ -63,7 +63,7 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 	}
 	for i, n := range r.numbers {
 		re := released[i]
-		rec := newRecord(r.spec.Name, r.method, r.kind, n.term, n.e, append(append([]table.Note(nil), n.notes...), r.notes...))
+		rec := newRecord(r.spec.Name, r.method, r.kind, n.term, n.e, s.releaseNotes(append(append([]table.Note(nil), n.notes...), r.notes...)))
 		if seen[rec.Address] {
 			return fmt.Errorf("%s: two numbers have this address", rec.Address)
 		}

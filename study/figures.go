@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"utfall/cohort"
 	"utfall/plots"
@@ -106,6 +108,12 @@ func (s *state) group(co *Cohort, arm string) string {
 	return s.lang.Text("study.control")
 }
 
+// capital begins a text with a capital letter.
+func capital(text string) string {
+	r, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(r)) + text[n:]
+}
+
 func (s *state) caption() string {
 	if s.spec.KnownTruth != "" {
 		return s.lang.Text("study.source-simulated")
@@ -163,7 +171,7 @@ func (s *state) loveFigure(co *Cohort, t release.BalanceTable) (plots.Figure, er
 		}
 		b.Rows = append(b.Rows, cohort.BalanceRow{Variable: row.Variable, Before: cohort.BalanceStat{SMD: before}, After: cohort.BalanceStat{SMD: after}})
 	}
-	sub := s.lang.Text("study.love-subtitle", "treated", strings.ToLower(s.group(co, "treated")), "control", strings.ToLower(s.group(co, "control")))
+	sub := s.lang.Text("study.love-subtitle", "treated", s.group(co, "treated"), "control", s.group(co, "control"))
 	return plots.Love(b, s.rowLabels(), s.style(s.lang.Text("study.love-title"), sub))
 }
 
@@ -257,7 +265,7 @@ func (s *state) statesFigure(r *analysisResult) (plots.Figure, error) {
 	for g, c := range curves {
 		name := r.states.groups[g]
 		if co != nil {
-			name = s.group(co, name)
+			name = capital(s.group(co, name))
 		} else if name != "" {
 			name = s.label(st.By) + ": " + s.label(name)
 		}
@@ -298,7 +306,7 @@ func (s *state) trendFigure(r *analysisResult) (plots.Figure, error) {
 		arm string
 		pts []point
 	}{{"treated", t.treated}, {"control", t.control}} {
-		g := plots.Series{Name: s.group(co, side.arm)}
+		g := plots.Series{Name: capital(s.group(co, side.arm))}
 		for _, p := range side.pts {
 			g.X, g.Y = append(g.X, p.x), append(g.Y, p.y)
 		}

@@ -9,6 +9,7 @@ import (
 	"utfall/estimate"
 	"utfall/study/release"
 	"utfall/study/report"
+	"utfall/table"
 )
 
 // reportInput gathers what the report says, all of it released.
@@ -69,7 +70,7 @@ func (s *state) period() string {
 
 func (s *state) reportSource(name string) report.Source {
 	r := s.data[name].result.Report
-	out := report.Source{Name: s.label(name), File: r.File, Rows: s.policy.Count(r.Rows), Notes: r.Notes}
+	out := report.Source{Name: s.label(name), File: r.File, Rows: s.policy.Count(r.Rows), Notes: s.releaseNotes(r.Notes)}
 	out.Rejected = s.policy.Part(r.Rejected, r.Rows)
 	if r.Rejected == 0 {
 		out.Rejected = release.StructuralZero()
@@ -88,7 +89,7 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	l := s.spec.Language
 	c := report.Comparison{
 		Name: co.Name, Label: or(co.Label.In(l), co.Name), Treated: s.group(co, "treated"), Control: s.group(co, "control"),
-		TimeZero: s.lang.Text("study.time-zero-data"), Design: s.lang.Text("study.design-none"), Notes: s.cohorts[co.Name].notes,
+		TimeZero: s.lang.Text("study.time-zero-data"), Design: s.lang.Text("study.design-none"), Notes: s.releaseNotes(s.cohorts[co.Name].notes),
 	}
 	if co.TimeZero != nil {
 		c.TimeZero = s.lang.Text("study.time-zero-risk")
@@ -195,7 +196,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	f := report.Finding{
 		Address: addr(n), Outcome: or(a.Outcome.In(l), a.Name), Question: a.Question.In(l), Kind: report.Kind(r.kind), Headline: a.Headline,
 		Unit: unitOf(a, n), Good: report.Direction(a.Good), Relevance: a.Relevant, Estimate: s.bundle.findings[addr(n)],
-		Notes: r.notes, Method: s.methodOf(r),
+		Notes: s.releaseNotes(s.ownNotes(r)), Method: s.methodOf(r),
 		Figures: s.reportFigures(func(g figure) bool { return g.analysis == a.Name }),
 		Naive:   s.naiveFor(a, naive),
 	}
@@ -216,7 +217,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		if i == main || !s.shownRow(a, x) {
 			continue
 		}
-		f.Rows = append(f.Rows, report.Row{Address: addr(x), Label: s.termLabel(a, x), Unit: unitOf(a, x), Estimate: s.bundle.findings[addr(x)], Notes: x.notes})
+		f.Rows = append(f.Rows, report.Row{Address: addr(x), Label: s.termLabel(a, x), Unit: unitOf(a, x), Estimate: s.bundle.findings[addr(x)], Notes: s.releaseNotes(x.notes)})
 	}
 	if a.BeforeAfter != nil {
 		for _, other := range s.spec.Analyses {
@@ -415,6 +416,33 @@ func (s *state) destinations() []report.Destination {
 			}
 		}
 		out = append(out, d)
+	}
+	return out
+}
+
+// ownNotes are the caveats of an analysis beside those of its cohort, which stand
+// where the comparison is described.
+func (s *state) ownNotes(r *analysisResult) []table.Note {
+	name := ""
+	switch {
+	case r.spec.Effect != nil:
+		name = r.spec.Effect.Cohort
+	case r.spec.States != nil:
+		name = r.spec.States.Cohort
+	}
+	b, ok := s.cohorts[name]
+	if !ok {
+		return r.notes
+	}
+	common := map[string]bool{}
+	for _, n := range b.notes {
+		common[n.Code+n.Text] = true
+	}
+	var out []table.Note
+	for _, n := range r.notes {
+		if !common[n.Code+n.Text] {
+			out = append(out, n)
+		}
 	}
 	return out
 }

@@ -12,7 +12,7 @@ import (
 // countArgs are the note arguments that count people or their rows; other whole
 // numbers (a period, a state's order, a number of estimates) are no cells.
 func countArgs() []string {
-	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events"}
+	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events", "matched", "all", "partners", "attempts", "bound"}
 }
 
 // Note releases a caveat: its counts go through [Policy.Count], in the arguments and
@@ -27,7 +27,15 @@ func (p Policy) Note(n table.Note) table.Note {
 		out.Args[k] = v
 	}
 	var pairs []string
+	if share, ok := n.Args["share"].(float64); ok && share >= 0 && share <= 1 {
+		// A share to a tenth of a percent gives back the counts that were rounded.
+		out.Args["share"] = math.Round(100*share) / 100
+		pairs = append(pairs, fmt.Sprintf("%.1f", 100*share), fmt.Sprintf("%.0f", 100*share))
+	}
 	for _, name := range countArgs() {
+		if _, columns := n.Args["columns"]; columns || n.Code == "collinear-covariate" {
+			break // a number of columns
+		}
 		count, ok := whole(n.Args[name])
 		if !ok || count <= 0 {
 			continue

@@ -17,6 +17,11 @@ func TestNote(t *testing.T) {
 	require.Equal(t, out, Policy{}.Note(out))
 	plain := table.Note{Code: "x", Text: "In 3 places."}
 	require.Equal(t, plain, Policy{}.Note(plain))
+	columns := table.Note{Code: "constant-covariate", Text: "2 columns.", Args: map[string]any{"n": 2, "columns": []string{"a", "b"}}}
+	require.Equal(t, columns, Policy{}.Note(columns), "a number of columns is no number of people")
+	share := Policy{}.Note(table.Note{Code: "estimand-changed", Text: "1014 of 1017 units (99.7 %).", Args: map[string]any{"matched": 1014, "all": 1017, "share": 1014.0 / 1017}})
+	require.Equal(t, "1015 of 1015 units (100 %).", share.Text)
+	require.Equal(t, 1.0, share.Args["share"])
 	zero := table.Note{Code: "x", Text: "0 rows.", Args: map[string]any{"rows": 0}}
 	require.Equal(t, zero, Policy{}.Note(zero))
 }
