@@ -30,7 +30,7 @@ func ExampleForest() {
 	}
 	header, _, _ := strings.Cut(string(files.CSV), "\n")
 	fmt.Println(header)
-	fmt.Println(files.Alt)
+	fmt.Println(strings.ReplaceAll(files.Alt, "\u00a0", " "))
 	// Output:
 	// heading,label,term,measure,estimate,std_error,conf_low,conf_high,conf_level,conf_method,overall,known
 	// Effekt efter kön: 2 skattningar med konfidensintervall, från −0,4 procentenheter till 7,1 procentenheter; 1 av intervallen utesluter noll.
