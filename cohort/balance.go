@@ -104,7 +104,17 @@ func Compare(ctx context.Context, t *table.Table, d Spec, o BalanceOptions) (Bal
 	if o.Weight != nil {
 		b.ESSTreated, b.ESSControl = kish(o.Weight, u, d.Workers)
 	}
-	return b, balanceNotes(b), nil
+	notes := balanceNotes(b)
+	if o.Score != nil {
+		cov = cov[1:] // the score is made of the others
+	}
+	if names := collinear(cov, u, d.Workers); len(names) > 0 {
+		notes = append(notes, table.Note{
+			Code: "collinear-covariate", Args: map[string]any{"columns": names, "n": len(names)},
+			Text: fmt.Sprintf("%d columns are a linear combination of the ones before them.", len(names)),
+		})
+	}
+	return b, notes, ctx.Err()
 }
 
 func (o *BalanceOptions) check(u *units) error {

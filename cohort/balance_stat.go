@@ -179,21 +179,36 @@ func (c *comparison) variances(x []float64, mean [2][2]float64) [2][2]float64 {
 	return out
 }
 
+// cell is what a distribution function needs of a row, in one place: rows are visited
+// in the order of their values, and each visit costs one look at memory.
+type cell struct {
+	x, weight float64
+	arm       int
+}
+
 // ecdf returns mean and largest distance of the distribution functions over the
 // distinct values of all rows, before and after.
 func (c *comparison) ecdf(x []float64) [2][2]float64 {
+	cells := make([]cell, len(x))
+	for i, v := range x {
+		cells[i] = cell{x: v, arm: arm(c.treated[i])}
+		if c.weight != nil {
+			cells[i].weight = c.weight[i]
+		}
+	}
 	order := num.OrderFloats(x)
 	var count, cum [2]float64
 	var sum, top [2]float64
 	distinct := 0.0
-	for r, i := range order {
-		a := arm(c.treated[i])
-		count[a]++
-		if c.weight != nil {
-			cum[a] += c.weight[i]
-		}
-		if r+1 < len(order) && x[order[r+1]] == x[i] {
-			continue
+	now := cells[order[0]]
+	for r := range order {
+		here := now
+		count[here.arm]++
+		cum[here.arm] += here.weight
+		if r+1 < len(order) {
+			if now = cells[order[r+1]]; now.x == here.x {
+				continue
+			}
 		}
 		distinct++
 		gap := math.Abs(count[1]/c.n[1] - count[0]/c.n[0])

@@ -139,3 +139,22 @@ func TestBalanceWeightsAreCopies(t *testing.T) {
 		reftest.Agree(t, name+"eCDF max", x.ECDFMax, y.ECDFMax, 11)
 	}
 }
+
+// A column made of others is named; a constant one is not called collinear.
+func TestBalanceNamesCollinearColumns(t *testing.T) {
+	p := smooth(num.NewStream(34, "collinear", 0), 60)
+	sum := make([]float64, 60)
+	for i := range sum {
+		p.group[i] = string(rune('a' + i%3))
+		sum[i] = 3*p.x[0][i] - p.x[2][i] + 1e4
+	}
+	tab, err := p.table(t).With(table.NewFloat(table.Field{Name: "sum"}, sum, nil))
+	require.NoError(t, err)
+	_, notes, err := Compare(t.Context(), tab, Spec{Treatment: "treated", Covariates: []string{"x0", "group", "x2", "sum", "x1"}}, BalanceOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"collinear-covariate"}, codes(notes))
+	require.Equal(t, []string{"sum"}, notes[0].Args["columns"])
+	_, notes, err = Compare(t.Context(), tab, Spec{Treatment: "treated", Covariates: []string{"x0", "group", "x2", "x1"}}, BalanceOptions{})
+	require.NoError(t, err)
+	require.Empty(t, notes)
+}
