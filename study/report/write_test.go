@@ -106,6 +106,7 @@ func TestPageIsSelfContained(t *testing.T) {
 	for _, l := range lang.All() {
 		page, root := samplePage(t, l)
 		require.NotContains(t, strings.ReplaceAll(page, "http-equiv", ""), "http", "no address of anything outside")
+		require.NotContains(t, page, "[[", "a text is missing")
 		require.NotContains(t, page, "⟦", "a text is missing")
 		require.NotContains(t, page, "ZgotmplZ", "a value was filtered")
 		require.NotContains(t, page, "<script")
@@ -126,6 +127,15 @@ func TestPageIsSelfContained(t *testing.T) {
 		}
 		again := written(t, sampleInput(t, l))
 		require.Equal(t, page, again, "the same input gives the same bytes")
+	}
+}
+
+// Every text that the template asks for is in the catalogue.
+func TestTemplateKeysExist(t *testing.T) {
+	keys := regexp.MustCompile(`t "(report\.[^"]+)"`).FindAllStringSubmatch(markup, -1)
+	require.Greater(t, len(keys), 60)
+	for _, k := range keys {
+		require.True(t, lang.Has(k[1]), k[1])
 	}
 }
 
