@@ -341,22 +341,31 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 // averages, and the fewest comparison units of any of them.
 func didBases(gt *panel.GroupTimeResult, kind string, res *estimate.Result) []release.Basis {
 	out := make([]release.Basis, len(res.Estimates))
+	size, most := map[int]int{}, 0 // a reference cell is a zero by definition: it counts as its cohort
+	for _, g := range gt.Cohorts() {
+		size[g.Group] = g.Units
+	}
+	for _, c := range gt.Cells {
+		most = max(most, c.Control)
+	}
 	for i, est := range res.Estimates {
 		groups := map[int]int{}
 		control := math.MaxInt
 		for _, c := range gt.Cells {
-			if !c.Identified() || !cellIn(c, kind, est.Term) {
+			if !(c.Identified() || c.Reference) || !cellIn(c, kind, est.Term) {
 				continue
 			}
-			groups[c.Group] = c.Treated
-			control = min(control, c.Control)
+			groups[c.Group] = max(groups[c.Group], c.Treated, size[c.Group])
+			if c.Control > 0 {
+				control = min(control, c.Control)
+			}
 		}
 		treated := 0
 		for _, n := range groups {
 			treated += n
 		}
 		if control == math.MaxInt {
-			control = 0
+			control = most
 		}
 		out[i] = release.Basis{Treated: treated, Control: control, DF: math.Inf(1)}
 	}
