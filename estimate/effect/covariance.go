@@ -64,7 +64,7 @@ func (l *linear) covariance(s *solution) (*mat.SymDense, []float64, error) {
 func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
 	q := s.fit.Rank
 	bad := make([]int, (l.n+num.Chunk-1)/num.Chunk)
-	sum := num.SumChunks(l.n, q*(q+1)/2, 0, func(lo, hi int, acc []float64) {
+	sum := num.SumChunks(l.n, q*(q+1)/2, l.workers, func(lo, hi int, acc []float64) {
 		z := make([]float64, q)
 		for r := lo; r < hi; r++ {
 			s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
@@ -113,7 +113,7 @@ func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
 func (l *linear) meatCR(s *solution, rows [][]int) (*mat.SymDense, error) {
 	q := s.fit.Rank
 	bad := make([]int, (len(rows)+num.Chunk-1)/num.Chunk)
-	sum := num.SumChunks(len(rows), q*(q+1)/2, 0, func(lo, hi int, acc []float64) {
+	sum := num.SumChunks(len(rows), q*(q+1)/2, l.workers, func(lo, hi int, acc []float64) {
 		score, z := make([]float64, q), make([]float64, q)
 		for c := lo; c < hi; c++ {
 			clear(score)

@@ -37,7 +37,7 @@ func (l *linear) meatCR2(s *solution, rows [][]int) (*mat.SymDense, []float64, e
 			p.SetSym(i, i, 1)
 		}
 	} else {
-		p = symmetric(num.SumChunks(l.n, q*(q+1)/2, 0, func(lo, hi int, acc []float64) {
+		p = symmetric(num.SumChunks(l.n, q*(q+1)/2, l.workers, func(lo, hi int, acc []float64) {
 			z := make([]float64, q)
 			for r := lo; r < hi; r++ {
 				s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
@@ -56,7 +56,7 @@ func (l *linear) meatCR2(s *solution, rows [][]int) (*mat.SymDense, []float64, e
 	phi := 2 * q * (2*q + 1) / 2
 	each := 2 + phi // Σp_gg, Σ d(d+2f'Sf), Φ
 	meat := q * (q + 1) / 2
-	sum := num.SumChunks(len(rows), meat+q*each, 0, func(lo, hi int, acc []float64) {
+	sum := num.SumChunks(len(rows), meat+q*each, l.workers, func(lo, hi int, acc []float64) {
 		f := make([]float64, 2*q)
 		for g := lo; g < hi; g++ {
 			var a adjusted

@@ -29,6 +29,7 @@ type linear struct {
 	absorbed     int       // coefficients that the absorbed effects take
 	absorbedOpen int       // the same, those nested in clusters counted once
 	tolerance    float64   // reached in absorbing
+	workers      int
 }
 
 // solution is the fit of a linear problem, k numbers a term; NaN where a column was
@@ -49,7 +50,7 @@ type solution struct {
 
 // solve fits the problem. The names are for messages.
 func (l *linear) solve(names []string) (*solution, error) {
-	fit, err := num.LeastSquares(num.LsqData{N: l.n, K: l.k, X: l.x, Y: l.y, Weight: l.weight, DropCollinear: true})
+	fit, err := num.LeastSquares(num.LsqData{N: l.n, K: l.k, X: l.x, Y: l.y, Weight: l.weight, DropCollinear: true, Workers: l.workers})
 	switch {
 	case errors.Is(err, num.ErrNoConvergence):
 		return nil, fmt.Errorf("%w: %w", estimate.ErrNotConverged, err)
@@ -135,7 +136,7 @@ func (l *linear) spread(s *solution, inner *mat.SymDense, df []float64) {
 		s.coef[a], s.se[a], s.df[a] = s.fit.Coef[i], math.Sqrt(math.Max(col[i], 0)), df[i]
 	}
 	s.influence = make([]float64, l.n*k)
-	num.ForChunks(l.n, 0, func(_, lo, hi int) {
+	num.ForChunks(l.n, l.workers, func(_, lo, hi int) {
 		z := make([]float64, q)
 		for r := lo; r < hi; r++ {
 			l.score(s, r, z)
@@ -194,7 +195,7 @@ func (l *linear) sumOfSquares(y []float64, centre bool) float64 {
 	m := 0.0
 	if centre {
 		// About the first value, so that a large common level costs no digits.
-		t := num.SumChunks(l.n, 2, 0, func(lo, hi int, acc []float64) {
+		t := num.SumChunks(l.n, 2, l.workers, func(lo, hi int, acc []float64) {
 			for i := lo; i < hi; i++ {
 				w := l.w(i)
 				acc[0] += w
@@ -203,7 +204,7 @@ func (l *linear) sumOfSquares(y []float64, centre bool) float64 {
 		})
 		m = y[0] + t[1]/t[0]
 	}
-	return num.SumChunks(l.n, 1, 0, func(lo, hi int, acc []float64) {
+	return num.SumChunks(l.n, 1, l.workers, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
 			d := y[i] - m
 			acc[0] += float64(l.w(i) * float64(d*d))

@@ -90,7 +90,7 @@ func (o OLS) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 		return nil, err
 	}
 	intercept := !o.NoIntercept && o.Absorb == nil
-	l := &linear{n: len(s.rows), y: s.y, weight: s.weight, kind: s.kind, cluster: s.codes(f.Cluster), vcov: vcov, centred: intercept}
+	l := &linear{n: len(s.rows), y: s.y, weight: s.weight, kind: s.kind, cluster: s.codes(f.Cluster), vcov: vcov, centred: intercept, workers: o.Workers}
 	var names []string
 	if intercept {
 		names = append(names, "(intercept)")

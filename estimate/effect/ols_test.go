@@ -26,8 +26,8 @@ func tiny() *estimate.Frame {
 //	iid  (21/5/2)/5 = 21/50
 //	hc0  Σd²e²/25 = (9/4·(1+81) + 1/4·(49+289))/100/25 = 269/2500
 //	hc1  4/2·hc0 = 269/1250
-//	hc2  Σd²e²/(1-h)/25 = (9/4·82/100·10/3 + 1/4·338/100·10/7)/25 = 2.4528571428…/… (below as fractions)
-//	hc3  the same with (1-h)²
+//	hc2  Σd²e²/(1-h)/25 = (9/4·82/100·10/3 + 1/4·338/100·10/7)/25 = 103/350
+//	hc3  the same with (1-h)²: (9/4·82/100·100/9 + 1/4·338/100·100/49)/25 = 1089/1225
 //
 // Clusters {a,b}, {c,d}: Σde = -3/20-7/20 = -1/2 and -17/20+27/20 = 1/2, so that
 // cr0 = (1/4+1/4)/25 = 1/50 and cr1 = 2·3/2·cr0 = 3/50.
@@ -45,10 +45,7 @@ func TestOLSByHand(t *testing.T) {
 	if res.Details["rank"] != 2 || res.Details["vcov"] != vcovText[IID] {
 		t.Errorf("details %v", res.Details)
 	}
-	outer, inner := 9.0/4*82/100, 1.0/4*338/100
-	h2 := (outer*10/3 + inner*10/7) / 25
-	h3 := (outer*100/9 + inner*100/49) / 25
-	for vcov, want := range map[Vcov]float64{IID: 21.0 / 50, HC0: 269.0 / 2500, HC1: 269.0 / 1250, HC2: h2, HC3: h3} {
+	for vcov, want := range map[Vcov]float64{IID: 21.0 / 50, HC0: 269.0 / 2500, HC1: 269.0 / 1250, HC2: 103.0 / 350, HC3: 1089.0 / 1225} {
 		e := mustFit(t, OLS{Vcov: vcov}, f).Estimates[1]
 		reftest.Agree(t, string(vcov), e.SE*e.SE, want, 13)
 		if e.Test.DF != 2 {
