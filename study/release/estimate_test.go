@@ -18,17 +18,18 @@ func TestEstimate(t *testing.T) {
 		on  Basis
 		why Why
 	}{
-		"shown":               {Basis{Treated: 100, Control: 100, DF: 98}, ""},
-		"few treated":         {Basis{Treated: 9, Control: 100, DF: 98}, BelowMinimum},
-		"few controls":        {Basis{Treated: 100, Control: 9, DF: 98}, BelowMinimum},
-		"no degrees given":    {Basis{Treated: 100, Control: 100}, FewDF},
-		"few degrees":         {Basis{Treated: 100, Control: 100, DF: 9}, FewDF},
-		"degrees not defined": {Basis{Treated: 100, Control: 100, DF: math.NaN()}, FewDF},
-		"few events":          {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{50, 4}}, EventCell},
-		"few without":         {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{97, 50}}, EventCell},
-		"no event at all":     {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{0, 50}}, EventCell},
-		"events enough":       {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{10, 90}}, ""},
-		"one group":           {Basis{Treated: 100, Single: true, DF: infinite}, ""},
+		"shown":                {Basis{Treated: 100, Control: 100, DF: 98}, ""},
+		"few treated":          {Basis{Treated: 9, Control: 100, DF: 98}, BelowMinimum},
+		"few controls":         {Basis{Treated: 100, Control: 9, DF: 98}, BelowMinimum},
+		"no degrees given":     {Basis{Treated: 100, Control: 100}, FewDF},
+		"few degrees":          {Basis{Treated: 100, Control: 100, DF: 9}, FewDF},
+		"degrees not defined":  {Basis{Treated: 100, Control: 100, DF: math.NaN()}, FewDF},
+		"few events":           {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{50, 4}}, EventCell},
+		"few without":          {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{97, 50}}, EventCell},
+		"few controls without": {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{50, 97}}, EventCell},
+		"no event at all":      {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{0, 50}}, EventCell},
+		"events enough":        {Basis{Treated: 100, Control: 100, DF: infinite, Events: &Arms{10, 90}}, ""},
+		"one group":            {Basis{Treated: 100, Single: true, DF: infinite}, ""},
 	} {
 		out, w := Policy{}.Estimate("effect", e, c.on)
 		require.Equal(t, c.why, out.Why, name)
@@ -117,6 +118,10 @@ func TestCurve(t *testing.T) {
 	require.Equal(t, 0.1, together)
 	require.Equal(t, 0.3, value(2, 0))
 	require.Equal(t, Withheld{"curve", AtRisk, 3}, w[len(w)-1])
+	// A share that is not 0 is somebody, even where it rounds to nobody.
+	c, _, err = Policy{}.Curve("curve", Occupation{Times: []float64{0}, States: []string{"a", "b", "c"}, AtRisk: []int{100}, P: [][]float64{{0.003, 0.497, 0.5}}})
+	require.NoError(t, err)
+	require.True(t, c.P[0][0].Suppressed())
 	_, _, err = Policy{}.Curve("curve", Occupation{Times: []float64{0}})
 	require.ErrorIs(t, err, ErrInput)
 	o.P[0][0] = math.NaN()

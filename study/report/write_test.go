@@ -241,6 +241,21 @@ func TestFindingNumbersAreInItsOwnTable(t *testing.T) {
 	}
 }
 
+// The rows with a star are those that the sentence counts.
+func TestBalanceSentenceCountsTheStars(t *testing.T) {
+	in := sampleInput(t, lang.EN)
+	above, of := in.Comparisons[0].Balance.Above(0.1)
+	require.Equal(t, []int{1, 7}, []int{above, of})
+	_, root := samplePage(t, lang.EN)
+	stars := 0
+	for _, cell := range root.named("td") {
+		if strings.HasSuffix(cell.content(), "*") {
+			stars++
+		}
+	}
+	require.Equal(t, above, stars)
+}
+
 func TestLabelsAreText(t *testing.T) {
 	in := sampleInput(t, lang.EN)
 	in.Title, in.Question, in.Background, in.Summary, in.Publisher, in.Period = evil, evil, evil, evil, evil, evil
