@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"utfall/cohort"
+	"utfall/ingest"
 	"utfall/internal/lang"
 	"utfall/table"
 )
@@ -146,6 +147,9 @@ func (s *Spec) check(file string, doc *yaml.Node) []Problem {
 		}
 		c.oneOf(at(path, "kind"), "kind", src.Kind, kinds...)
 		c.errs(path, src.Check())
+		if slices.Contains(kinds, src.Kind) {
+			c.errs(path, ingest.CheckKind(ingest.Kind(src.Kind), &src.Source))
+		}
 	}
 	for _, k := range sortedKeys(s.Labels) {
 		c.text([]any{"labels", k}, s.Labels[k])

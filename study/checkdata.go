@@ -32,6 +32,9 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 	if len(errs) > 0 {
 		return lines, errors.Join(errs...)
 	}
+	if err := s.settle(); err != nil {
+		return lines, err
+	}
 	if s.truth, err = s.loadTruth(); err != nil {
 		return lines, err
 	}

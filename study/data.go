@@ -2,13 +2,9 @@ package study
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"sort"
 
@@ -26,9 +22,33 @@ type dataset struct {
 	logical string
 }
 
-// ingest reads every data file of the study.
+// ingest reads every data file of the study, or takes them from the store.
 func (s *state) ingest() error {
 	s.data = map[string]*dataset{}
+	stored := false
+	var err error
+	if s.o.Resume && s.o.StoreDir != "" {
+		if stored, err = s.loadStore(); err != nil {
+			return err
+		}
+	}
+	if !stored {
+		if err := s.readAll(); err != nil {
+			return err
+		}
+		if s.o.StoreDir != "" && s.o.Resume {
+			if err := s.saveStore(); err != nil {
+				return err
+			}
+		}
+	}
+	if s.truth, err = s.loadTruth(); err != nil {
+		return err
+	}
+	return s.checkTruth()
+}
+
+func (s *state) readAll() error {
 	names := sortedKeys(s.spec.Data)
 	for i, name := range names {
 		s.o.report("ingest", name, i, len(names))
@@ -39,28 +59,46 @@ func (s *state) ingest() error {
 		s.data[name] = d
 	}
 	s.o.report("ingest", "", len(names), len(names))
-	var err error
-	if s.truth, err = s.loadTruth(); err != nil {
-		return err
-	}
-	return s.checkTruth()
+	return s.settle()
 }
 
+// read reads one data file by its declaration.
 func (s *state) read(ctx context.Context, name string) (*dataset, error) {
 	src := s.spec.Data[name]
 	res, err := ingest.Read(ctx, filepath.Join(s.o.DataDir, filepath.FromSlash(src.Path)), src.Source, ingest.Options{Name: src.Path, Workers: s.o.Workers})
 	if err != nil {
 		return nil, inputError(name, err)
 	}
-	d := &dataset{name: name, result: res}
-	order, err := sortRows(res.Table, src)
-	if err != nil {
-		return nil, err
+	return &dataset{name: name, result: res}, nil
+}
+
+// settle checks the files of a register against each other, and orders the rows.
+func (s *state) settle() error {
+	var members []*ingest.Member
+	names := sortedKeys(s.data)
+	for _, name := range names {
+		src := s.spec.Data[name]
+		members = append(members, &ingest.Member{Name: src.Path, Kind: ingest.Kind(src.Kind), Source: &src.Source, Result: s.data[name].result})
 	}
-	d.table = res.Table.Take(order)
-	d.line = func(row int) int { return res.Line(order[row]) }
-	d.logical, err = logicalHash(res.Table)
-	return d, err
+	if err := ingest.CheckRegister(ingest.RegisterOptions{}, members...); err != nil {
+		return err
+	}
+	for _, name := range names {
+		d := s.data[name]
+		t := d.result.Table
+		order, err := sortRows(t, s.spec.Data[name])
+		if err != nil {
+			return err
+		}
+		d.table = t.Take(order)
+		d.line = func(row int) int { return d.result.Line(order[row]) }
+		sum, err := ingest.LogicalHash(t, nil)
+		if err != nil {
+			return err
+		}
+		d.logical = hex.EncodeToString(sum[:])
+	}
+	return nil
 }
 
 // inputError says which data an error of ingest is about.
@@ -182,64 +220,6 @@ func comparerOf(t *table.Table, name string) (func(i, j int) int, error) {
 		}
 		return 0
 	}, nil
-}
-
-// logicalHash is the sum over rows of a keyed hash of each row: the same for any
-// order of the rows and any format of the file.
-func logicalHash(t *table.Table) (string, error) {
-	type cell func(i int, h []byte) []byte
-	var cells []cell
-	names := ""
-	for _, f := range t.Fields() {
-		names += f.Name + "\x00" + string(f.Kind) + "\x00"
-		c, err := t.Column(f.Name)
-		if err != nil {
-			return "", err
-		}
-		if f.Kind == table.CategoryKind || f.Kind == table.TextKind {
-			text, _, err := t.Text(f.Name)
-			if err != nil {
-				return "", err
-			}
-			cells = append(cells, func(i int, h []byte) []byte {
-				if !c.Has(i) {
-					return append(h, 0)
-				}
-				return append(append(append(h, 1), text[i]...), 0)
-			})
-			continue
-		}
-		v, err := t.Float(f.Name)
-		if err != nil {
-			return "", err
-		}
-		cells = append(cells, func(i int, h []byte) []byte {
-			if !c.Has(i) {
-				return append(h, 0)
-			}
-			return binary.BigEndian.AppendUint64(append(h, 1), math.Float64bits(v.Values[i]))
-		})
-	}
-	key := sha256.Sum256([]byte(names))
-	mac := hmac.New(sha256.New, key[:])
-	var sum [32]byte
-	var row, one []byte
-	for i := range t.Rows() {
-		row = row[:0]
-		for _, c := range cells {
-			row = c(i, row)
-		}
-		mac.Reset()
-		mac.Write(row)
-		one = mac.Sum(one[:0])
-		carry := 0
-		for b := 31; b >= 0; b-- {
-			carry += int(sum[b]) + int(one[b])
-			sum[b] = byte(carry)
-			carry >>= 8
-		}
-	}
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // inputs describes the data files for the manifest.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -90,6 +91,10 @@ func thisBuild() Build {
 
 // ProgramVersion is the version of the program.
 const ProgramVersion = "0.1.0"
+
+func newHash() hash.Hash { return sha256.New() }
+
+func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
 func digest(b []byte) string {
 	h := sha256.Sum256(b)

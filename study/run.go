@@ -121,6 +121,11 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 		}
 	}
 	out.lines = s.stageLines()
+	if path, err := s.writeQuarantine(); err != nil {
+		return nil, err
+	} else if path != "" {
+		out.lines = append(out.lines, l.Text("study.quarantine", "path", path))
+	}
 	out.Inputs = s.inputs()
 	if s.bundle != nil {
 		out.Records, out.Protocol = s.bundle.records, s.bundle.protocol
