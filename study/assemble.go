@@ -10,13 +10,14 @@ import (
 
 // assembled is what of a run may leave it: everything in it went through disclosure control.
 type assembled struct {
-	records   []Record
-	findings  map[string]release.Estimate // by address
-	attrition map[string]release.Attrition
-	balance   map[string]release.BalanceTable
-	curves    map[string][]release.Curve // by analysis, one per group
-	trends    map[string]releasedTrend
-	protocol  release.Protocol
+	records      []Record
+	findings     map[string]release.Estimate // by address
+	attrition    map[string]release.Attrition
+	balance      map[string]release.BalanceTable
+	curves       map[string][]release.Curve // by analysis, one per group
+	trends       map[string]releasedTrend
+	destinations []destination
+	protocol     release.Protocol
 }
 
 // releasedTrend is the before/after figure's lines, withheld months left out.
@@ -44,6 +45,7 @@ func (s *state) assemble() (*assembled, error) {
 			return nil, fmt.Errorf("analysis %s: %w", s.results[i].spec.Name, err)
 		}
 	}
+	a.destinations = s.destinations(keep)
 	a.protocol = s.policy.Protocol(withheld...)
 	return a, nil
 }

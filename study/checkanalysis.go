@@ -2,8 +2,9 @@ package study
 
 import "slices"
 
-// units an analysis can be reported in.
-var units = []string{"percentage-points", "months", "kronor", "percent", "units"}
+// units an analysis can be reported in: percentage-points of shares between 0 and 1,
+// points of numbers that are per cent already.
+var units = []string{"percentage-points", "points", "months", "kronor", "percent", "units"}
 
 // Methods returns the methods the analysis names: exactly one in a valid study file.
 func (a *Analysis) Methods() []string {

@@ -327,7 +327,11 @@ func (s *state) forestRows(unit string) []plots.ForestRow {
 		for _, n := range r.numbers {
 			re, ok := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
 			if ok && re.Shown {
-				out = append(out, plots.ForestRow{Label: r.spec.Outcome.In(s.spec.Language), Estimate: re.Number})
+				row := plots.ForestRow{Label: r.spec.Outcome.In(s.spec.Language), Estimate: re.Number}
+				if v, ok := s.truthOf(r.spec, n.term); ok {
+					row.Known = &v
+				}
+				out = append(out, row)
 			}
 		}
 	}

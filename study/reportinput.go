@@ -38,7 +38,9 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 			in.Findings = append(in.Findings, f)
 		}
 	}
-	in.Destinations = s.destinations()
+	for _, d := range s.bundle.destinations {
+		in.Destinations = append(in.Destinations, s.reportDestination(d))
+	}
 	build := thisBuild()
 	in.Reproduction = report.Reproduction{
 		Version: build.Version, Build: strings.TrimSpace(build.Revision + " " + build.Go + " " + build.Target), Seed: s.spec.Seed,
@@ -373,51 +375,6 @@ func (s *state) stateLabel(a *Analysis, parts map[string]string, state string) s
 		return text + ", " + strings.ToLower(name)
 	}
 	return text
-}
-
-// destinations says of 100 people in each group where they are at the last time of
-// each analysis of states.
-func (s *state) destinations() []report.Destination {
-	var out []report.Destination
-	for i := range s.results {
-		r := &s.results[i]
-		if r.states == nil || r.spec.States.Cohort == "" || len(r.states.occ) != 2 || len(r.spec.States.At) == 0 {
-			continue
-		}
-		b := s.cohorts[r.spec.States.Cohort]
-		t := slices.Max(r.spec.States.At)
-		d := report.Destination{
-			Label: s.lang.Text("study.destination", "months", int(t)), Names: map[string]string{},
-			Treats: s.group(b.spec, "treated"), Controls: s.group(b.spec, "control"),
-		}
-		states, code := mergeStates(b.paths.States, r.spec.States.Merge)
-		order := r.spec.States.Order
-		if order == nil {
-			order = states
-		}
-		for _, arm := range []bool{true, false} {
-			n := make([]int, len(states))
-			for u, treated := range b.treated {
-				if c := b.paths.At(u, min(int(t), b.paths.After-1)); treated == arm && c >= 0 {
-					n[code[c]]++
-				}
-			}
-			var classes []release.Class
-			for k := len(order) - 1; k >= 0; k-- {
-				d.Names[order[k]] = s.label(order[k])
-				classes = append(classes, release.Class{Label: order[k], N: n[slices.Index(states, order[k])]})
-			}
-			dist, w := s.policy.Distribution(r.spec.Name+"/destination", classes)
-			s.bundle.protocol.Withheld = append(s.bundle.protocol.Withheld, w...)
-			if arm {
-				d.Treated = dist
-			} else {
-				d.Control = dist
-			}
-		}
-		out = append(out, d)
-	}
-	return out
 }
 
 // ownNotes are the caveats of an analysis beside those of its cohort, which stand

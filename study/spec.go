@@ -105,7 +105,7 @@ type Analysis struct {
 	Question Text              `yaml:"question,omitempty"`
 	Outcome  Text              `yaml:"outcome_label,omitempty"` // what is measured, in words
 	Good     string            `yaml:"good,omitempty"`          // up, down or neutral: which direction is better for people
-	Unit     string            `yaml:"unit,omitempty"`          // percentage-points, months, kronor, percent, units
+	Unit     string            `yaml:"unit,omitempty"`          // percentage-points (of shares), points (of per cent), months, kronor, percent, units
 	Relevant float64           `yaml:"relevant,omitempty"`      // smallest difference that matters, in the outcome's own unit
 	Headline bool              `yaml:"headline,omitempty"`      // shown among the key results
 	Truth    map[string]string `yaml:"truth,omitempty"`         // simulated data: term → path in the known truth; "event" → a list of objects with key and effect

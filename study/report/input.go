@@ -102,6 +102,7 @@ type Unit string
 // on a log scale is shown as a ratio whatever the unit.
 const (
 	PercentagePoints Unit = "percentage-points"
+	Points           Unit = "points" // percentage points of numbers that are per cent already: 5 is 5
 	Months           Unit = "months"
 	Kronor           Unit = "kronor"
 	Percent          Unit = "percent"

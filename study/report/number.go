@@ -31,6 +31,8 @@ func newGauge(l lang.Lang, u Unit, e estimate.Estimate) gauge {
 		g.step = math.Pow(10, math.Max(math.Floor(math.Log10(widest(e)))-2, 0))
 	case u == PercentagePoints || u == Percent || u == Months:
 		g.decimals = 1
+	case u == Points:
+		g.decimals = 2
 	default:
 		g.decimals = plainDecimals(e)
 	}

@@ -85,7 +85,7 @@ func (in Input) check() error {
 		}
 		for _, u := range units {
 			switch u {
-			case PercentagePoints, Months, Kronor, Percent, Plain, "":
+			case PercentagePoints, Points, Months, Kronor, Percent, Plain, "":
 			default:
 				return fmt.Errorf("%w: finding %q: unit %q", ErrInput, f.Address, string(u))
 			}
