@@ -50,7 +50,22 @@ func sniffEncoding(head []byte) (name string, sure bool) {
 	if validUTF8(head) {
 		return "utf-8", true
 	}
+	// A file that begins as UTF-8 and goes on as something else is called UTF-8, so that
+	// the message points to where it stops being that.
+	if multibyteUTF8(head) == firstHigh(head) {
+		return "utf-8", true
+	}
 	return "windows-1252", true
+}
+
+// firstHigh is the position of the first byte that is not ASCII, or -1.
+func firstHigh(b []byte) int {
+	for i, c := range b {
+		if c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return -1
 }
 
 func isASCII(b []byte) bool {

@@ -190,31 +190,40 @@ func (r *Result) duplicates(src *Source) error {
 			}
 			continue
 		}
-		all := make([]string, 0, len(src.Columns))
-		for _, f := range r.Table.Fields() {
-			all = append(all, f.Name)
-		}
-		enc, err := newRowBytes(r.Table, all)
-		if err != nil {
+		var drop []dropped
+		if err := sameRows(r.Table, k, func(row int, code string) { drop = append(drop, dropped{row, "", code}) }); err != nil {
 			return err
 		}
-		var drop []dropped
-		k.groups(func(g []keyRow) {
-			one, same := enc.append(nil, g[0].row), true
-			for _, q := range g[1:] {
-				same = same && bytes.Equal(one, enc.append(nil, q.row))
-			}
-			for n, q := range g {
-				switch {
-				case !same:
-					drop = append(drop, dropped{q.row, "", "duplicate-key"})
-				case n > 0:
-					drop = append(drop, dropped{q.row, "", "duplicate-row"})
-				}
-			}
-		})
 		r.drop(drop)
 	}
+	return nil
+}
+
+// sameRows gives the rows that share a key: the copies of a row that is the same in every
+// column, and all rows of a key that differ.
+func sameRows(t *table.Table, k *keyCheck, drop func(row int, code string)) error {
+	all := make([]string, 0, len(t.Fields()))
+	for _, f := range t.Fields() {
+		all = append(all, f.Name)
+	}
+	enc, err := newRowBytes(t, all)
+	if err != nil {
+		return err
+	}
+	k.groups(func(g []keyRow) {
+		one, same := enc.append(nil, g[0].row), true
+		for _, q := range g[1:] {
+			same = same && bytes.Equal(one, enc.append(nil, q.row))
+		}
+		for n, q := range g {
+			switch {
+			case !same:
+				drop(q.row, "duplicate-key")
+			case n > 0:
+				drop(q.row, "duplicate-row")
+			}
+		}
+	})
 	return nil
 }
 

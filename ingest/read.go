@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -400,15 +401,13 @@ func bytesAreBinary(head []byte) bool {
 // firstNonASCII reads on to the first block that is not plain ASCII and judges by it.
 func firstNonASCII(f *os.File) string {
 	buf := make([]byte, 1<<20)
-	var tail []byte
 	for {
 		n, err := f.Read(buf)
-		if block := append(tail, buf[:n]...); !isASCII(block) {
+		if block := buf[:n]; !isASCII(block) {
+			head := bytes.Clone(block)
 			more, _ := io.ReadFull(f, buf)
-			if validUTF8(append(block, buf[:more]...)) {
-				return "utf-8"
-			}
-			return "windows-1252"
+			name, _ := sniffEncoding(append(head, buf[:more]...))
+			return name
 		}
 		if n == 0 || err != nil {
 			return "utf-8"

@@ -154,6 +154,10 @@ func (r *Report) notes() {
 		add("values-normalised", "were written with combining marks and put into the usual form", c.Normalised, c.Name)
 		add("invisible-characters", "hold invisible or direction-changing characters", c.Invisible, c.Name)
 	}
+	r.noteRejected()
+}
+
+func (r *Report) noteRejected() {
 	if r.Rejected > 0 {
 		r.Notes = append(r.Notes, table.Note{Code: "rows-rejected", Text: fmt.Sprintf("%s: %d of %d rows were rejected and put into quarantine.", r.File, r.Rejected, r.Rows),
 			Args: map[string]any{"file": r.File, "count": r.Rejected, "rows": r.Rows}})
