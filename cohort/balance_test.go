@@ -72,6 +72,7 @@ func TestBalanceByHand(t *testing.T) {
 	b, _, err = Compare(t.Context(), tab, d, o)
 	require.NoError(t, err)
 	reftest.Agree(t, "SMD over the untreated SD", b.Rows[0].Before.SMD, -1/math.Sqrt(7), 13)
+	reftest.Agree(t, "0/1 over the untreated SD", b.Rows[4].Before.SMD, (0.5-2.0/3)/math.Sqrt(2.0/9), 13)
 	o.Denominator = PooledSD
 	b, notes, err = Compare(t.Context(), tab, d, o)
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/table"
 )
 
 // smooth is a data set without ties: scores and covariates are continuous.
@@ -340,4 +341,39 @@ func TestVerifySeesEveryCorruption(t *testing.T) {
 	m, err = Nearest{Caliper: 2}.Match(t.Context(), tab, d)
 	require.NoError(t, err)
 	require.ErrorContains(t, Verify(tab, d, Nearest{Caliper: 0.001}, m), "caliper on the distance")
+}
+
+// A gap is too wide on either side: the treated's value below the partner's, or above.
+func TestVerifyCaliperOnBothSides(t *testing.T) {
+	for _, x := range [][]float64{{0, 5}, {5, 0}} {
+		tab, err := table.New(
+			table.NewBoolean(table.Field{Name: "treated"}, []bool{true, false}, nil),
+			table.NewFloat(table.Field{Name: "x"}, x, nil),
+			table.NewFloat(table.Field{Name: "score"}, []float64{1, 2}, nil),
+		)
+		require.NoError(t, err)
+		d := Spec{Treatment: "treated", Score: "score"}
+		m, err := Nearest{CaliperOn: map[string]float64{"x": 5}}.Match(t.Context(), tab, d)
+		require.NoError(t, err)
+		require.ErrorContains(t, Verify(tab, d, Nearest{CaliperOn: map[string]float64{"x": 4.9}}, m), `caliper on column "x"`)
+	}
+}
+
+// Ids that share a hash are ordered by their bytes, and an id that is there twice is counted.
+func TestUnitsWithOneHash(t *testing.T) {
+	u := &units{n: 4, ids: []string{"c", "b", "d", "a"}, hash: []uint64{7, 7, 7, 7}, order: []int32{0, 1, 2, 3}}
+	require.NoError(t, u.settleCollisions("id"))
+	require.Equal(t, []int32{3, 1, 0, 2}, u.order)
+	u = &units{n: 3, ids: []string{"b", "a", "b"}, hash: []uint64{7, 7, 7}, order: []int32{0, 1, 2}}
+	require.ErrorContains(t, u.settleCollisions("id"), "1 rows")
+}
+
+// A pair that is there twice, apart from its twin, where no count of partners is broken.
+func TestVerifyPairTwiceApart(t *testing.T) {
+	p := smooth(num.NewStream(30, "twice", 0), 60)
+	m := mustMatch(t, p, Nearest{Ratio: 2, Replace: true}, scoreSpec)
+	last := len(m.Pairs) - 1
+	m.Pairs[1], m.PairDistance[1] = m.Pairs[last], m.PairDistance[last]
+	m.Pairs[last], m.PairDistance[last] = m.Pairs[0], m.PairDistance[0]
+	require.ErrorContains(t, Verify(p.table(t), scoreSpec, Nearest{Ratio: 2, Replace: true}, m), "there twice")
 }

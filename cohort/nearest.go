@@ -344,4 +344,3 @@ func (j *job) serveBlock(ctx context.Context, focal, pool []int32) (served, erro
 	}
 	return run(ctx, f, focal, j.Ratio, 1+len(j.limits.within))
 }
-
