@@ -27,12 +27,19 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 			continue
 		}
 		s.data[name] = d
-		lines = append(lines, strings.Split(d.result.Report.Text(), "\n")...)
+	}
+	said := func() {
+		for _, name := range sortedKeys(s.data) {
+			lines = append(lines, strings.Split(s.data[name].result.Report.Text(), "\n")...)
+		}
 	}
 	if len(errs) > 0 {
+		said()
 		return lines, errors.Join(errs...)
 	}
-	if err := s.settle(); err != nil {
+	err = s.settle()
+	said()
+	if err != nil {
 		return lines, err
 	}
 	if s.truth, err = s.loadTruth(); err != nil {

@@ -208,8 +208,9 @@ func valueCell(v release.Value) string {
 	return float(number(x))
 }
 
-// Summary is what a run says at its end, one line each.
-func (o *Outcome) Summary(l lang.Lang) []string {
+// Summary is what a run says at its end, one line each, in the language of the report.
+func (o *Outcome) Summary() []string {
+	l := lang.Lang(o.Spec.Language)
 	if o.Bundle == "" {
 		return o.lines
 	}

@@ -30,7 +30,7 @@ func (a *app) demoCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, line := range done.Summary(a.language()) {
+			for _, line := range done.Summary() {
 				a.printf("%s\n", line)
 			}
 			return nil

@@ -113,7 +113,7 @@ func (a *app) runStudy(cmd *cobra.Command, path, data, out string, resume bool, 
 	if err != nil {
 		return err
 	}
-	for _, line := range done.Summary(a.language()) {
+	for _, line := range done.Summary() {
 		a.printf("%s\n", line)
 	}
 	return nil
