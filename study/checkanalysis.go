@@ -122,6 +122,10 @@ func (s *Spec) checkDID(c *checker, path []any, d *DID) {
 			}
 		}
 	}
+	for _, k := range sortedKeys(d.Groups) {
+		c.oneOf(at(path, "groups", k), "group", k, "treated", "control")
+	}
+	c.text(at(path, "label"), d.Label)
 	c.oneOf(at(path, "method"), "method", d.Method, "dr", "ipw", "reg")
 	c.oneOf(at(path, "control"), "control", d.Control, "never", "not-yet")
 	c.oneOf(at(path, "base"), "base", d.Base, "varying", "universal")

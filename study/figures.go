@@ -341,8 +341,8 @@ func (s *state) forestRows(unit string) []plots.ForestRow {
 func (s *state) forestFigure(unit string) (plots.Figure, error) {
 	name := s.lang.Text("study.unit-" + unit)
 	d := plots.ForestData{
-		Groups: []plots.ForestGroup{{Rows: s.forestRows(unit)}}, XLabel: name, PercentagePoints: unit == "percentage-points", Decimals: -1,
+		Groups: []plots.ForestGroup{{Rows: s.forestRows(unit)}}, XLabel: s.lang.Text("study.difference"), PercentagePoints: unit == "percentage-points", Decimals: -1,
 	}
-	level := s.lang.Significant(s.spec.Level*100, 3)
+	level := strings.TrimRight(strings.TrimRight(s.lang.Number(s.spec.Level*100, 1), "0"), ",.")
 	return plots.Forest(d, s.labels(), s.style(s.lang.Text("study.forest-title", "unit", name), s.lang.Text("study.forest-subtitle", "level", level)))
 }

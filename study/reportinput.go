@@ -31,6 +31,13 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	for i := range s.spec.Cohorts {
 		in.Comparisons = append(in.Comparisons, s.reportComparison(&s.spec.Cohorts[i]))
 	}
+	seen := map[string]bool{}
+	for i := range s.spec.Analyses {
+		if d := s.spec.Analyses[i].DID; d != nil && !seen[panelName(d)] {
+			seen[panelName(d)] = true
+			in.Comparisons = append(in.Comparisons, s.panelComparison(d))
+		}
+	}
 	naive := s.naive()
 	for i := range s.results {
 		f, ok := s.reportFinding(&s.results[i], naive)
@@ -120,6 +127,33 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	return c
 }
 
+// panelName names the comparison that analyses of one panel share.
+func panelName(d *DID) string { return "panel/" + d.Data + "/" + d.Cohort + "/" + d.Control }
+
+// panelComparison says who is compared with whom in a panel.
+func (s *state) panelComparison(d *DID) report.Comparison {
+	l := s.spec.Language
+	name := func(arm string) string {
+		if t, ok := d.Groups[arm]; ok {
+			return t.In(l)
+		}
+		return s.lang.Text("study.did-" + arm)
+	}
+	covariates := ""
+	if len(d.Covariates) > 0 {
+		var names []string
+		for _, c := range d.Covariates {
+			names = append(names, strings.ToLower(s.label(c)))
+		}
+		covariates = s.lang.Text("study.did-covariates", "columns", s.lang.And(names))
+	}
+	return report.Comparison{
+		Name: panelName(d), Label: or(d.Label.In(l), s.lang.Text("study.did-label", "name", s.label(d.Data))),
+		Treated: name("treated"), Control: name("control"), TimeZero: s.lang.Text("study.did-time"),
+		Design: s.lang.Text("study.did-design", "covariates", covariates),
+	}
+}
+
 func (s *state) reportFigures(mine func(f figure) bool) []report.Figure {
 	var out []report.Figure
 	for _, f := range s.figures {
@@ -205,6 +239,8 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	switch {
 	case a.Effect != nil:
 		f.Comparison = a.Effect.Cohort
+	case a.DID != nil:
+		f.Comparison = panelName(a.DID)
 	case a.States != nil:
 		f.Comparison = a.States.Cohort
 	case a.BeforeAfter != nil:

@@ -146,24 +146,26 @@ type Effect struct {
 
 // DID is the effect of staggered entry in a panel, by group and time.
 type DID struct {
-	Data         string   `yaml:"data,omitempty"`
-	Unit         string   `yaml:"unit,omitempty"`
-	Time         string   `yaml:"time,omitempty"`
-	Cohort       string   `yaml:"cohort,omitempty"` // first period of treatment; 0 or missing = never
-	Outcome      string   `yaml:"outcome,omitempty"`
-	Covariates   []string `yaml:"covariates,omitempty"`
-	Weights      string   `yaml:"weights,omitempty"`
-	Cluster      string   `yaml:"cluster,omitempty"`
-	Where        string   `yaml:"where,omitempty"`
-	Method       string   `yaml:"method,omitempty"`
-	Control      string   `yaml:"control,omitempty"`
-	Base         string   `yaml:"base,omitempty"`
-	Anticipation int      `yaml:"anticipation,omitempty"`
-	Aggregate    []string `yaml:"aggregate,omitempty"` // none, simple, group, dynamic, calendar
-	BalanceEvent *int     `yaml:"balance_event,omitempty"`
-	Window       []int    `yaml:"window,omitempty"` // event times shown in the figure, [from, to]
-	Bands        string   `yaml:"bands,omitempty"`
-	Replicates   int      `yaml:"replicates,omitempty"`
+	Label        Text            `yaml:"label,omitempty"`
+	Groups       map[string]Text `yaml:"groups,omitempty"` // what the treated and control units are called
+	Data         string          `yaml:"data,omitempty"`
+	Unit         string          `yaml:"unit,omitempty"`
+	Time         string          `yaml:"time,omitempty"`
+	Cohort       string          `yaml:"cohort,omitempty"` // first period of treatment; 0 or missing = never
+	Outcome      string          `yaml:"outcome,omitempty"`
+	Covariates   []string        `yaml:"covariates,omitempty"`
+	Weights      string          `yaml:"weights,omitempty"`
+	Cluster      string          `yaml:"cluster,omitempty"`
+	Where        string          `yaml:"where,omitempty"`
+	Method       string          `yaml:"method,omitempty"`
+	Control      string          `yaml:"control,omitempty"`
+	Base         string          `yaml:"base,omitempty"`
+	Anticipation int             `yaml:"anticipation,omitempty"`
+	Aggregate    []string        `yaml:"aggregate,omitempty"` // none, simple, group, dynamic, calendar
+	BalanceEvent *int            `yaml:"balance_event,omitempty"`
+	Window       []int           `yaml:"window,omitempty"` // event times shown in the figure, [from, to]
+	Bands        string          `yaml:"bands,omitempty"`
+	Replicates   int             `yaml:"replicates,omitempty"`
 }
 
 // States is where people are, month by month, and how long they are on a higher step.
