@@ -219,6 +219,8 @@ func (b *Bundle) analysis(name string) (*Analysis, error) {
 func (b *Bundle) group(a *Analysis, arm, language string) string {
 	name := ""
 	switch {
+	case a.DID != nil:
+		return panelGroup(a.DID, arm, lang.Lang(language))
 	case a.Effect != nil:
 		name = a.Effect.Cohort
 	case a.States != nil:

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"utfall/estimate"
+	"utfall/internal/lang"
 	"utfall/study/release"
 	"utfall/study/report"
 	"utfall/table"
@@ -130,15 +131,17 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 // panelName names the comparison that analyses of one panel share.
 func panelName(d *DID) string { return "panel/" + d.Data + "/" + d.Cohort + "/" + d.Control }
 
+// panelGroup is what an arm of a panel is called.
+func panelGroup(d *DID, arm string, l lang.Lang) string {
+	if t, ok := d.Groups[arm]; ok {
+		return t.In(string(l))
+	}
+	return l.Text("study.did-" + arm)
+}
+
 // panelComparison says who is compared with whom in a panel.
 func (s *state) panelComparison(d *DID) report.Comparison {
 	l := s.spec.Language
-	name := func(arm string) string {
-		if t, ok := d.Groups[arm]; ok {
-			return t.In(l)
-		}
-		return s.lang.Text("study.did-" + arm)
-	}
 	covariates := ""
 	if len(d.Covariates) > 0 {
 		var names []string
@@ -149,7 +152,7 @@ func (s *state) panelComparison(d *DID) report.Comparison {
 	}
 	return report.Comparison{
 		Name: panelName(d), Label: or(d.Label.In(l), s.lang.Text("study.did-label", "name", s.label(d.Data))),
-		Treated: name("treated"), Control: name("control"), TimeZero: s.lang.Text("study.did-time"),
+		Treated: panelGroup(d, "treated", s.lang), Control: panelGroup(d, "control", s.lang), TimeZero: s.lang.Text("study.did-time"),
 		Design: s.lang.Text("study.did-design", "covariates", covariates),
 	}
 }
@@ -294,11 +297,16 @@ func mainNumber(r *analysisResult) int {
 	return 0
 }
 
-// shownRow leaves out of the report what its figures show: month by month shares, and
-// events outside the window. All numbers are in results.jsonl.
+// shownRow leaves out of the report what its figures show: shares month by month,
+// levels of both groups, and events outside the window. All numbers are in results.jsonl.
 func (s *state) shownRow(a *Analysis, n found) bool {
-	if a.States != nil && n.e.Measure == estimate.Occupation {
-		return false
+	if a.States != nil {
+		switch n.e.Measure {
+		case estimate.Occupation, estimate.RiskDifference:
+			return false
+		case estimate.RestrictedMeanTime:
+			return a.States.Cohort == "" // the figure and "where 100 people went" show the levels
+		}
 	}
 	if a.DID != nil && a.DID.Window != nil {
 		var e int
