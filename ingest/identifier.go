@@ -110,15 +110,12 @@ func pieces(s string, each func([]byte)) {
 		for j < len(s) && (s[j]-'0' <= 9 || s[j] == '-' || s[j] == '+' || j-i >= 6 && j-i <= 9 && interim(s[j])) {
 			j++
 		}
-		before := i > 0 && isLetter(s[i-1])
-		if n := j - i; !before && n >= 10 && n <= 13 {
+		if n := j - i; n >= 10 && n <= 13 {
 			each([]byte(s[i:j]))
 		}
 		i = j
 	}
 }
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80 }
 
 func (d *detector) count(b []byte, weight int) {
 	k := kindOf(b)
