@@ -251,6 +251,9 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	case a.Describe != nil:
 		f.Comparison = a.Describe.Cohort
 	}
+	if s.firstInUnit(a) {
+		f.Figures = append(f.Figures, s.reportFigures(func(g figure) bool { return g.name == "effects-"+a.Unit })...)
+	}
 	if v, ok := s.truthOf(a, n.term); ok {
 		f.Truth = &report.Truth{Value: v}
 	}
@@ -268,6 +271,17 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		}
 	}
 	return f, true
+}
+
+// firstInUnit reports whether the analysis is the first effect in its unit: the figure
+// of all of them stands with it.
+func (s *state) firstInUnit(a *Analysis) bool {
+	for i := range s.spec.Analyses {
+		if b := &s.spec.Analyses[i]; b.Effect != nil && b.Unit == a.Unit {
+			return b == a
+		}
+	}
+	return false
 }
 
 // mainNumber is the number an analysis is about: net months of a ladder, the overall
