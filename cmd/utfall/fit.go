@@ -1,5 +1,180 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
 
-func (a *app) fitCmd() *cobra.Command { return &cobra.Command{Use: "fit METHOD"} }
+	"github.com/spf13/cobra"
+
+	"utfall/cohort"
+	"utfall/estimate"
+	"utfall/estimate/effect"
+	"utfall/estimate/panel"
+	"utfall/ingest"
+	"utfall/table"
+)
+
+// fitMethod is one METHOD of fit: its options are a struct of its own, so that a flag
+// of another method cannot be given to it.
+type fitMethod interface {
+	// flags declares the method's own flags.
+	flags(f *flagSet)
+	// check lists what is wrong with their values, before any file is opened.
+	check() []string
+	// columns says which columns of the file take part and which of them a row may lack.
+	columns() fitColumns
+	// fit estimates.
+	fit(ctx context.Context, d *fitData) (*fitOutput, error)
+}
+
+// fitMethods are the methods that are built, in the order in which help lists them.
+func fitMethods() []fitEntry {
+	return []fitEntry{
+		{"describe", "Counts, means, spreads and quantiles of columns", "utfall fit describe --data lalonde.csv --columns age,educ,re74 --by treat",
+			func() fitMethod { return &fitDescribe{} }},
+		{"ols", "Least-squares regression with robust, clustered and fixed-effects variants", "utfall fit ols --data panel.csv --outcome wage --covariates schooling,year --categorical year --vcov cr2 --cluster county",
+			func() fitMethod { return &fitOLS{} }},
+		{"glm", "Binomial regression of a 0/1 outcome", "utfall fit glm --data births.csv --outcome low --covariates age,smoke --family binomial --link logit",
+			func() fitMethod { return &fitGLM{} }},
+		{"propensity", "Probability of treatment given covariates", "utfall fit propensity --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --format json",
+			func() fitMethod { return &fitPropensity{} }},
+		{"match", "Nearest-neighbour matching, with balance before and after", "utfall fit match --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --caliper 0.2 --out matched.csv",
+			func() fitMethod { return &fitMatch{} }},
+		{"balance", "How alike two groups are, before and after weighting", "utfall fit balance --data matched.csv --treatment treat --covariates age,educ,race --weights weight --sets set",
+			func() fitMethod { return &fitBalance{} }},
+		{"effect", "Effect of a treatment in a matched or weighted cohort", "utfall fit effect --data matched.csv --treatment treat --outcome re78 --method regression --covariates age,educ --weights weight --sets set",
+			func() fitMethod { return &fitEffect{} }},
+		{"did", "Group-time average effects of a treatment that comes at different times", "utfall fit did --data mpdta.csv --unit countyreal --time year --cohort first.treat --outcome lemp --covariates lpop --aggregate dynamic",
+			func() fitMethod { return &fitDid{} }},
+		{"km", "Kaplan-Meier survival curves", "utfall fit km --data veteran.csv --time time --event status --by trt --at 90,180,365",
+			func() fitMethod { return &fitKM{} }},
+		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
+			func() fitMethod { return &fitStates{} }},
+	}
+}
+
+// fitUnbuilt are the methods of the interface that do not exist yet.
+const fitUnbuilt = "ordinal weight event-study bacon honest-did synth logrank rmst cif cox fine-gray grm rasch 2pl sensitivity meta pool ladder mcf surrogate reliability"
+
+type fitEntry struct {
+	name, short, example string
+	make                 func() fitMethod
+}
+
+func (a *app) fitCmd() *cobra.Command {
+	var built []string
+	cmd := &cobra.Command{Use: "fit METHOD --data FILE …", Short: "One estimator on one flat table", DisableFlagParsing: true}
+	for _, e := range fitMethods() {
+		cmd.AddCommand(a.fitMethodCmd(e))
+		built = append(built, e.name)
+	}
+	for _, name := range strings.Fields(fitUnbuilt) {
+		cmd.AddCommand(&cobra.Command{Use: name, Hidden: true, DisableFlagParsing: true, RunE: func(*cobra.Command, []string) error {
+			return usage("fit %s is not built yet; there are: %s", name, strings.Join(built, ", "))
+		}})
+	}
+	cmd.Long = `One estimator on one flat analysis file: CSV, TSV, Parquet, Arrow or XLSX.
+
+Built: ` + strings.Join(built, ", ") + `.
+Not built yet: ` + strings.Join(strings.Fields(fitUnbuilt), ", ") + `.
+
+A column that is not numeric, or that --categorical names, is a category and becomes
+dummies column[level]; the first level in byte order is the reference. Rows with a
+missing value (empty, NA) in a column that is used are left out and counted in a note.
+Results go to stdout. cmd/utfall/FIT.md lists the terms and details of each method.`
+	cmd.Example = "  utfall fit ols --data wages.csv --outcome wage --covariates schooling,region --vcov hc3\n  utfall fit match --help"
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		for _, arg := range args {
+			switch {
+			case arg == "-h" || arg == "--help":
+				return cmd.Help()
+			case !strings.HasPrefix(arg, "-"):
+				return usage("fit has no method %q; there are: %s", arg, strings.Join(built, ", "))
+			}
+		}
+		if len(args) > 0 {
+			return usage("fit needs a METHOD before its flags; there are: %s", strings.Join(built, ", "))
+		}
+		return cmd.Help()
+	}
+	return cmd
+}
+
+func (a *app) fitMethodCmd(e fitEntry) *cobra.Command {
+	m, common := e.make(), &fitCommon{}
+	cmd := &cobra.Command{
+		Use: e.name + " --data FILE …", Short: e.short, Long: e.short + ".", Example: "  " + e.example,
+		DisableFlagParsing: true, // every problem of the command line is said at once: see parseFlags
+	}
+	f := &flagSet{cmd: cmd}
+	common.flags(f)
+	m.flags(f)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		help, problems := parseFlags(cmd, args)
+		if help {
+			return cmd.Help()
+		}
+		if err := a.check(); err != nil {
+			problems = append(problems, strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		}
+		problems = append(problems, f.unmet()...)
+		problems = append(append(problems, common.check(m.columns())...), m.check()...)
+		if len(problems) > 0 {
+			return usage("%s", strings.Join(slices.Compact(problems), "\n"))
+		}
+		return a.fit(cmd.Context(), e.name, common, m)
+	}
+	return cmd
+}
+
+// fit reads the data, estimates and writes the answer.
+func (a *app) fit(ctx context.Context, name string, c *fitCommon, m fitMethod) error {
+	d, err := readFitData(ctx, c, m.columns(), a.workers)
+	if err != nil {
+		return fitError(err, nil)
+	}
+	out, err := m.fit(ctx, d)
+	if err != nil {
+		return fitError(err, d)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	out.Method = name
+	out.notes = append(d.notes, out.notes...)
+	return a.writeFit(c.format, out)
+}
+
+// inputError is an error of the data: exit code 3.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() []error { return []error{e.error, ingest.ErrInput} }
+
+// fitError gives an error its exit code and, where it is about a row, its line.
+func fitError(err error, d *fitData) error {
+	var row *estimate.RowError
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, errUsage), errors.Is(err, ingest.ErrInput), errors.Is(err, ingest.ErrResource):
+		return err
+	case errors.Is(err, table.ErrFilter):
+		return usage("--where: %v", err)
+	case errors.Is(err, effect.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
+		return usage("%v", err)
+	case errors.As(err, &row) && d != nil:
+		return inputError{d.at(row.Row, "", row.Err)}
+	case d != nil:
+		return inputError{prefixed{d.file, err}}
+	}
+	return inputError{err}
+}
+
+// prefixed is an error with the file that it is about.
+type prefixed struct {
+	file string
+	err  error
+}
+
+func (e prefixed) Error() string { return e.file + ": " + e.err.Error() }
+func (e prefixed) Unwrap() error { return e.err }
