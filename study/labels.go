@@ -110,4 +110,3 @@ func (s *state) stateLabel(a *Analysis, parts map[string]string, state string) s
 	}
 	return text
 }
-
