@@ -51,7 +51,7 @@ func StudentTail(t, df float64) float64 {
 		return 0
 	}
 	t2 := t * t
-	if t2 > df {
+	if t2 > min(df, 9) { // 1 less a number near 1 has no digits left of a small tail
 		return mathext.RegIncBeta(df/2, 0.5, df/(df+t2))
 	}
 	return 1 - mathext.RegIncBeta(0.5, df/2, t2/(df+t2))
