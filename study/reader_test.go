@@ -89,6 +89,13 @@ func TestSayUsesTheWordsOfTheReport(t *testing.T) {
 			says(s.Sentence, address)
 		}
 	}
+	// A change is one with its sign, in points; a share is a level.
+	for address, want := range map[string]string{"change-before-after": "procentenheter", "share-after": "%"} {
+		s, err := b.Say("before-after/participants/"+address, "sv")
+		require.NoError(t, err)
+		require.True(t, strings.HasSuffix(s.Value, want), s.Value)
+		require.Equal(t, address == "change-before-after", strings.HasPrefix(s.Value, "+"), s.Value)
+	}
 	// A number that was withheld has none in its words either.
 	for _, r := range b.Records() {
 		if r.Withheld {

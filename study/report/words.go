@@ -130,7 +130,7 @@ func (g gauge) signedOrPlain(f Finding, v float64) string {
 func differs(e release.Estimate) bool {
 	switch e.Number.Measure {
 	case estimate.MeanDifference, estimate.RiskDifference, estimate.NetMonths, estimate.Coefficient,
-		estimate.LogOddsRatio, estimate.LogHazardRatio:
+		estimate.LogOddsRatio, estimate.LogHazardRatio, "change-before-after", "restricted-mean-time-difference":
 		return true
 	}
 	return false
