@@ -23,7 +23,6 @@ type analysisResult struct {
 	event   []found // event study, for its figure
 	states  *stateCurves
 	trend   []trendPoint
-	refused string // why there is no number
 }
 
 // found is an estimate with the units it rests on.

@@ -94,7 +94,7 @@ func TestIntegerOfNumbers(t *testing.T) {
 	for _, c := range []struct {
 		v  float64
 		ok bool
-	}{{3, true}, {-0.0, true}, {1.5, false}, {1 << 62, true}, {1 << 63, false}, {-(1 << 63), false}, {math.NaN(), false}, {math.Inf(1), false}} {
+	}{{3, true}, {math.Copysign(0, -1), true}, {1.5, false}, {1 << 62, true}, {1 << 63, false}, {-(1 << 63), false}, {math.NaN(), false}, {math.Inf(1), false}} {
 		tab, err := New(NewFloat(Field{Name: "v"}, []float64{c.v}, nil))
 		require.NoError(t, err)
 		n, err := tab.Integer("v")

@@ -11,12 +11,11 @@ import (
 
 // effects are sets of dummies to absorb: one dense code per row and set.
 type effects struct {
-	codes   [][]int
-	levels  []int
-	rows    [][][]int // per set and level, its rows in row order
-	total   [][]float64
-	weight  []float64
-	workers int
+	codes  [][]int
+	levels []int
+	rows   [][][]int // per set and level, its rows in row order
+	total  [][]float64
+	weight []float64
 }
 
 func newEffects(codes [][]int, weight []float64) *effects {

@@ -50,8 +50,7 @@ func TestAssessments(t *testing.T) {
 	all := waves(t, dir)
 	var stay, leave, stayN, leaveN, cov, varO, varR, participants, comparison float64
 	for i := range o.People {
-		id := string(appendPerson(nil, i))
-		list := all[id]
+		list := all[string(appendPerson(nil, i))]
 		if list == nil {
 			continue
 		}

@@ -46,11 +46,10 @@ func inFolder(dir string, fill func(tmp string) error) error {
 	return nil
 }
 
-// An outFile is a buffered file that counts its rows.
+// An outFile is a buffered file.
 type outFile struct {
-	f    *os.File
-	w    *bufio.Writer
-	rows int
+	f *os.File
+	w *bufio.Writer
 }
 
 func createFile(dir, name, header string) (*outFile, error) {
