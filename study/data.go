@@ -10,6 +10,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/ingest"
+	"utfall/study/release"
 	"utfall/table"
 )
 
@@ -222,6 +223,14 @@ func comparerOf(t *table.Table, name string) (func(i, j int) int, error) {
 	}, nil
 }
 
+// rejected releases a number of rejected rows: none is a number that says nothing of anybody.
+func (s *state) rejected(n, of int) release.Count {
+	if n == 0 {
+		return release.StructuralZero()
+	}
+	return s.policy.Part(n, of)
+}
+
 // inputs describes the data files for the manifest.
 func (s *state) inputs() []InputFile {
 	var out []InputFile
@@ -230,7 +239,7 @@ func (s *state) inputs() []InputFile {
 		r := d.result.Report
 		out = append(out, InputFile{
 			Name: name, File: r.File, Bytes: r.Bytes, SHA256: r.SHA256, Logical: d.logical, Encoding: r.Encoding,
-			Rows: r.Rows, Kept: r.Kept, Rejected: r.Rejected,
+			Rows: s.policy.Count(r.Rows).String(), Kept: s.policy.Part(r.Kept, r.Rows).String(), Rejected: s.rejected(r.Rejected, r.Rows).String(),
 		})
 	}
 	return out

@@ -109,7 +109,7 @@ func explainData(w *strings.Builder, m Manifest, spec *Spec, a Analysis) {
 	}
 	for _, in := range m.Inputs {
 		if data[in.Name] {
-			fmt.Fprintf(w, "data        %s (%s): %d rows read, %d kept, %d rejected; sha256 %s\n", in.Name, in.File, in.Rows, in.Kept, in.Rejected, in.SHA256)
+			fmt.Fprintf(w, "data        %s (%s): %s rows read, %s kept, %s rejected; sha256 %s\n", in.Name, in.File, in.Rows, in.Kept, in.Rejected, in.SHA256)
 		}
 	}
 	for _, s := range m.Steps {

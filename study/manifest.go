@@ -48,9 +48,9 @@ type InputFile struct {
 	SHA256   string `json:"sha256"`
 	Logical  string `json:"logical_sha256"`
 	Encoding string `json:"encoding"`
-	Rows     int    `json:"rows"`
-	Kept     int    `json:"kept"`
-	Rejected int    `json:"rejected"`
+	Rows     string `json:"rows"` // released: rounded, ".." where too few
+	Kept     string `json:"kept"`
+	Rejected string `json:"rejected"`
 }
 
 // ManifestStep is one released attrition step.

@@ -6,7 +6,6 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/lang"
-	"utfall/study/release"
 	"utfall/study/report"
 	"utfall/table"
 )
@@ -79,10 +78,7 @@ func (s *state) period() string {
 func (s *state) reportSource(name string) report.Source {
 	r := s.data[name].result.Report
 	out := report.Source{Name: s.label(name), File: r.File, Rows: s.policy.Count(r.Rows), Notes: s.releaseNotes(r.Notes)}
-	out.Rejected = s.policy.Part(r.Rejected, r.Rows)
-	if r.Rejected == 0 {
-		out.Rejected = release.StructuralZero()
-	}
+	out.Rejected = s.rejected(r.Rejected, r.Rows)
 	for _, q := range r.Reasons {
 		text := q.Text
 		if q.Column != "" {

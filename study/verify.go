@@ -286,7 +286,7 @@ func sameInputs(a, b *Manifest) []string {
 	var out []string
 	for _, f := range a.Inputs {
 		if g := in[f.Name]; g.Logical != f.Logical {
-			out = append(out, fmt.Sprintf("data %s: %d rows kept and %d in the original run; their content differs", f.Name, g.Kept, f.Kept))
+			out = append(out, fmt.Sprintf("data %s: %s rows kept and %s in the original run; their content differs", f.Name, g.Kept, f.Kept))
 		}
 	}
 	sort.Strings(out)
