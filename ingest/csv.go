@@ -43,7 +43,15 @@ type csvFile struct {
 	eof     bool
 	first   *chunk // what follows the header in the first chunk
 	header  []string
-	blank   int
+	free    sync.Pool // buffers of chunks that are done: *[]byte
+}
+
+// buffer gives a used buffer where one is large enough.
+func (c *csvFile) buffer(n int) []byte {
+	if b, ok := c.free.Get().(*[]byte); ok && cap(*b) >= n {
+		return (*b)[:n]
+	}
+	return make([]byte, n, n+n/8)
 }
 
 // open reads the header.
@@ -106,7 +114,7 @@ func (c *csvFile) next() (*chunk, error) {
 			return nil, nil
 		}
 		have := len(c.carry)
-		buf := make([]byte, have+csvBlock)
+		buf := c.buffer(have + csvBlock)
 		copy(buf, c.carry)
 		n, err := io.ReadFull(c.r, buf[have:])
 		switch {
@@ -210,7 +218,9 @@ func parse[C consumer](ctx context.Context, c *csvFile, workers int, make_ func(
 		wg.Go(func() {
 			for w := range jobs {
 				_, w.err = c.records(w.chunk, w.out, false)
+				used := w.data[:0] // consumers copy what they keep
 				w.data = nil
+				c.free.Put(&used)
 				close(w.done)
 			}
 		})
@@ -286,6 +296,9 @@ func (c *csvFile) records(ch chunk, out consumer, one bool) (int, error) {
 		if decoded, at = singleByte(data, c.d.Encoding); at >= 0 {
 			return 0, c.bytesProblem(ch, at, "encoding", "is not "+c.d.Encoding)
 		}
+	}
+	if e, ok := out.(interface{ expect(rows int) }); ok {
+		e.expect(bytes.Count(decoded, []byte{'\n'}) + 1)
 	}
 	f := fielder{file: c.name, data: decoded, sep: c.d.Separator, line: ch.line, out: out}
 	n, err := f.run(one)

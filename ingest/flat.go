@@ -143,6 +143,14 @@ func ReadFlat(ctx context.Context, path string, o FlatOptions) (*Result, error) 
 		in.close()
 		return nil, problem(file, 1, "", "no-header", "the first line looks like data: a line that names the columns is needed")
 	}
+	_, ps, err := headerNames(file, names, true)
+	if err == nil && len(ps) > 0 {
+		err = ps
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
 	all, err := flatKinds(ctx, in, opts, names, mark)
 	in.close()
 	if err != nil {
@@ -150,9 +158,8 @@ func ReadFlat(ctx context.Context, path string, o FlatOptions) (*Result, error) 
 	}
 	clean := make([]string, len(names))
 	for i, n := range names {
-		clean[i] = string(trim([]byte(n)))
+		clean[i] = headerName(n)
 	}
-	var ps Problems
 	for _, list := range [][]string{o.Needed, o.Categorical} {
 		for _, n := range list {
 			if !slices.Contains(clean, n) {

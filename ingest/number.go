@@ -128,10 +128,46 @@ func plain(b []byte, mark byte) []byte {
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
+// short reads the plain numbers that files mostly hold: at most 15 digits, perhaps a
+// sign and a mark. Everything else is left to scanNumber.
+func short(b []byte, mark byte) (mant uint64, frac int, neg, ok bool) {
+	if len(b) == 0 || len(b) > 16 {
+		return 0, 0, false, false
+	}
+	i := 0
+	if b[0] == '-' {
+		neg, i = true, 1
+	}
+	n, at := 0, -1
+	for ; i < len(b); i++ {
+		c := b[i] - '0'
+		switch {
+		case c <= 9:
+			mant = mant*10 + uint64(c)
+			n++
+		case b[i] == mark && at < 0:
+			at = i
+		default:
+			return 0, 0, false, false
+		}
+	}
+	if at >= 0 {
+		frac = len(b) - at - 1
+	}
+	return mant, frac, neg, n > 0 && n <= 15
+}
+
 // parseNumber reads a number; code is "" or the reason why it is none. The result is
 // the float64 nearest to the decimal number: a whole number below 2^53 and a power of
 // ten up to 10^22 are exact, so one division rounds once; the rest goes through strconv.
 func parseNumber(b []byte, mark byte) (v float64, code string) {
+	if mant, frac, neg, ok := short(b, mark); ok {
+		v = float64(mant) / powers[frac]
+		if neg && mant > 0 {
+			v = -v
+		}
+		return v, ""
+	}
 	s, ok := scanNumber(b, mark)
 	if !ok {
 		return 0, "not-a-number"
@@ -167,6 +203,12 @@ func parseNumber(b []byte, mark byte) (v float64, code string) {
 
 // parseInteger reads a whole number of at most 64 bits; 5,0 and 1e+05 are whole numbers too.
 func parseInteger(b []byte, mark byte) (v int64, code string) {
+	if mant, frac, neg, ok := short(b, mark); ok && frac == 0 {
+		if neg {
+			return -int64(mant), ""
+		}
+		return int64(mant), ""
+	}
 	s, ok := scanNumber(b, mark)
 	if !ok {
 		return 0, "not-a-whole-number"

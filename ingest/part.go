@@ -95,6 +95,25 @@ func newPart(p *plan) *part {
 	return out
 }
 
+// expect makes room for as many rows at once.
+func (p *part) expect(rows int) {
+	for k := range p.vecs {
+		v := &p.vecs[k]
+		switch p.targets[k].kind {
+		case table.FloatKind:
+			v.f = make([]float64, 0, rows)
+		case table.IntegerKind:
+			v.n = make([]int64, 0, rows)
+		case table.BooleanKind:
+			v.b = make([]bool, 0, rows)
+		case table.TextKind:
+			v.off = append(make([]int32, 0, rows+1), 0)
+		default:
+			v.d = make([]int32, 0, rows)
+		}
+	}
+}
+
 func (p *part) blankLine() { p.blank++ }
 
 func (p *part) badRow(line int, code string) {

@@ -206,22 +206,9 @@ func (s *Source) numeric(header string) bool {
 // fit at once.
 func newPlan(file string, src *Source, header []string, mark byte) (*plan, error) {
 	p := &plan{file: file, mark: mark, header: header}
-	var ps Problems
-	at := make(map[string]int, len(header))
-	for i, h := range header {
-		name := norm.NFC.String(string(trim([]byte(h))))
-		if holdsIdentifier(name) {
-			return nil, identifierProblem(file, fmt.Sprintf("the name of column %d", i+1))
-		}
-		switch _, twice := at[name]; {
-		case name == "" && src.Extra == "ignore": // R's row names have none
-		case name == "":
-			ps = append(ps, problem(file, 1, "", "empty-header", "column %d has no name", i+1))
-		case twice:
-			ps = append(ps, problem(file, 1, "", "duplicate-header", "the header names column %q twice", name))
-		default:
-			at[name] = i
-		}
+	at, ps, err := headerNames(file, header, src.Extra == "ignore") // R's row names have no name
+	if err != nil {
+		return nil, err
 	}
 	declared := map[string]bool{}
 	for i := range src.Columns {
@@ -259,6 +246,30 @@ func newPlan(file string, src *Source, header []string, mark byte) (*plan, error
 		return nil, ps
 	}
 	return p, nil
+}
+
+// headerName is a name as the header has it, in the usual form.
+func headerName(h string) string { return norm.NFC.String(string(trim([]byte(h)))) }
+
+// headerNames gives each column its place and says what is wrong with the names.
+func headerNames(file string, header []string, nameless bool) (at map[string]int, ps Problems, err error) {
+	at = make(map[string]int, len(header))
+	for i, h := range header {
+		name := headerName(h)
+		if holdsIdentifier(name) {
+			return nil, nil, identifierProblem(file, fmt.Sprintf("the name of column %d", i+1))
+		}
+		switch _, twice := at[name]; {
+		case name == "" && nameless:
+		case name == "":
+			ps = append(ps, problem(file, 1, "", "empty-header", "column %d has no name", i+1))
+		case twice:
+			ps = append(ps, problem(file, 1, "", "duplicate-header", "the header names column %q twice", name))
+		default:
+			at[name] = i
+		}
+	}
+	return at, ps, nil
 }
 
 // input is a file of any format, as rows of text.
