@@ -87,11 +87,6 @@ func readFitData(ctx context.Context, c *fitCommon, cols fitColumns, workers int
 		Separator: c.separator, Decimal: c.decimal, Encoding: c.encoding, Categorical: c.categorical,
 		Needed: needed, Name: filepath.Base(c.data), Workers: workers,
 	}
-	if c.where != "" {
-		if err := table.CheckFilterSyntax(c.where); err != nil {
-			return nil, err
-		}
-	}
 	if cols.all || c.where != "" || len(needed) == 0 {
 		o.Needed = nil
 	}

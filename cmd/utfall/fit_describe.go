@@ -88,7 +88,7 @@ func (m *fitDescribe) fit(_ context.Context, d *fitData) (*fitOutput, error) {
 		}
 	}
 	out.details["columns"], out.details["quantile_type"] = rows, 7
-	out.tables = []fitTable{t}
+	out.tables, out.tablesOnly = []fitTable{t}, true
 	return out, nil
 }
 
@@ -120,7 +120,9 @@ func (m *fitDescribe) numbers(d *fitData, out *fitOutput, t *fitTable, name, suf
 	se := math.NaN()
 	if len(x) > 1 {
 		se = sd / math.Sqrt(n)
-		out.estimates = append(out.estimates, estimate.Wald(term, estimate.Mean, mean, se, n-1, d.level))
+		e := estimate.Wald(term, estimate.Mean, mean, se, n-1, d.level)
+		e.Test = estimate.Test{Stat: math.NaN(), DF: math.NaN(), P: math.NaN()} // nobody asked whether ages are 0
+		out.estimates = append(out.estimates, e)
 	} else {
 		plainly(estimate.Mean, mean)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"utfall/table"
 )
 
 // flagSet declares flags and remembers which must be given.
@@ -122,8 +124,26 @@ func kindText(kind string) string {
 	return "a " + kind
 }
 
+// unbuiltFlags are the flags of the interface that a method does not have yet.
+func unbuiltFlags(method string) []string {
+	switch method {
+	case "match":
+		return []string{"subclasses", "cutpoints", "pair-within", "min-controls", "max-controls"}
+	case "effect":
+		return []string{"folds", "ratio", "metric", "variance"}
+	case "glm":
+		return []string{"weights", "absorb", "vcov", "cluster", "no-intercept"}
+	case "states":
+		return []string{"panel-observed", "exact-death"}
+	}
+	return nil
+}
+
 // unknownFlag says whose flag it is, if it is another method's.
 func unknownFlag(cmd *cobra.Command, name string) string {
+	if slices.Contains(unbuiltFlags(cmd.Name()), name) {
+		return fmt.Sprintf("--%s is not built yet for fit %s", name, cmd.Name())
+	}
 	var others []string
 	for _, e := range fitMethods() {
 		f := &flagSet{cmd: &cobra.Command{Use: e.name}}
@@ -168,6 +188,16 @@ func (c *fitCommon) check(cols fitColumns) (problems []string) {
 		problems = append(problems, "--level is so near to 1 that no interval is finite")
 	}
 	problems = append(problems, cols.check()...)
+	for _, col := range cols.list {
+		if c.id != "" && col.apart && col.name == c.id {
+			problems = append(problems, fmt.Sprintf("column %q is named by --id and by --%s", c.id, col.flag))
+		}
+	}
+	if c.where != "" {
+		if err := table.CheckFilterSyntax(c.where); err != nil {
+			problems = append(problems, "--where: "+err.Error())
+		}
+	}
 	for i, n := range c.categorical {
 		if slices.Contains(c.categorical[:i], n) {
 			problems = append(problems, fmt.Sprintf("--categorical names %q twice", n))

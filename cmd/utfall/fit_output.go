@@ -28,6 +28,8 @@ type fitOutput struct {
 	details   map[string]any
 	notes     []table.Note
 	tables    []fitTable // for people; the first is the CSV of a method without estimates
+	// tablesOnly says that the tables show people everything that the estimates do.
+	tablesOnly bool
 }
 
 // fitTable is a table for people; the first column is text, the others numbers.
@@ -282,7 +284,7 @@ func (o *fitOutput) text(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "%s: %s\n", o.Method, strings.Join(counts, ", "))
-	if len(o.estimates) > 0 {
+	if len(o.estimates) > 0 && !o.tablesOnly {
 		t := fitTable{header: []string{"term", "measure", "estimate", "std.error", "", "interval", "p"}}
 		level := 0.0
 		for _, e := range o.estimates {
