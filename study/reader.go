@@ -132,11 +132,31 @@ func (b *Bundle) Say(address, language string) (Statement, error) {
 	}
 	e := r.estimate()
 	outcome := or(a.Outcome.In(language), a.Name)
-	said := report.Say(report.Finding{
-		Address: r.Address, Outcome: outcome, Kind: report.Kind(r.Kind), Unit: unitOf(a, found{e: e}), Good: report.Direction(a.Good),
-		Relevance: a.Relevant, Estimate: release.Estimate{Number: e, Shown: !r.Withheld},
-	}, l, b.group(a, "treated", language), b.group(a, "control", language))
+	f := report.Finding{
+		Address: r.Address, Outcome: outcome, Kind: report.Kind(r.Kind), Unit: unitOf(a, found{e: e}), Good: report.Neutral,
+		Estimate: release.Estimate{Number: e, Shown: !r.Withheld},
+	}
+	// What is good, and what matters, was said of the analysis's main number: more
+	// months on a lower step are no success where more on a higher one are.
+	if r.Measure == b.mainMeasure(a.Name) {
+		f.Good, f.Relevance = report.Direction(a.Good), a.Relevant
+	}
+	said := report.Say(f, l, b.group(a, "treated", language), b.group(a, "control", language))
 	return Statement{Outcome: outcome, Value: said.Value, Interval: said.Interval, Sentence: said.Sentence}, nil
+}
+
+// mainMeasure is the measure of the number an analysis is about.
+func (b *Bundle) mainMeasure(analysis string) string {
+	var r analysisResult
+	for _, x := range b.contents.records {
+		if x.Analysis == analysis {
+			r.numbers = append(r.numbers, found{term: x.Term, e: x.estimate()})
+		}
+	}
+	if i := mainNumber(&r); i >= 0 {
+		return string(r.numbers[i].e.Measure)
+	}
+	return ""
 }
 
 // EventStudy is what the bundle's event study of an analysis shows, for

@@ -109,6 +109,33 @@ func TestSayUsesTheWordsOfTheReport(t *testing.T) {
 	require.ErrorIs(t, err, ErrSpec)
 }
 
+// The verdict of an analysis belongs to its main number and to no other.
+func TestSayJudgesTheMainNumberAlone(t *testing.T) {
+	rec := func(term, measure string, value, lo, hi float64) Record {
+		level := 0.95
+		return Record{Address: "a/" + term + "/" + measure, Analysis: "a", Kind: "effect", Term: term, Measure: measure, Estimate: &value, ConfLow: &lo, ConfHigh: &hi, ConfLevel: &level}
+	}
+	b := &Bundle{
+		spec: &Spec{Analyses: []Analysis{{Name: "a", Unit: "months", Good: "up", Relevant: 0.5, States: &States{}}}},
+		contents: &contents{records: []Record{
+			rec("state=work,contrast=treated-control", "restricted-mean-time-difference", 1, 0.8, 1.2),
+			rec("net-months", "net-months", 0.1, -0.2, 0.4), rec("loss-months", "loss-months", 2, 1.5, 2.5),
+			rec("net-months,order=x", "net-months", 1, 0.8, 1.2),
+		}},
+	}
+	say := func(i int) Statement {
+		s, err := b.Say(b.contents.records[i].Address, "en")
+		require.NoError(t, err)
+		return s
+	}
+	require.NotContains(t, say(0).Sentence, "better")
+	require.Contains(t, say(0).Sentence, "1.0\u00a0months more")
+	require.Contains(t, say(1).Sentence, "0.5", "the smallest difference that matters")
+	require.Equal(t, "2.0\u00a0months", say(2).Value)
+	require.NotContains(t, say(2).Sentence, "more")
+	require.Contains(t, say(3).Sentence, "better")
+}
+
 func TestOpenBundleSaysWhatIsWrong(t *testing.T) {
 	_, err := OpenBundle(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, ErrInput)
