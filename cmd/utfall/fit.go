@@ -86,18 +86,13 @@ missing value (empty, NA) in a column that is used are left out and counted in a
 Results go to stdout. cmd/utfall/FIT.md lists the terms and details of each method.`
 	cmd.Example = "  utfall fit ols --data wages.csv --outcome wage --covariates schooling,region --vcov hc3\n  utfall fit match --help"
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		for _, arg := range args {
-			switch {
-			case arg == "-h" || arg == "--help":
-				return cmd.Help()
-			case !strings.HasPrefix(arg, "-"):
-				return usage("fit has no method %q; there are: %s", arg, strings.Join(built, ", "))
-			}
-		}
-		if len(args) > 0 {
+		switch {
+		case len(args) == 0 || slices.Contains(args, "-h") || slices.Contains(args, "--help"):
+			return cmd.Help()
+		case strings.HasPrefix(args[0], "-"):
 			return usage("fit needs a METHOD before its flags; there are: %s", strings.Join(built, ", "))
 		}
-		return cmd.Help()
+		return usage("fit has no method %q; there are: %s", args[0], strings.Join(built, ", "))
 	}
 	return cmd
 }

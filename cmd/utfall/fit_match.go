@@ -91,7 +91,7 @@ func (m *fitMatch) columns() fitColumns {
 	c := fitColumns{unique: true, all: m.out != ""}
 	c.apart("treatment", m.treatment)
 	c.apart("covariates", m.covariates...)
-	c.apart("score", m.score)
+	c.add("score", m.score)
 	for _, n := range m.exact {
 		c.add("exact", n)
 	}
