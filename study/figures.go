@@ -210,6 +210,9 @@ func (s *state) derivedLabel(name string) string {
 
 func (s *state) eventFigure(r *analysisResult) (plots.Figure, error) {
 	d := plots.EventStudyData{YLabel: r.spec.Outcome.In(s.spec.Language), PercentagePoints: r.spec.Unit == "percentage-points"}
+	if r.spec.Unit == "points" {
+		d.YLabel = s.lang.Text("plots.points", "label", d.YLabel)
+	}
 	window := r.spec.DID.Window
 	for _, n := range r.event {
 		re, ok := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
