@@ -27,7 +27,7 @@ func (m *fitEffect) flags(f *flagSet) {
 	f.list(&m.covariates, "covariates", "`columns`, comma separated: of the regression")
 	f.text(&m.method, "method", "difference", "difference or regression")
 	f.text(&m.estimand, "estimand", "att", "the effect that the weights make this: att, atc or ate; names the term and changes no number")
-	m.weights.flags(f, "matching")
+	m.weights.flags(f, "matching", "")
 	f.column(&m.sets, "sets", "matched sets; empty = in none, and the row is left out. Errors are clustered on them")
 	f.list(&m.cluster, "cluster", "`column`: rows with its same value are dependent (instead of sets)")
 	f.text(&m.vcov, "vcov", "", "covariance: "+strings.Join(vcovKinds, ", ")+" (default: cr1 with sets or a cluster, else hc1)")

@@ -2,31 +2,39 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
 
-	"utfall/cohort"
+	"gonum.org/v1/gonum/mat"
+
 	"utfall/estimate"
 	"utfall/estimate/effect"
+	"utfall/table"
 )
 
 var vcovKinds = []string{"iid", "hc0", "hc1", "hc2", "hc3", "cr0", "cr1", "cr2", "cr3"}
 
 // fitWeights is a weight column and what its numbers mean.
-type fitWeights struct{ column, kind string }
+type fitWeights struct {
+	column, kind string
+	kinds        []string
+}
 
-func (w *fitWeights) flags(f *flagSet, kind string) {
+// precision is the kind of weights that are one over a variance: classical weighted least squares.
+const precision = "precision"
+
+func (w *fitWeights) flags(f *flagSet, kind, more string) {
 	f.column(&w.column, "weights", "weight of the row, at least 0")
-	f.text(&w.kind, "weight-kind", kind, "what weights mean: sampling, matching, or frequency (copies of the row)")
+	w.kinds = append(w.kinds, "sampling", "matching", "frequency")
+	f.text(&w.kind, "weight-kind", kind, "what weights mean: sampling, matching, frequency (copies of the row)"+more)
 }
 
 func (w *fitWeights) check(f *flagSet) (problems []string) {
 	if w.column == "" && f.given("weight-kind") {
 		problems = append(problems, "--weight-kind goes with --weights")
 	}
-	return append(problems, oneOf("weight-kind", w.kind, "sampling", "matching", "frequency")...)
+	return append(problems, oneOf("weight-kind", w.kind, w.kinds...)...)
 }
 
 func (w *fitWeights) read(d *fitData) (estimate.Weights, error) {
@@ -53,7 +61,9 @@ func checkVcov(vcov string, clusters bool, clusterFlag string, w fitWeights) (pr
 		problems = append(problems, fmt.Sprintf("--vcov %s needs %s", vcov, clusterFlag))
 	case vcov != "" && !strings.HasPrefix(vcov, "cr") && clusters && clusterFlag == "--cluster":
 		problems = append(problems, fmt.Sprintf("--vcov %s does not use --cluster", vcov))
-	case vcov == "iid" && w.column != "" && w.kind != string(estimate.Frequency):
+	case vcov != "iid" && w.kind == precision:
+		problems = append(problems, "--weight-kind precision goes with --vcov iid; leave it out")
+	case vcov == "iid" && w.column != "" && w.kind != string(estimate.Frequency) && w.kind != precision:
 		problems = append(problems, fmt.Sprintf("--vcov iid has no meaning with %s weights; use hc1 or a clustered one", w.kind))
 	}
 	return problems
@@ -76,7 +86,8 @@ func (m *fitOLS) flags(f *flagSet) {
 	f.column(&m.outcome, "outcome", "a number")
 	f.list(&m.covariates, "covariates", "`columns`, comma separated")
 	f.list(&m.absorb, "absorb", "`columns` whose values are fixed effects")
-	m.weights.flags(f, "sampling")
+	m.weights.kinds = []string{precision}
+	m.weights.flags(f, "sampling", " or, with --vcov iid and then the default, precision (one over the variance)")
 	f.text(&m.vcov, "vcov", "", "covariance: "+strings.Join(vcovKinds, ", ")+" (default: cr1 with --cluster, hc1 with weights, else iid)")
 	f.list(&m.cluster, "cluster", "`column`: rows with its same value are dependent")
 	f.yes(&m.noIntercept, "no-intercept", false, "fit without a constant")
@@ -98,6 +109,9 @@ func (m *fitOLS) columns() fitColumns {
 }
 
 func (m *fitOLS) check() []string {
+	if m.weights.column != "" && m.vcov == "iid" && !m.f.given("weight-kind") {
+		m.weights.kind = precision
+	}
 	problems := append(m.weights.check(m.f), checkVcov(m.vcov, len(m.cluster) > 0, "--cluster", m.weights)...)
 	if len(m.cluster) > 1 {
 		problems = append(problems, "--cluster with several columns is not built yet; give one")
@@ -105,6 +119,9 @@ func (m *fitOLS) check() []string {
 	if len(m.absorb) > 0 {
 		if m.noIntercept {
 			problems = append(problems, "--no-intercept has no meaning with --absorb, whose effects replace the constant")
+		}
+		if m.weights.kind == precision {
+			problems = append(problems, "--vcov iid with --weights is not built yet with --absorb; use hc1 or cr1")
 		}
 		switch m.vcov {
 		case "hc2", "hc3", "cr2", "cr3":
@@ -124,6 +141,9 @@ func (m *fitOLS) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	f, err := d.frame(m.outcome, m.covariates)
 	if err != nil {
 		return nil, err
+	}
+	if m.weights.kind == precision {
+		return m.weighted(ctx, d, f)
 	}
 	if f.Weight, err = m.weights.read(d); err != nil {
 		return nil, err
@@ -148,6 +168,64 @@ func (m *fitOLS) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	return newFitOutput(r), nil
 }
 
+// weighted is classical weighted least squares, V(y) = σ²/w: least squares of √w·y on √w·x.
+func (m *fitOLS) weighted(ctx context.Context, d *fitData, f *estimate.Frame) (*fitOutput, error) {
+	w, err := d.weights(m.weights.column)
+	if err != nil {
+		return nil, err
+	}
+	n, k := len(f.Y), len(f.XNames)
+	names := f.XNames
+	if !m.noIntercept {
+		names = append([]string{"(intercept)"}, names...)
+	}
+	g := &estimate.Frame{Level: d.level, XNames: names}
+	var x []float64
+	for i := range n {
+		if w[i] == 0 {
+			continue
+		}
+		root := math.Sqrt(w[i])
+		g.Unit, g.Y = append(g.Unit, f.Unit[i]), append(g.Y, root*f.Y[i])
+		if !m.noIntercept {
+			x = append(x, root)
+		}
+		for j := range k {
+			x = append(x, root*f.X.At(i, j))
+		}
+	}
+	g.X = mat.NewDense(len(g.Y), len(names), x)
+	r, err := effect.OLS{Vcov: effect.IID, NoIntercept: true, Workers: d.workers}.Fit(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	out := newFitOutput(r)
+	if dropped := n - len(g.Y); dropped > 0 {
+		out.notes = append(out.notes, table.Note{Code: "rows-without-weight", Text: fmt.Sprintf("%d rows with weight 0 are not part of the estimate.", dropped), Args: map[string]any{"rows": dropped}})
+	}
+	if sigma, ok := out.details["sigma"].(float64); ok && !m.noIntercept {
+		// Of the weighted outcome about its weighted mean, as with any constant.
+		var sum, total, tss float64
+		for i := range n {
+			sum += float64(w[i] * f.Y[i])
+			total += w[i]
+		}
+		for i := range n {
+			e := f.Y[i] - sum/total
+			tss += float64(w[i] * e * e)
+		}
+		rows, rank := float64(len(g.Y)), float64(len(names))
+		if v, ok := out.details["rank"].(int); ok {
+			rank = float64(v)
+		}
+		unexplained := sigma * sigma * (rows - rank) / tss
+		out.details["r_squared"] = 1 - unexplained
+		out.details["adj_r_squared"] = 1 - unexplained*(rows-1)/(rows-rank)
+	}
+	out.notes = append(out.notes, table.Note{Code: "precision-weights", Text: "With vcov iid the weights are taken as one over the variance of the outcome, up to a factor."})
+	return out, nil
+}
+
 // frame reads outcome and covariates.
 func (d *fitData) frame(outcome string, covariates []string) (*estimate.Frame, error) {
 	y, err := d.numbers(outcome)
@@ -157,60 +235,4 @@ func (d *fitData) frame(outcome string, covariates []string) (*estimate.Frame, e
 	f := &estimate.Frame{Unit: d.units, Y: y, Level: d.level}
 	f.X, f.XNames, err = d.design(covariates)
 	return f, err
-}
-
-// fitGLM is binomial regression.
-type fitGLM struct {
-	outcome      string
-	covariates   []string
-	family, link string
-}
-
-func (m *fitGLM) flags(f *flagSet) {
-	f.column(&m.outcome, "outcome", "0 or 1")
-	f.list(&m.covariates, "covariates", "`columns`, comma separated")
-	f.text(&m.family, "family", "binomial", "distribution: binomial")
-	f.text(&m.link, "link", "logit", "logit, probit or cloglog")
-	f.need("outcome", "covariates")
-}
-
-func (m *fitGLM) check() []string {
-	return append(choice("family", m.family, []string{"binomial"}, "poisson", "negbin", "gaussian"), oneOf("link", m.link, "logit", "probit", "cloglog")...)
-}
-
-func (m *fitGLM) columns() fitColumns {
-	c := fitColumns{unique: true}
-	c.apart("outcome", m.outcome)
-	c.apart("covariates", m.covariates...)
-	return c
-}
-
-func (m *fitGLM) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
-	if err := d.sort(m.columns()); err != nil {
-		return nil, err
-	}
-	y, err := d.binary(m.outcome)
-	if err != nil {
-		return nil, err
-	}
-	events := 0
-	for _, v := range y {
-		if v {
-			events++
-		}
-	}
-	if events == 0 || events == len(y) {
-		return nil, fmt.Errorf("%w: the outcome %q has one value only in the %d rows used", estimate.ErrNotIdentified, m.outcome, len(y))
-	}
-	p, err := d.propensity(ctx, m.outcome, m.covariates, m.link)
-	if errors.Is(err, cohort.ErrSeparation) {
-		return nil, fmt.Errorf("%w: the outcome is perfectly predicted%s", estimate.ErrSeparated, strings.TrimPrefix(err.Error(), cohort.ErrSeparation.Error()))
-	}
-	if err != nil {
-		return nil, errors.New(strings.NewReplacer("propensity model", "model", "is the treatment", "is the outcome").Replace(err.Error()))
-	}
-	out := propensityOutput(p, d.level)
-	out.n = map[string]int{"units": p.Units, "events": events}
-	out.details["family"] = m.family
-	return out, nil
 }

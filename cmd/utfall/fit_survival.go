@@ -30,7 +30,7 @@ func (m *fitKM) flags(f *flagSet) {
 	f.column(&m.event, "event", "1 = event, 0 = censored")
 	f.column(&m.entry, "entry", "time from which the unit is observed")
 	f.column(&m.by, "by", "one curve for each of its values")
-	m.weights.flags(f, "sampling")
+	m.weights.flags(f, "sampling", "")
 	f.text(&m.conf, "conf", "log", "scale of the intervals: log, loglog or plain")
 	f.list(&m.at, "at", "`times` to report (default: every event time)")
 	f.need("time", "event")
