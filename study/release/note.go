@@ -12,7 +12,7 @@ import (
 // countArgs are the note arguments that count people or their rows; other whole
 // numbers (a period, a state's order, a number of estimates) are no cells.
 func countArgs() []string {
-	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events", "matched", "all", "partners", "attempts", "bound"}
+	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events", "matched", "all", "partners", "attempts", "bound", "count"}
 }
 
 // Note releases a caveat: its counts go through [Policy.Count], in the arguments and
