@@ -72,6 +72,18 @@ func TestReadCSV(t *testing.T) {
 	require.Zero(t, r.Line(3))
 }
 
+// A level that only a rejected row has is no level.
+func TestLevelsOfKeptRows(t *testing.T) {
+	all := 1.0
+	src := Source{Path: "l.csv", MaxRejected: &all, Columns: []Column{{Name: "group", Type: "category"}, {Name: "n", Type: "integer"}}}
+	r, err := Read(context.Background(), dataFile(t, "l.csv", "group,n\nb,1\nghost,x\na,2\n"), src, Options{})
+	require.NoError(t, err)
+	c, err := r.Table.Category("group")
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, c.Levels)
+	require.Equal(t, []int32{1, 0}, c.Codes)
+}
+
 func TestReadFlatCSV(t *testing.T) {
 	path := dataFile(t, "d.csv", "id,y,x,code,n\na,1,0.5,0114,9007199254740993\nb,NA,.,1480,2\nc,3,2,0114,3\n")
 	r, err := ReadFlat(context.Background(), path, FlatOptions{})

@@ -129,12 +129,12 @@ func splitHead(text []byte, sep byte, cut bool) [][]string {
 }
 
 // sniffSeparator takes the character that gives the header two or more fields and most
-// other rows as many. Where two do, the one that fits more rows wins, then the one
-// that gives more fields; where that is even, the file must be declared.
+// other rows as many. Where two do, the one that fits more rows wins; where that is
+// even, the file must be declared.
 func sniffSeparator(text []byte, cut bool) (byte, error) {
 	var best byte
 	var bestFit float64
-	bestFields, tie := 0, false
+	tie := false
 	for _, sep := range []byte{';', ',', '\t', '|'} {
 		rows := splitHead(text, sep, cut)
 		if len(rows) == 0 || len(rows[0]) < 2 {
@@ -146,14 +146,14 @@ func sniffSeparator(text []byte, cut bool) (byte, error) {
 				same++
 			}
 		}
-		fit, fields := float64(same)/float64(len(rows)), len(rows[0])
+		fit := float64(same) / float64(len(rows))
 		if len(rows) > 1 && same == 1 {
 			fit = 0 // no row has what the header promises
 		}
 		switch {
-		case best == 0 || fit > bestFit || fit == bestFit && fields > bestFields:
-			best, bestFit, bestFields, tie = sep, fit, fields, false
-		case fit == bestFit && fields == bestFields:
+		case best == 0 || fit > bestFit:
+			best, bestFit, tie = sep, fit, false
+		case fit == bestFit:
 			tie = true
 		}
 	}

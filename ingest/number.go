@@ -128,8 +128,9 @@ func plain(b []byte, mark byte) []byte {
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
-// short reads the plain numbers that files mostly hold: at most 15 digits, perhaps a
-// sign and a mark. Everything else is left to scanNumber.
+// short reads the plain numbers that files mostly hold: digits, perhaps a sign and a
+// mark, in at most 16 characters. With a mark that is 15 digits, below 2^53, so that one
+// division rounds once; without one the conversion does. The rest is for scanNumber.
 func short(b []byte, mark byte) (mant uint64, frac int, neg, ok bool) {
 	if len(b) == 0 || len(b) > 16 {
 		return 0, 0, false, false
@@ -154,7 +155,7 @@ func short(b []byte, mark byte) (mant uint64, frac int, neg, ok bool) {
 	if at >= 0 {
 		frac = len(b) - at - 1
 	}
-	return mant, frac, neg, n > 0 && n <= 15
+	return mant, frac, neg, n > 0
 }
 
 // parseNumber reads a number; code is "" or the reason why it is none. The result is

@@ -113,6 +113,18 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// Rows of a person that nothing orders are ordered by their values.
+func TestStoreTies(t *testing.T) {
+	var hashes []string
+	for _, step := range []int{1, 7} {
+		dir := filepath.Join(t.TempDir(), "s")
+		tab := spellTable(t, 100, func(i int) int { return i * step % 100 })
+		require.NoError(t, WriteStore(context.Background(), dir, StoreOptions{Shards: 3}, StoreTable{"spells", "person", "", tab}))
+		hashes = append(hashes, folderHash(t, dir))
+	}
+	require.Equal(t, hashes[0], hashes[1])
+}
+
 func TestStoreRefuses(t *testing.T) {
 	ctx := context.Background()
 	tab := spellTable(t, 100, func(i int) int { return i })
