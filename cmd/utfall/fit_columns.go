@@ -22,6 +22,17 @@ func (d *fitData) at(row int, column string, err error) *ingest.Problem {
 	return &ingest.Problem{File: d.file, Line: d.line(row), Column: column, Code: "row", Text: err.Error()}
 }
 
+// first is the row that comes first in the file among those for which bad is true; -1 if none.
+func (d *fitData) first(bad func(i int) bool) int {
+	at := -1
+	for i, r := range d.rows {
+		if bad(i) && (at < 0 || r < d.rows[at]) {
+			at = i
+		}
+	}
+	return at
+}
+
 // text reads a column of names; a missing value is instead, or an error if instead is "".
 func (d *fitData) text(name, instead string) ([]string, error) {
 	c, err := d.t.Column(name)
@@ -69,10 +80,8 @@ func (d *fitData) numbers(name string) ([]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		for i, v := range values {
-			if _, err := strconv.ParseFloat(v, 64); err != nil {
-				return nil, d.at(i, name, fmt.Errorf("text where a number is needed"))
-			}
+		if i := d.first(func(i int) bool { _, err := strconv.ParseFloat(values[i], 64); return err != nil }); i >= 0 {
+			return nil, d.at(i, name, fmt.Errorf("text where a number is needed"))
 		}
 		return nil, &ingest.Problem{File: d.file, Column: name, Code: "not-a-number", Text: "a number is needed; the column is read as categories"}
 	}
@@ -80,10 +89,8 @@ func (d *fitData) numbers(name string) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, v := range f.Values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, d.at(i, name, fmt.Errorf("not a finite number"))
-		}
+	if i := d.first(func(i int) bool { return math.IsNaN(f.Values[i]) || math.IsInf(f.Values[i], 0) }); i >= 0 {
+		return nil, d.at(i, name, fmt.Errorf("not a finite number"))
 	}
 	return f.Values, nil
 }
@@ -121,10 +128,10 @@ func (d *fitData) binary(name string) ([]bool, error) {
 		return nil, err
 	}
 	out := make([]bool, len(v))
+	if i := d.first(func(i int) bool { return v[i] != 0 && v[i] != 1 }); i >= 0 {
+		return nil, d.at(i, name, fmt.Errorf("a value other than 0 and 1"))
+	}
 	for i, x := range v {
-		if x != 0 && x != 1 {
-			return nil, d.at(i, name, fmt.Errorf("a value other than 0 and 1"))
-		}
 		out[i] = x == 1
 	}
 	return out, nil
@@ -140,10 +147,10 @@ func (d *fitData) weights(name string) ([]float64, error) {
 		return nil, err
 	}
 	sum := 0.0
-	for i, w := range v {
-		if w < 0 {
-			return nil, d.at(i, name, fmt.Errorf("a weight below 0"))
-		}
+	if i := d.first(func(i int) bool { return v[i] < 0 }); i >= 0 {
+		return nil, d.at(i, name, fmt.Errorf("a weight below 0"))
+	}
+	for _, w := range v {
 		sum += w
 	}
 	if sum == 0 {
@@ -159,10 +166,10 @@ func (d *fitData) integers(name string) ([]int, error) {
 		return nil, err
 	}
 	out := make([]int, len(v))
+	if i := d.first(func(i int) bool { return v[i] != math.Trunc(v[i]) || math.Abs(v[i]) > 1<<53 }); i >= 0 {
+		return nil, d.at(i, name, fmt.Errorf("not a whole number"))
+	}
 	for i, x := range v {
-		if x != math.Trunc(x) || math.Abs(x) > 1<<53 {
-			return nil, d.at(i, name, fmt.Errorf("not a whole number"))
-		}
 		out[i] = int(x)
 	}
 	return out, nil

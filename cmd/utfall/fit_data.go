@@ -66,6 +66,7 @@ type fitData struct {
 	rows    []int // of each row of t, its row in the file
 	id      string
 	units   []string // names of the rows: --id, or the row number in the file from 1
+	order   []int    // rows in byte order of units, once it is asked for
 	level   float64
 	workers int
 	notes   []table.Note
@@ -142,7 +143,7 @@ func (d *fitData) take(rows []int) {
 	for i, r := range rows {
 		file[i] = d.rows[r]
 	}
-	d.t, d.rows = d.t.Take(rows), file
+	d.t, d.rows, d.order = d.t.Take(rows), file, nil
 	if d.units != nil {
 		units := make([]string, len(rows))
 		for i, r := range rows {

@@ -148,12 +148,7 @@ func (m *fitMatch) output(d *fitData, got *cohort.Matched) *fitOutput {
 		pairs[i] = [2]string{d.units[p[0]], d.units[p[1]]}
 		total += got.PairDistance[i]
 	}
-	sets := map[string]int{}
-	for i, s := range got.Set {
-		if s > 0 {
-			sets[d.units[i]] = s
-		}
-	}
+	sets := unitNumbers{d, func(i int) (float64, bool) { return float64(got.Set[i]), got.Set[i] > 0 }}
 	out := &fitOutput{n: map[string]int{"units": d.t.Rows(), "treated": c.Treated, "sets": c.Sets}, details: map[string]any{
 		"method": m.method, "estimand": got.Estimand, "pairs": pairs, "pair_distance": got.PairDistance, "sum_distance": total,
 		"sets": sets, "weights": d.byUnit(got.Weight),

@@ -43,10 +43,8 @@ func (w *fitWeights) read(d *fitData) (estimate.Weights, error) {
 		return estimate.Weights{}, err
 	}
 	if w.kind == string(estimate.Frequency) {
-		for i, x := range v {
-			if x != math.Trunc(x) {
-				return estimate.Weights{}, d.at(i, w.column, fmt.Errorf("a frequency weight that is not a whole number"))
-			}
+		if i := d.first(func(i int) bool { return v[i] != math.Trunc(v[i]) }); i >= 0 {
+			return estimate.Weights{}, d.at(i, w.column, fmt.Errorf("a frequency weight that is not a whole number"))
 		}
 	}
 	return estimate.Weights{Kind: estimate.WeightKind(w.kind), Values: v}, nil

@@ -178,6 +178,11 @@ func (o *fitOutput) json(w io.Writer) error {
 
 // plain turns a value into what JSON can hold: numbers that do not exist become null.
 func plain(v reflect.Value) any {
+	if v.IsValid() && v.CanInterface() {
+		if m, ok := v.Interface().(json.Marshaler); ok { // writes itself
+			return m
+		}
+	}
 	switch v.Kind() {
 	case reflect.Invalid:
 		return nil

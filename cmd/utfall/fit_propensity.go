@@ -87,15 +87,6 @@ func (m *fitPropensity) fit(ctx context.Context, d *fitData) (*fitOutput, error)
 	return out, nil
 }
 
-// byUnit is {id: value}.
-func (d *fitData) byUnit(v []float64) map[string]float64 {
-	out := make(map[string]float64, len(v))
-	for i, x := range v {
-		out[d.units[i]] = x
-	}
-	return out
-}
-
 func propensityOutput(p *cohort.PropensityFit, level float64) *fitOutput {
 	out := &fitOutput{notes: p.Notes, details: map[string]any{
 		"link": p.Link, "log_likelihood": p.LogLik, "logLik": p.LogLik, "deviance": p.Deviance, "null_deviance": p.NullDev,
