@@ -18,10 +18,9 @@ type cellFile struct {
 	f      *os.File
 	// rows gives every row to take, which may keep nothing of it; only the fields in
 	// need have to be filled, all if it is nil.
-	rows  func(ctx context.Context, need []bool, take func(line int, fields [][]byte) error) error
-	need  []bool
-	shut  func()
-	blank int
+	rows func(ctx context.Context, need []bool, take func(line int, fields [][]byte) error) error
+	need []bool
+	shut func()
 }
 
 func (c *cellFile) name() string    { return c.file }

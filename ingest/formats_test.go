@@ -178,11 +178,11 @@ func TestWorkbookSheets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bok.xlsx")
 	require.NoError(t, x.SaveAs(path))
 	src := Source{Path: "bok.xlsx", Columns: []Column{{Name: "id", Type: "text"}, {Name: "v", Type: "integer"}}}
-	r, err := Read(context.Background(), path+"#Besök", src, Options{})
+	_, err = Read(context.Background(), path+"#Besök", src, Options{})
 	require.ErrorIs(t, err, ErrInput)
 	require.ErrorContains(t, err, `bok.xlsx:2: column "v": not a whole number`)
 	src.Columns[1].Type = "number"
-	r, err = Read(context.Background(), path+"#Besök", src, Options{})
+	r, err := Read(context.Background(), path+"#Besök", src, Options{})
 	require.NoError(t, err)
 	require.Equal(t, 2, r.Report.Rows)
 	require.Equal(t, 4, r.Line(1))

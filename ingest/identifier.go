@@ -163,7 +163,7 @@ func kindOf(b []byte) (f form) {
 			return form{}
 		}
 	}
-	ten := d[:]
+	var ten []byte
 	switch n {
 	case 10:
 		ten = d[:10]

@@ -117,9 +117,8 @@ func (m *fitDescribe) numbers(d *fitData, out *fitOutput, t *fitTable, name, suf
 	}
 	plainly("n", n)
 	plainly("missing", float64(missing))
-	se := math.NaN()
 	if len(x) > 1 {
-		se = sd / math.Sqrt(n)
+		se := sd / math.Sqrt(n)
 		e := estimate.Wald(term, estimate.Mean, mean, se, n-1, d.level)
 		e.Test = estimate.Test{Stat: math.NaN(), DF: math.NaN(), P: math.NaN()} // nobody asked whether ages are 0
 		out.estimates = append(out.estimates, e)

@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 
 func exitCode(err error, accepted bool) int {
 	switch {
-	case !accepted, errors.Is(err, errUsage), errors.Is(err, study.ErrSpec):
+	case !accepted, errors.Is(err, errUsage), errors.Is(err, study.ErrSpec), errors.Is(err, ingest.ErrSpec):
 		return exitUsage
 	case errors.Is(err, study.ErrDisclosure):
 		return exitDisclosure
