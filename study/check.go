@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -30,19 +31,23 @@ func (s *Spec) defaults() {
 	for i := range s.Cohorts {
 		c := &s.Cohorts[i]
 		if c.TimeZero != nil {
-			c.ID, c.Treatment = cohort.UnitColumn, cohort.ParticipantColumn
+			c.ID, c.Treatment = or(c.ID, cohort.UnitColumn), or(c.Treatment, cohort.ParticipantColumn)
 		}
 		if c.Propensity != nil && c.Propensity.Link == "" {
 			c.Propensity.Link = "logit"
 		}
 		if c.Match != nil {
 			m := c.Match
-			m.Seed = s.Seed
+			if m.Seed == 0 {
+				m.Seed = s.Seed
+			}
 			m.Method, m.Distance = or(m.Method, "nearest"), or(m.Distance, cohort.LogitDistance)
 			m.Order, m.Ties, m.Estimand = or(m.Order, cohort.LargestOrder), or(m.Ties, cohort.HashTies), or(m.Estimand, cohort.ATT)
-			m.Ratio = max(m.Ratio, 1)
+			if m.Ratio == 0 {
+				m.Ratio = 1
+			}
 		}
-		if c.Balance == nil && c.Propensity != nil {
+		if c.Balance == nil && c.Propensity != nil && c.Match != nil {
 			c.Balance = c.Propensity.Covariates
 		}
 	}
@@ -54,8 +59,12 @@ func (s *Spec) defaults() {
 		if a.Unit == "" {
 			a.Unit = "units"
 		}
-		if e := a.Effect; e != nil && e.Method == "" {
-			e.Method = "difference"
+		if e := a.Effect; e != nil {
+			e.Method = or(e.Method, "difference")
+			if co := s.findCohort(e.Cohort); co != nil && (co.Match != nil || co.TimeZero != nil) {
+				e.Vcov = or(e.Vcov, "cr1") // people are linked by a set, or are there twice
+			}
+			e.Vcov = or(e.Vcov, "hc1")
 		}
 		if d := a.DID; d != nil {
 			d.Method = or(d.Method, "dr")
@@ -131,11 +140,16 @@ func (s *Spec) check(file string, doc *yaml.Node) []Problem {
 	if _, err := lang.Parse(s.Language); err != nil {
 		c.add([]any{"language"}, "language %q is not one of sv, en", s.Language)
 	}
-	if !(s.Level > 0.5 && s.Level < 1) {
+	if !(s.Level > 0.5 && s.Level < 1) || zeroGiven(doc, "level") {
 		c.add([]any{"level"}, "level must lie between 0.5 and 1, for example 0.95")
 	}
 	if _, err := s.Disclosure.Policy().Resolve(); err != nil {
 		c.add([]any{"disclosure"}, "%v", err)
+	}
+	for _, key := range []string{"min_count", "round_to"} {
+		if zeroGiven(doc, "disclosure", key) {
+			c.add([]any{"disclosure", key}, "disclosure: %s: 0 is not a value of it; leave it out for the usual one", key)
+		}
 	}
 	if len(s.Data) == 0 {
 		c.add([]any{"data"}, "data: name at least one data file")
@@ -176,6 +190,28 @@ func (c *checker) text(path []any, t Text) {
 			c.add(at(path, k), "a text is written as {sv: …, en: …}; %q is neither", k)
 		}
 	}
+}
+
+// zeroGiven reports whether the study file says 0 for a key whose absence means another value.
+func zeroGiven(doc *yaml.Node, path ...string) bool {
+	n := doc
+	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		n = n.Content[0]
+	}
+	for _, key := range path {
+		var next *yaml.Node
+		for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
+			if n.Content[i].Value == key {
+				next = n.Content[i+1]
+			}
+		}
+		if next == nil {
+			return false
+		}
+		n = next
+	}
+	v, err := strconv.ParseFloat(n.Value, 64)
+	return n.Kind == yaml.ScalarNode && err == nil && v == 0
 }
 
 // kinds of data, in the participant model's order.
@@ -230,6 +266,14 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 	if t := co.TimeZero; t != nil {
 		p := at(path, "time_zero")
 		c.errs(p, t.Check())
+		if co.ID != cohort.UnitColumn || co.Treatment != cohort.ParticipantColumn {
+			c.add(path, "cohort %q: time_zero makes the units and says who takes part: leave id and treatment out", co.Name)
+		}
+		if _, ok := s.Data[co.Base]; ok {
+			for i, col := range t.Drop {
+				s.column(c, at(p, "drop", i), co.Base, col)
+			}
+		}
 		s.data(c, at(p, "spells"), t.Spells, "spells")
 		s.data(c, at(p, "participations"), t.Participations, "participations")
 		for i, o := range t.Outcomes {
@@ -265,6 +309,19 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 		if co.Propensity == nil {
 			c.add(at(path, "match"), "match needs propensity: the covariates on which people are made comparable")
 		}
+		if co.Match.Estimand == cohort.ATC {
+			c.add(at(path, "match", "estimand"), "estimand atc: the effects of a study are those on the treated; use att")
+		}
+		if co.Match.Seed != s.Seed {
+			c.add(at(path, "match", "seed"), "match: the seed of the study is used: leave seed out here")
+		}
+		return
+	}
+	if co.Propensity != nil {
+		c.add(at(path, "propensity"), "propensity is used only with match")
+	}
+	if len(co.Balance) > 0 {
+		c.add(at(path, "balance"), "balance is used only with match")
 	}
 }
 

@@ -1,6 +1,9 @@
 package study
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // units an analysis can be reported in: percentage-points of shares between 0 and 1,
 // points of numbers that are per cent already.
@@ -97,6 +100,10 @@ func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
 	if e.Method == "regression" && len(e.Covariates) == 0 {
 		c.add(path, "effect: the method regression needs covariates")
 	}
+	c.oneOf(at(path, "vcov"), "vcov", e.Vcov, "cr0", "cr1", "cr2", "cr3", "hc0", "hc1", "hc2", "hc3", "iid")
+	if co != nil && co.Match == nil && co.TimeZero == nil && strings.HasPrefix(e.Vcov, "cr") {
+		c.add(at(path, "vcov"), "effect: vcov %s clusters on matched sets, and cohort %q has none", e.Vcov, co.Name)
+	}
 	if co != nil && slices.Contains(e.Covariates, e.Outcome) {
 		c.add(at(path, "covariates"), "effect: the outcome %q is among its own covariates", e.Outcome)
 	}
@@ -133,11 +140,31 @@ func (s *Spec) checkDID(c *checker, path []any, d *DID) {
 	for i, g := range d.Aggregate {
 		c.oneOf(at(path, "aggregate", i), "aggregate", g, "none", "simple", "group", "dynamic", "calendar")
 	}
+	for i, g := range d.Aggregate {
+		if slices.Contains(d.Aggregate[:i], g) {
+			c.add(at(path, "aggregate", i), "did: aggregate names %s twice", g)
+		}
+	}
+	series := func(kinds ...string) bool {
+		return slices.ContainsFunc(d.Aggregate, func(g string) bool { return slices.Contains(kinds, g) })
+	}
+	if d.BalanceEvent != nil && !series("dynamic") {
+		c.add(at(path, "balance_event"), "did: balance_event is used only with aggregate: dynamic")
+	}
+	if d.Window != nil && !series("dynamic") {
+		c.add(at(path, "window"), "did: window is used only with aggregate: dynamic")
+	}
+	if d.Bands == "uniform" && !series("dynamic", "group", "calendar") {
+		c.add(at(path, "bands"), "did: bands: uniform is used only with aggregate: dynamic, group or calendar")
+	}
 	if d.Anticipation < 0 {
 		c.add(at(path, "anticipation"), "did: anticipation must be at least 0 periods")
 	}
 	if d.Replicates != 0 && d.Bands != "uniform" {
 		c.add(at(path, "replicates"), "did: replicates are used only with bands: uniform")
+	}
+	if d.Bands == "uniform" && d.Replicates < 99 {
+		c.add(at(path, "replicates"), "did: at least 99 replicates are needed")
 	}
 	if d.Window != nil && (len(d.Window) != 2 || d.Window[0] >= d.Window[1]) {
 		c.add(at(path, "window"), "did: window is written as [from, to], for example [-5, 5]")
@@ -152,6 +179,8 @@ func (s *Spec) checkStates(c *checker, path []any, st *States) {
 	case st.Cohort != "":
 		if co := s.cohortRef(c, at(path, "cohort"), st.Cohort); co != nil && co.TimeZero == nil {
 			c.add(at(path, "cohort"), "states needs a cohort that is built by time_zero")
+		} else if co != nil && st.Tau > float64(co.TimeZero.FollowUp) {
+			c.add(at(path, "tau"), "states: tau reaches beyond the cohort's follow_up of %d months", co.TimeZero.FollowUp)
 		}
 		for _, x := range append(columns, struct{ key, column string }{"by", st.By}) {
 			if x.column != "" {
@@ -178,6 +207,21 @@ func (s *Spec) checkStates(c *checker, path []any, st *States) {
 	for i, t := range st.At {
 		if t < 0 || t > st.Tau {
 			c.add(at(path, "at", i), "states: times must lie between 0 and tau")
+		}
+		if slices.Contains(st.At[:i], t) {
+			c.add(at(path, "at", i), "states: time %g is asked for twice", t)
+		}
+	}
+	for _, from := range sortedKeys(st.Merge) {
+		if to := st.Merge[from]; to != from {
+			if _, chain := st.Merge[to]; chain {
+				c.add(at(path, "merge", from), "states: merge: %q becomes %q, which becomes another state itself: name the last one", from, to)
+			}
+		}
+	}
+	for i, name := range st.Order {
+		if slices.Contains(st.Order[:i], name) {
+			c.add(at(path, "order", i), "states: order names %q twice", name)
 		}
 	}
 	if len(st.Orders) > 0 && len(st.Ladder) == 0 {

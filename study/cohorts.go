@@ -20,7 +20,7 @@ type built struct {
 	treated   []bool
 	weight    []float64 // of table; nil without a match
 	set       []int     // of table, dense from 0; nil without a match
-	cluster   []int     // of table, dense from 0: sets that share a person; nil without a match
+	cluster   []int     // of table, dense from 0: sets that share a person; people without a match; nil where each row is a person
 	clusters  int
 	attrition []cohort.Step
 	balance   cohort.Balance
@@ -87,6 +87,16 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 		if err := s.match(b, units); err != nil {
 			return nil, err
 		}
+	} else if co.TimeZero != nil {
+		persons, _, err := b.table.Text(cohort.PersonColumn)
+		if err != nil {
+			return nil, err
+		}
+		rows := make([]int, len(persons))
+		for i := range rows {
+			rows[i] = i
+		}
+		b.cluster, b.clusters = components(rows, persons)
 	}
 	return b, s.checkAttrition(b)
 }

@@ -81,16 +81,9 @@ func (s *state) effect(a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
-	vcov := e.Vcov
-	if vcov == "" {
-		vcov = "hc1"
-		if f.Cluster != nil {
-			vcov = "cr1"
-		}
-	}
-	var m estimate.Estimator = effect.Difference{Vcov: effect.Vcov(vcov)}
+	var m estimate.Estimator = effect.Difference{Vcov: effect.Vcov(e.Vcov)}
 	if e.Method == "regression" {
-		m = effect.Regression{Vcov: effect.Vcov(vcov), Interactions: e.Interactions}
+		m = effect.Regression{Vcov: effect.Vcov(e.Vcov), Interactions: e.Interactions}
 	}
 	res, err := m.Fit(s.ctx, f)
 	if err != nil {
@@ -254,7 +247,10 @@ func (s *state) effectFrame(b *built, e *Effect, rows []int) (*estimate.Frame, e
 			w[k] = b.weight[i]
 		}
 		f.Weight = estimate.Weights{Kind: estimate.Matching, Values: w}
-		f.Set, f.Cluster = dense(b.set, rows), dense(b.cluster, rows)
+		f.Set = dense(b.set, rows)
+	}
+	if b.cluster != nil {
+		f.Cluster = dense(b.cluster, rows)
 	}
 	if len(e.Covariates) > 0 {
 		x, err := cohort.Design(t, e.Covariates, cohort.DesignOptions{Workers: s.o.Workers})

@@ -65,6 +65,9 @@ func Explain(bundle, address string) (string, error) {
 	for i, a := range spec.Analyses {
 		if a.Name == rec.Analysis {
 			fmt.Fprintf(&w, "study       %s:%d: analysis %q, method %s\n", specFile, lineOf(&doc, "analyses", i), a.Name, rec.Method)
+			if a.Effect != nil {
+				fmt.Fprintf(&w, "vcov        %s\n", a.Effect.Vcov)
+			}
 			explainData(&w, c.manifest, spec, a)
 		}
 	}

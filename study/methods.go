@@ -9,14 +9,14 @@ var methodTexts = map[string]methodInfo{
 	"effect.difference": {
 		"the average effect on the participants that were matched",
 		"θ = weighted mean of the outcome among the treated minus that among their matched comparison units",
-		"clustered on matched sets (cr1: G/(G-1)·(N-1)/(N-K)), Student's t on G-1 degrees of freedom; heteroskedasticity-robust (hc1) without sets",
+		"as vcov in the study file says: cr1 is clustered on matched sets, or on people without a match (G/(G-1)·(N-1)/(N-K), Student's t on G-1 degrees of freedom), hc1 heteroskedasticity-robust",
 		"Abadie and Spiess (2022), Robust Post-Matching Inference, JASA 117(538)",
 		"estimate/effect/METHODS.md",
 	},
 	"effect.regression": {
 		"the average effect on the participants that were matched",
 		"θ = coefficient of treatment in the weighted least-squares regression of the outcome on treatment and covariates in the matched cohort (with interactions: covariates centred at the treated mean)",
-		"clustered on matched sets (cr1: G/(G-1)·(N-1)/(N-K)), Student's t on G-1 degrees of freedom; heteroskedasticity-robust (hc1) without sets",
+		"as vcov in the study file says: cr1 is clustered on matched sets, or on people without a match (G/(G-1)·(N-1)/(N-K), Student's t on G-1 degrees of freedom), hc1 heteroskedasticity-robust",
 		"Abadie and Spiess (2022), JASA 117(538); Ho, Imai, King and Stuart (2007)",
 		"estimate/effect/METHODS.md",
 	},
@@ -43,8 +43,8 @@ var methodTexts = map[string]methodInfo{
 	},
 	"describe": {
 		"a description of the data",
-		"count, mean",
-		"none",
+		"share of each level, mean",
+		"of a mean s/√n, Student's t on n-1; none of a share of a level",
 		"",
 		"study/METHODS.md",
 	},

@@ -312,8 +312,13 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 	switch {
 	case r.spec.Effect != nil:
 		estimand, errs = "effect", "sets"
-		if s.cohorts[r.spec.Effect.Cohort].weight == nil {
+		switch v := r.spec.Effect.Vcov; {
+		case v == "iid":
+			errs = "classical"
+		case !strings.HasPrefix(v, "cr"):
 			errs = "robust"
+		case s.cohorts[r.spec.Effect.Cohort].weight == nil:
+			errs = "people"
 		}
 	case r.spec.DID != nil:
 		estimand, errs = "did", "influence"
