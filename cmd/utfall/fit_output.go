@@ -61,11 +61,13 @@ func newFitOutput(r *estimate.Result, wanted ...string) *fitOutput {
 
 // whyNull adds the notes that explain values that do not exist.
 func (o *fitOutput) whyNull() {
-	value, se, test := 0, 0, 0
+	value, se, test, only := 0, 0, 0, 0
 	for _, e := range o.estimates {
 		switch {
 		case !finite(e.Value):
 			value++
+		case !finite(e.SE) && finite(e.Test.P):
+			only++
 		case !finite(e.SE):
 			se++
 		case !finite(e.Test.P):
@@ -79,6 +81,7 @@ func (o *fitOutput) whyNull() {
 	}
 	add(value, "no-estimate", "%d of %d estimates do not exist for these data and are null.")
 	add(se, "no-standard-error", "%d of %d numbers have no standard error, so that interval, statistic and p-value are null.")
+	add(only, "test-only", "%d of %d numbers are test statistics, which have no standard error and no interval.")
 	add(test, "no-test", "For %d of %d numbers a test of 0 has no meaning or no spread, so that statistic and p-value are null.")
 }
 

@@ -298,6 +298,7 @@ var simulatedRuns = [][]string{
 	{"balance", "--treatment", "treat", "--covariates", "x,region,age", "--weights", "age"},
 	{"effect", "--treatment", "treat", "--outcome", "y", "--method", "regression", "--covariates", "x,region", "--cluster", "cl"},
 	{"km", "--time", "time", "--event", "event", "--by", "region", "--weights", "age"},
+	{"logrank", "--time", "time", "--event", "event", "--by", "region", "--strata", "treat,cl", "--rho", "1"},
 	{"did", "--panel=false", "--time", "year", "--cohort", "g", "--outcome", "y", "--covariates", "x", "--aggregate", "dynamic"},
 }
 

@@ -1,11 +1,12 @@
 // Package survive estimates time to event and state occupation from histories:
-// Kaplan–Meier curves and Aalen–Johansen state occupation with months per state.
+// Kaplan–Meier curves, rank tests and Aalen–Johansen state occupation with months per state.
 // METHODS.md states each estimand, equation, variance and reference.
 package survive
 
 import "utfall/estimate"
 
-// Measures of contrasts between two groups that the core types do not name.
+// Measures that the core types do not name.
 const (
 	RestrictedMeanTimeDifference estimate.Measure = "restricted-mean-time-difference"
+	ChiSquare                    estimate.Measure = "chi-square"
 )

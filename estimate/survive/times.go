@@ -24,6 +24,9 @@ type Times struct {
 // ErrTime is about a row whose time is not finite, negative, or not after its entry.
 var ErrTime = errors.New("a time must be finite, at least 0, and after the entry time where there is one")
 
+// ErrClusters is about clusters in a method whose variance takes rows as independent.
+var ErrClusters = errors.New("this method has no variance for clusters")
+
 // Check reports the first breach of the contract: an [estimate.RowError] where one
 // row is at fault, else an error that wraps [estimate.ErrInvalidFrame].
 func (f *Times) Check() error {

@@ -1,0 +1,190 @@
+package survive
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/estimate"
+	"utfall/table"
+)
+
+// LogRank tests that the hazards of all groups are equal at every time (the rho family of
+// Harrington and Fleming). At each event time t_k of each stratum, with Y_g at risk and d_g
+// events in group g, Y and d over all groups, and S the stratum's Kaplan–Meier curve over
+// all groups just before t_k:
+//
+//	U_g  = Σ S^ρ (d_g − d·Y_g/Y)
+//	V_gh = Σ S^{2ρ} d (Y−d)/(Y−1) · (Y_g/Y)(1{g=h} − Y_h/Y)
+//	χ²   = U' V⁻ U on (groups with an expected event) − 1 degrees of freedom
+//
+// ρ = 0 is the log-rank test, ρ = 1 the Peto–Peto modification of Gehan and Wilcoxon.
+//
+// Estimate: one, term logrank, measure chi-square. Details: groups ([]LogRankGroup), rho, strata.
+//
+// Errors: those of [Stratified.Check]; [estimate.ErrWeights] for weights other than
+// frequencies and ErrClusters for clusters, whose variance is not this one;
+// [estimate.ErrTooFew] for fewer than two groups or no event;
+// [estimate.ErrNotIdentified] if groups are never at risk together.
+//
+// Source: Mantel 1966; Peto and Peto 1972; Harrington and Fleming 1982.
+type LogRank struct {
+	Rho float64 // power of the weight S^ρ, from 0; 0 is the log-rank test
+}
+
+// A LogRankGroup is a row of details.groups. Observed and Expected are weighted by S^ρ.
+type LogRankGroup struct {
+	Group    string  `json:"group"`
+	Units    int     `json:"units"`
+	Events   int     `json:"events"`
+	Observed float64 `json:"observed"`
+	Expected float64 `json:"expected"`
+}
+
+// Fit tests, and does not change f.
+func (e LogRank) Fit(ctx context.Context, f *Stratified) (*estimate.Result, error) {
+	res, err := e.fit(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("log-rank: %w", err)
+	}
+	return res, nil
+}
+
+func (e LogRank) fit(ctx context.Context, f *Stratified) (*estimate.Result, error) {
+	if !(e.Rho >= 0) || math.IsInf(e.Rho, 0) {
+		return nil, fmt.Errorf("rho %v must be a finite number of at least 0", e.Rho)
+	}
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
+	switch {
+	case f.Weight.Kind == estimate.Sampling || f.Weight.Kind == estimate.Matching:
+		return nil, fmt.Errorf("%w: a log-rank test has no variance for %s weights; use a Cox model with robust errors", estimate.ErrWeights, f.Weight.Kind)
+	case f.Cluster != nil:
+		return nil, fmt.Errorf("%w; use a Cox model with robust errors", ErrClusters)
+	case len(f.GroupNames) < 2:
+		return nil, fmt.Errorf("%w: a log-rank test compares two groups or more", estimate.ErrTooFew)
+	}
+	G := len(f.GroupNames)
+	s := rankSums{rho: e.Rho, f: &f.Times, groups: make([]LogRankGroup, G), u: make([]float64, G), v: mat.NewSymDense(G, nil)}
+	all := f.allRows()
+	rows := strata(f.Stratum, all)
+	for _, r := range rows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s.stratum(r)
+	}
+	events, use := 0, make([]bool, G)
+	for g := range s.groups {
+		s.groups[g].Group = f.GroupNames[g]
+		if s.groups[g].Units == 0 {
+			return nil, fmt.Errorf("%w: group %q has no row with a weight above 0", estimate.ErrTooFew, f.GroupNames[g])
+		}
+		events += s.groups[g].Events
+		use[g] = s.groups[g].Expected > 0
+	}
+	if events == 0 {
+		return nil, fmt.Errorf("%w: no event among %d units", estimate.ErrTooFew, len(all))
+	}
+	stat, df, err := chiSquare(s.u, s.v, use)
+	if err != nil {
+		return nil, err
+	}
+	res := &estimate.Result{
+		Method: "logrank", Estimates: []estimate.Estimate{chiSquareTest("logrank", stat, df)},
+		N: estimate.Counts{Units: len(all), Events: events}, Fit: estimate.Convergence{Converged: true},
+		Details: map[string]any{"groups": s.groups, "rho": e.Rho, "strata": len(rows)},
+	}
+	if dropped := len(f.Time) - len(all); dropped > 0 {
+		res.Notes = append(res.Notes, table.Note{
+			Code: "zero-weight", Text: "Rows with weight 0 take no part.", Args: map[string]any{"rows": dropped},
+		})
+	}
+	return res, nil
+}
+
+type rankSums struct {
+	rho    float64
+	f      *Times
+	groups []LogRankGroup
+	u      []float64
+	v      *mat.SymDense
+}
+
+// stratum adds one stratum: a sweep over its times with the numbers at risk. They are whole
+// numbers, so that the order of rows changes nothing.
+func (s *rankSums) stratum(rows []int32) {
+	f, G := s.f, len(s.groups)
+	risk, die := make([]float64, G), make([]float64, G)
+	out := byTime(f.Time, rows)
+	in, entered := []int32(nil), 0
+	if f.Entry != nil {
+		in = byTime(f.Entry, rows)
+	}
+	for _, i := range rows {
+		g := &s.groups[f.groupOf(i)]
+		g.Units++
+		if f.Event[i] {
+			g.Events++
+		}
+		if in == nil {
+			risk[f.groupOf(i)] += f.weight(i)
+		}
+	}
+	surv := 1.0
+	for lo := 0; lo < len(out); {
+		t := f.Time[out[lo]]
+		for ; entered < len(in) && f.Entry[in[entered]] < t; entered++ {
+			risk[f.groupOf(in[entered])] += f.weight(in[entered])
+		}
+		hi, d := lo, 0.0
+		clear(die)
+		for ; hi < len(out) && f.Time[out[hi]] == t; hi++ {
+			if i := out[hi]; f.Event[i] {
+				die[f.groupOf(i)] += f.weight(i)
+				d += f.weight(i)
+			}
+		}
+		if d > 0 {
+			y := s.add(risk, die, d, surv)
+			surv *= (y - d) / y
+		}
+		for ; lo < hi; lo++ {
+			risk[f.groupOf(out[lo])] -= f.weight(out[lo])
+		}
+	}
+}
+
+// add adds one event time and returns the number at risk.
+func (s *rankSums) add(risk, die []float64, d, surv float64) float64 {
+	y := 0.0
+	for _, r := range risk {
+		y += r
+	}
+	w := 1.0
+	if s.rho != 0 {
+		w = math.Pow(surv, s.rho)
+	}
+	for g := range risk {
+		expected := d * risk[g] / y
+		s.groups[g].Observed += float64(w * die[g])
+		s.groups[g].Expected += float64(w * expected)
+		s.u[g] += float64(w * (die[g] - expected))
+	}
+	if y > 1 {
+		c := w * w * d * (y - d) / (y - 1)
+		for g := range risk {
+			for h := g; h < len(risk); h++ {
+				x := -risk[g] / y * risk[h] / y
+				if g == h {
+					x = risk[g] / y * (y - risk[g]) / y
+				}
+				s.v.SetSym(g, h, s.v.At(g, h)+float64(c*x))
+			}
+		}
+	}
+	return y
+}
