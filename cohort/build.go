@@ -236,7 +236,7 @@ func (o Outcome) column(p *Paths, n int) (table.Column, error) {
 	for _, s := range o.States {
 		k := slices.Index(p.States, s)
 		if k < 0 {
-			return table.Column{}, fmt.Errorf("outcome %q: no spell has the state %q (there are: %v)", o.Name, s, p.States)
+			return table.Column{}, fmt.Errorf("outcome %q: no spell has the state %q", o.Name, s)
 		}
 		counts[k] = true
 	}

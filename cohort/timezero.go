@@ -101,7 +101,10 @@ func (t Timing) Check() []error {
 	if len(t.LookBack) == 0 {
 		errs = append(errs, errors.New("look_back: give at least one number of months"))
 	}
-	for _, l := range t.LookBack {
+	for i, l := range t.LookBack {
+		if slices.Contains(t.LookBack[:i], l) {
+			errs = append(errs, fmt.Errorf("look_back: %d months are there twice", l))
+		}
 		if l < 1 || l > 240 {
 			errs = append(errs, errors.New("look_back: months must lie between 1 and 240"))
 			break

@@ -136,14 +136,25 @@ func (s *state) releaseFigures(a *assembled, r *analysisResult, keep func([]rele
 		}
 	}
 	var t releasedTrend
+	weighted := r.trend != nil && !evenWeights(s.cohorts[r.spec.BeforeAfter.Cohort])
 	for _, p := range r.trend {
 		for _, side := range []struct {
 			to    *[]point
 			in, n int
-		}{{&t.treated, p.inTreated, p.nTreated}, {&t.control, p.inControl, p.nControl}} {
-			m, w := s.policy.Proportion(fmt.Sprintf("%s/month=%d", name, p.month), side.in, side.n)
+			share float64
+		}{{&t.treated, p.inTreated, p.nTreated, p.treated}, {&t.control, p.inControl, p.nControl, p.control}} {
+			place := fmt.Sprintf("%s/month=%d", name, p.month)
+			m, w := s.policy.Proportion(place, side.in, side.n)
 			keep(w)
 			if y, ok := m.Value.Float(); ok {
+				if weighted {
+					// The people in the states are enough to show; the share is that of the weights.
+					m, w := s.policy.Mean(place, side.share, side.n)
+					keep(w)
+					if y, ok = m.Value.Float(); !ok {
+						continue
+					}
+				}
 				*side.to = append(*side.to, point{float64(p.month), y})
 			}
 		}

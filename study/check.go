@@ -278,6 +278,7 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 		s.data(c, at(p, "participations"), t.Participations, "participations")
 		for i, o := range t.Outcomes {
 			c.errs(at(p, "outcomes", i), o.Check(t.FollowUp))
+			s.stateNames(c, at(p, "outcomes", i, "states"), t.Spells, "state", o.States)
 		}
 	}
 	seen := map[string]bool{}
@@ -322,6 +323,20 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 	}
 	if len(co.Balance) > 0 {
 		c.add(at(path, "balance"), "balance is used only with match")
+	}
+}
+
+// stateNames tests states against the levels that the spells declare, where they do.
+func (s *Spec) stateNames(c *checker, path []any, data, column string, states []string) {
+	for _, col := range s.Data[data].Columns {
+		if col.Name != column || len(col.Levels) == 0 {
+			continue
+		}
+		for i, name := range states {
+			if !slices.Contains(col.Levels, name) {
+				c.add(at(path, i), "%q is not a level of %s in data %q (there are: %s)", name, column, data, strings.Join(col.Levels, ", "))
+			}
+		}
 	}
 }
 

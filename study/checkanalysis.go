@@ -53,6 +53,9 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 		if co != nil && co.TimeZero == nil {
 			c.add(at(p, "cohort"), "before_after needs a cohort that is built by time_zero")
 		}
+		if co != nil && co.TimeZero != nil {
+			s.stateNames(c, at(p, "states"), co.TimeZero.Spells, "state", b.States)
+		}
 		if len(b.States) == 0 {
 			c.add(p, "before_after: states: name at least one state")
 		}

@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	"utfall/cohort"
+	"utfall/estimate"
+	"utfall/estimate/effect"
+	"utfall/estimate/panel"
 	"utfall/internal/num"
 	"utfall/table"
 )
@@ -45,7 +48,7 @@ func (s *state) buildCohorts() error {
 // cohortError gives an error of the design its exit code: what the study file asked
 // for is a study-file problem, what the data do not hold an input problem.
 func cohortError(err error) error {
-	if errors.Is(err, cohort.ErrOption) || errors.Is(err, table.ErrNoColumn) || errors.Is(err, table.ErrFilter) {
+	if errors.Is(err, cohort.ErrOption) || errors.Is(err, effect.ErrOption) || errors.Is(err, panel.ErrOption) || errors.Is(err, table.ErrNoColumn) || errors.Is(err, table.ErrFilter) {
 		return fmt.Errorf("%w: %w", ErrSpec, err)
 	}
 	if errors.Is(err, ErrSpec) || errors.Is(err, ErrInput) || errors.Is(err, cohort.ErrConstraint) {
@@ -75,7 +78,7 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 	}
 	b.before, b.table = units, units
 	if b.beforeIn, err = marks(units, co.Treatment); err != nil {
-		return nil, err
+		return nil, s.rowAt(co, rows, err)
 	}
 	b.treated = b.beforeIn
 	if co.Propensity != nil {
@@ -122,8 +125,9 @@ func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) 
 				kept = append(kept, i)
 			}
 		}
+		was := rows
 		if t, rows, err = s.step(b, f.Name, f.Keep, t, rows, kept, missing); err != nil {
-			return nil, nil, err
+			return nil, nil, s.rowAt(b.spec, was, err)
 		}
 	}
 	return t, rows, nil
@@ -202,11 +206,21 @@ func marks(t *table.Table, name string) ([]bool, error) {
 	out := make([]bool, len(f.Values))
 	for i, v := range f.Values {
 		if !f.Has(i) || (v != 0 && v != 1) {
-			return nil, fmt.Errorf("column %q must be 0 or 1 in every row and is not in row %d: leave such rows out by an eligibility rule", name, i+1)
+			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("column %q must be 0 or 1 in every row: declare it required, with min: 0 and max: 1", name)}
 		}
 		out[i] = v == 1
 	}
 	return out, nil
+}
+
+// rowAt names the line of the cohort's base for a row that an error is about; rows are
+// those of the base that the error counts.
+func (s *state) rowAt(co *Cohort, rows []int, err error) error {
+	var row *estimate.RowError
+	if co.TimeZero != nil || !errors.As(err, &row) {
+		return err
+	}
+	return s.rowError(co.Base, &estimate.RowError{Row: rows[row.Row], Err: row.Err})
 }
 
 // keepMatched takes the units in a set, with weights, dense set numbers, and clusters

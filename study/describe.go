@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"utfall/cohort"
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/study/release"
@@ -35,18 +36,19 @@ type trendPoint struct {
 func (s *state) beforeAfter(a *Analysis) (analysisResult, error) {
 	ba, b := a.BeforeAfter, s.cohorts[a.BeforeAfter.Cohort]
 	r := analysisResult{method: "before_after", kind: "description"}
-	counts := make([]bool, len(b.paths.States))
-	for _, name := range ba.States {
-		k := slices.Index(b.paths.States, name)
-		if k < 0 {
-			return r, fmt.Errorf("no spell has the state %q (there are: %v)", name, b.paths.States)
-		}
-		counts[k] = true
+	counts, err := countedStates(b.paths.States, ba.States)
+	if err != nil {
+		return r, err
 	}
 	var before, after, diff []float64
+	unseen := 0
 	for u, treated := range b.treated {
 		x, y := b.paths.At(u, -ba.Before), b.paths.At(u, ba.After)
-		if !treated || x < 0 || y < 0 {
+		if !treated {
+			continue
+		}
+		if x < 0 || y < 0 {
+			unseen++
 			continue
 		}
 		p, q := indicator(counts[x]), indicator(counts[y])
@@ -72,8 +74,27 @@ func (s *state) beforeAfter(a *Analysis) (analysisResult, error) {
 		Code: "before-after-is-no-effect",
 		Text: "this is how the participants themselves changed; people who start when things are at their worst would have improved anyway, so it is not an effect",
 	})
+	if unseen > 0 {
+		r.notes = append(r.notes, table.Note{
+			Code: "not-observed-twice", Text: fmt.Sprintf("%d participants are not observed both before and after and were left out", unseen),
+			Args: map[string]any{"participants": unseen},
+		})
+	}
 	r.trend = trend(b, counts, -b.paths.Before, b.paths.After-1)
 	return r, nil
+}
+
+// countedStates marks the named states.
+func countedStates(states, named []string) ([]bool, error) {
+	counts := make([]bool, len(states))
+	for _, name := range named {
+		k := slices.Index(states, name)
+		if k < 0 {
+			return nil, fmt.Errorf("%w: before_after: states: no spell has the state %q", ErrSpec, name)
+		}
+		counts[k] = true
+	}
+	return counts, nil
 }
 
 func indicator(b bool) float64 {
@@ -138,18 +159,48 @@ func trend(b *built, counts []bool, from, to int) []trendPoint {
 func (s *state) describe(a *Analysis) (analysisResult, error) {
 	d := a.Describe
 	r := analysisResult{method: "describe", kind: "description"}
-	var t *table.Table
-	if d.Cohort != "" {
-		t = s.cohorts[d.Cohort].table
-	} else {
-		t = s.data[d.Data].table
-	}
+	t := s.describedTable(d)
 	for _, name := range d.Columns {
+		if err := s.namedLevels(d, t, name); err != nil {
+			return r, err
+		}
 		if err := describeColumn(&r, t, name, s.spec.Level); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
+}
+
+func (s *state) describedTable(d *Describe) *table.Table {
+	if d.Cohort != "" {
+		return s.cohorts[d.Cohort].table
+	}
+	return s.data[d.Data].table
+}
+
+// namedLevels tests that the levels of a column may be printed: they are written in the
+// study file, or made by time zero from such. Text and levels found in the data may name a person.
+func (s *state) namedLevels(d *Describe, t *table.Table, name string) error {
+	c, err := t.Column(name)
+	if err != nil || (c.Kind != table.CategoryKind && c.Kind != table.TextKind) {
+		return err
+	}
+	source, column := d.Data, name
+	if co := s.spec.findCohort(d.Cohort); co != nil {
+		source = co.Base
+		switch {
+		case co.TimeZero != nil && name == cohort.QuarterColumn:
+			return nil
+		case co.TimeZero != nil && name == cohort.LastStateColumn:
+			source, column = co.TimeZero.Spells, "state"
+		}
+	}
+	for _, col := range s.spec.Data[source].Columns {
+		if col.Name == column && len(col.Levels) > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: describe: column %q: its values would be printed as names of levels: declare it as a category with levels", ErrSpec, name)
 }
 
 func describeColumn(r *analysisResult, t *table.Table, name string, level float64) error {
@@ -170,10 +221,14 @@ func describeColumn(r *analysisResult, t *table.Table, name string, level float6
 				total++
 			}
 		}
+		if total == 0 {
+			return fmt.Errorf("column %q has no value", name)
+		}
+		notes := valuesMissing(len(cat.Codes) - total)
 		for k, level := range cat.Levels {
 			e := estimate.Estimate{Term: name + "[" + level + "]", Measure: estimate.Mean, Value: float64(n[k]) / float64(total), SE: math.NaN()}
 			e.CI, e.Test = noInterval()
-			r.numbers = append(r.numbers, found{e.Term, e, release.Basis{Single: true, Treated: total, DF: math.Inf(1), Events: &release.Arms{Treated: n[k]}}, nil})
+			r.numbers = append(r.numbers, found{e.Term, e, release.Basis{Single: true, Treated: total, DF: math.Inf(1), Events: &release.Arms{Treated: n[k]}}, notes})
 		}
 		return nil
 	}
@@ -196,8 +251,15 @@ func describeColumn(r *analysisResult, t *table.Table, name string, level float6
 	if zeroOne(v) {
 		basis.Events = &release.Arms{Treated: int(math.Round(num.Sum(v)))}
 	}
-	r.numbers = append(r.numbers, found{name, e, basis, nil})
+	r.numbers = append(r.numbers, found{name, e, basis, valuesMissing(len(f.Values) - len(v))})
 	return nil
+}
+
+func valuesMissing(rows int) []table.Note {
+	if rows == 0 {
+		return nil
+	}
+	return []table.Note{{Code: "rows-missing", Text: fmt.Sprintf("%d rows without a value in a needed column were left out", rows), Args: map[string]any{"rows": rows}}}
 }
 
 // noInterval is the interval and test of a number that has none.

@@ -25,6 +25,9 @@ func (s *state) destinations(keep func([]release.Withheld)) []destination {
 			continue
 		}
 		b := s.cohorts[st.Cohort]
+		if !evenWeights(b) {
+			continue // people counted one by one would not be the groups that were compared
+		}
 		states, code := mergeStates(b.paths.States, st.Merge)
 		d := destination{cohort: b.spec, at: int(slices.Max(st.At)), states: slices.Clone(st.Order)}
 		if d.states == nil {
@@ -53,6 +56,20 @@ func (s *state) destinations(keep func([]release.Withheld)) []destination {
 		out = append(out, d)
 	}
 	return out
+}
+
+// evenWeights reports whether every unit of an arm counts the same.
+func evenWeights(b *built) bool {
+	first := map[bool]float64{}
+	for u, w := range b.weight {
+		arm := b.treated[u]
+		if f, ok := first[arm]; !ok {
+			first[arm] = w
+		} else if w != f {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *state) reportDestination(d destination) report.Destination {

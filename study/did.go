@@ -150,14 +150,17 @@ func (s *state) panelFrame(d *DID) (*panel.Frame, []table.Note, error) {
 	for i := range keep {
 		keep[i] = true
 	}
+	var notes []table.Note
 	if d.Where != "" {
 		rule, err := table.CompileFilter(d.Where, t.Fields())
 		if err != nil {
 			return nil, nil, fmt.Errorf("where: %w", err)
 		}
-		if keep, _, err = rule.Apply(t); err != nil {
+		unknown := 0
+		if keep, unknown, err = rule.Apply(t); err != nil {
 			return nil, nil, fmt.Errorf("where: %w", err)
 		}
+		notes = subgroupUnknown(unknown)
 	}
 	missing := 0
 	var rows []int
@@ -185,7 +188,6 @@ func (s *state) panelFrame(d *DID) (*panel.Frame, []table.Note, error) {
 	if len(rows) == 0 {
 		return nil, nil, fmt.Errorf("no row of %q has a value in all of the columns %v", d.Data, needed)
 	}
-	var notes []table.Note
 	if missing > 0 {
 		notes = append(notes, table.Note{Code: "rows-missing", Text: fmt.Sprintf("%d rows without a value in a needed column were left out", missing), Args: map[string]any{"rows": missing}})
 	}

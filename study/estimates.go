@@ -3,6 +3,7 @@ package study
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -58,6 +59,11 @@ func (s *state) estimate() error {
 			return fmt.Errorf("analysis %s: %w", a.Name, cohortError(err))
 		}
 		r.spec = a
+		for _, term := range sortedKeys(a.Truth) {
+			if term != "event" && !slices.ContainsFunc(r.numbers, func(n found) bool { return n.term == term }) {
+				return fmt.Errorf("%w: analysis %s: truth: no number has the term %q", ErrSpec, a.Name, term)
+			}
+		}
 		s.results = append(s.results, r)
 	}
 	s.o.report("estimate", "", len(s.spec.Analyses), len(s.spec.Analyses))
@@ -174,10 +180,11 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("where: %w", err)
 		}
-		in, _, err := rule.Apply(b.table)
+		in, unknown, err := rule.Apply(b.table)
 		if err != nil {
 			return nil, nil, fmt.Errorf("where: %w", err)
 		}
+		notes = append(notes, subgroupUnknown(unknown)...)
 		mixed := 0
 		if b.set != nil {
 			side := map[int][2]bool{}
@@ -223,9 +230,17 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 		}
 	}
 	if len(rows) == 0 {
-		return nil, nil, fmt.Errorf("no row has a value of %q in this group", e.Outcome)
+		return nil, nil, fmt.Errorf("no row is left: no whole matched set (no row, without a match) of cohort %s has a value of %q and of every covariate within the subgroup", b.spec.Name, e.Outcome)
 	}
 	return rows, notes, nil
+}
+
+// subgroupUnknown counts the rows of which nobody knows whether they are in the subgroup.
+func subgroupUnknown(rows int) []table.Note {
+	if rows == 0 {
+		return nil
+	}
+	return []table.Note{{Code: "subgroup-unknown", Text: fmt.Sprintf("%d rows without a value that the subgroup needs were not counted in it", rows), Args: map[string]any{"rows": rows}}}
 }
 
 // effectFrame resolves the columns of an effect analysis to arrays.

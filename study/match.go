@@ -24,11 +24,15 @@ func (s *state) match(b *built, t *table.Table) error {
 	if err != nil {
 		return err
 	}
+	pairs, gone := withoutSelf(m, persons)
 	weight, set := m.Weight, m.Set
+	if gone > 0 {
+		weight = weightsOf(m, pairs)
+	}
 	if m.Replaced {
-		set = pairSets(m, t.Rows())
-	} else if gone := selfPairs(m, persons); gone > 0 {
-		weight = dropSelf(m, persons)
+		set = pairSets(pairs, t.Rows())
+	}
+	if gone > 0 {
 		b.notes = append(b.notes, table.Note{
 			Code: "matched-with-self", Text: fmt.Sprintf("%d participants were matched with their own earlier time as comparison person; these sets were left out", gone),
 			Args: map[string]any{"sets": gone},
@@ -36,7 +40,7 @@ func (s *state) match(b *built, t *table.Table) error {
 	}
 	treatedBefore := b.beforeIn
 	b.keepMatched(t, treatedBefore, weight, set, persons)
-	b.pairs = len(m.Pairs)
+	b.pairs = len(pairs)
 	st := cohort.Step{Name: "matched", Rule: matchRule(co), UnitsIn: t.Rows(), UnitsOut: b.table.Rows()}
 	for _, x := range treatedBefore {
 		if x {
@@ -52,7 +56,7 @@ func (s *state) match(b *built, t *table.Table) error {
 	if st.TreatedOut == 0 {
 		return fmt.Errorf("%w: no participant found a comparison person", cohort.ErrNoSupport)
 	}
-	b.balance, err = s.balanceOf(b, t, m, weight)
+	b.balance, err = s.balanceOf(b, t, m, pairs, weight)
 	return err
 }
 
@@ -66,7 +70,7 @@ func personColumn(t *table.Table, co *Cohort) string {
 
 // pairSets numbers sets for matching with replacement: units linked by any pair are
 // one set, so that errors are clustered on everything that shares a control.
-func pairSets(m *cohort.Matched, n int) []int {
+func pairSets(pairs [][2]int, n int) []int {
 	parent := make([]int, n)
 	for i := range parent {
 		parent[i] = i
@@ -78,7 +82,7 @@ func pairSets(m *cohort.Matched, n int) []int {
 		}
 		return i
 	}
-	for _, p := range m.Pairs {
+	for _, p := range pairs {
 		if a, c := find(p[0]), find(p[1]); a != c {
 			parent[max(a, c)] = min(a, c)
 		}
@@ -90,29 +94,48 @@ func pairSets(m *cohort.Matched, n int) []int {
 	return set
 }
 
-// selfPairs counts sets that hold a person twice.
-func selfPairs(m *cohort.Matched, persons []string) int {
-	sets := map[int]bool{}
-	for _, p := range m.Pairs {
-		if persons[p[0]] == persons[p[1]] {
-			sets[m.Set[p[0]]] = true
-		}
-	}
-	return len(sets)
-}
-
-// dropSelf gives the weights without the sets that hold a person twice.
-func dropSelf(m *cohort.Matched, persons []string) []float64 {
+// withoutSelf leaves out the sets that hold a person twice (all pairs of the participant
+// served), and counts them.
+func withoutSelf(m *cohort.Matched, persons []string) (pairs [][2]int, sets int) {
 	gone := map[int]bool{}
 	for _, p := range m.Pairs {
 		if persons[p[0]] == persons[p[1]] {
-			gone[m.Set[p[0]]] = true
+			gone[p[0]] = true
 		}
 	}
-	weight := append([]float64(nil), m.Weight...)
-	for i, set := range m.Set {
-		if gone[set] {
-			weight[i] = 0
+	if len(gone) == 0 {
+		return m.Pairs, 0
+	}
+	for _, p := range m.Pairs {
+		if !gone[p[0]] {
+			pairs = append(pairs, p)
+		}
+	}
+	return pairs, len(gone)
+}
+
+// weightsOf gives the weights of the sets that pairs are: 1 for a participant, and for a
+// comparison unit the sum over its sets of one over their size, times one factor that
+// makes these add up to the number of comparison units, as [cohort.Matched] has it.
+func weightsOf(m *cohort.Matched, pairs [][2]int) []float64 {
+	weight, size := make([]float64, len(m.Weight)), map[int]int{}
+	for _, p := range pairs {
+		size[p[0]]++
+	}
+	controls := 0
+	for _, p := range pairs {
+		if weight[p[1]] == 0 {
+			controls++
+		}
+		weight[p[0]] = 1
+		weight[p[1]] += 1 / float64(size[p[0]])
+	}
+	factor := float64(controls) / float64(len(size))
+	done := map[int]bool{}
+	for _, p := range pairs {
+		if !done[p[1]] {
+			done[p[1]] = true
+			weight[p[1]] *= factor
 		}
 	}
 	return weight

@@ -9,9 +9,9 @@ import (
 )
 
 // balanceOf compares the groups of t before and after the match.
-func (s *state) balanceOf(b *built, t *table.Table, m *cohort.Matched, weight []float64) (cohort.Balance, error) {
+func (s *state) balanceOf(b *built, t *table.Table, m *cohort.Matched, pairs [][2]int, weight []float64) (cohort.Balance, error) {
 	d := cohort.Spec{Treatment: b.spec.Treatment, ID: b.spec.ID, Covariates: b.spec.Balance, Workers: s.o.Workers}
-	bal, notes, err := cohort.Compare(s.ctx, t, d, cohort.BalanceOptions{Weight: weight, Pairs: m.Pairs, Score: m.Score})
+	bal, notes, err := cohort.Compare(s.ctx, t, d, cohort.BalanceOptions{Weight: weight, Pairs: pairs, Score: m.Score})
 	b.notes = append(b.notes, notes...)
 	return bal, err
 }

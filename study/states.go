@@ -26,18 +26,13 @@ type stateCurves struct {
 func (s *state) states(a *Analysis) (analysisResult, error) {
 	st := a.States
 	r := analysisResult{method: "states", kind: "association"}
-	var sp *survive.Spells
-	var err error
-	if st.Cohort != "" {
-		b := s.cohorts[st.Cohort]
+	if b, ok := s.cohorts[st.Cohort]; ok {
 		if b.weight != nil {
 			r.kind = "effect"
 		}
-		sp, err = s.cohortSpells(b, st)
 		r.notes = append(r.notes, b.notes...)
-	} else {
-		sp, err = s.tableSpells(st)
 	}
+	sp, err := s.spells(st)
 	if err != nil {
 		return r, err
 	}
@@ -66,6 +61,19 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 		return r, err
 	}
 	return r, nil
+}
+
+// spells are those of a cohort or of a table, merged.
+func (s *state) spells(st *States) (sp *survive.Spells, err error) {
+	if b, ok := s.cohorts[st.Cohort]; !ok {
+		sp, err = s.tableSpells(st)
+	} else if err = checkMerge(b.paths.States, st); err == nil {
+		sp, err = s.cohortSpells(b, st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sp, checkOrder(sp.States, st.Order)
 }
 
 func ladders(m map[string]map[string]int) map[string]progress.Ladder {
@@ -114,8 +122,10 @@ func stateBasis(e estimate.Estimate, sp *survive.Spells, sizes []int) release.Ba
 }
 
 // cohortSpells makes spells of the units of a cohort from time zero on: a change of
-// state between two months is a move at the later one, and the last state seen is
-// followed to the end of its month.
+// state between two months is a move at the later one. Whoever is not observed in a
+// month is not followed to its start: nobody knows whether he or she moved then, and at
+// risk of a move are only those of whom that is known. So observation ends in the middle
+// of the last month seen, before the moves at the next.
 func (s *state) cohortSpells(b *built, st *States) (*survive.Spells, error) {
 	p := b.paths
 	ids, _, err := b.table.Text(cohort.UnitColumn)
@@ -127,9 +137,9 @@ func (s *state) cohortSpells(b *built, st *States) (*survive.Spells, error) {
 	if b.weight != nil {
 		sp.Weight = estimate.Weights{Kind: estimate.Matching, Values: b.weight}
 	}
-	add := func(u, from, to, start, stop int) {
+	add := func(u, from, to, start int, stop float64) {
 		sp.Person, sp.From, sp.To = append(sp.Person, u), append(sp.From, from), append(sp.To, to)
-		sp.Start, sp.Stop = append(sp.Start, float64(start)), append(sp.Stop, float64(stop))
+		sp.Start, sp.Stop = append(sp.Start, float64(start)), append(sp.Stop, stop)
 	}
 	for u := range ids {
 		g := 0
@@ -140,13 +150,42 @@ func (s *state) cohortSpells(b *built, st *States) (*survive.Spells, error) {
 		start, m := 0, 0
 		for ; m < p.After && p.At(u, m) >= 0; m++ {
 			if m > 0 && code[p.At(u, m)] != code[p.At(u, m-1)] {
-				add(u, code[p.At(u, m-1)], code[p.At(u, m)], start, m)
+				add(u, code[p.At(u, m-1)], code[p.At(u, m)], start, float64(m))
 				start = m
 			}
 		}
-		add(u, code[p.At(u, m-1)], survive.Censored, start, m)
+		add(u, code[p.At(u, m-1)], survive.Censored, start, float64(m)-0.5)
 	}
 	return sp, nil
+}
+
+// checkMerge tests that every state to be merged exists: a slip would leave one unmerged.
+func checkMerge(original []string, st *States) error {
+	for _, from := range sortedKeys(st.Merge) {
+		if !slices.Contains(original, from) {
+			return fmt.Errorf("%w: states: merge: no spell has the state %q", ErrSpec, from)
+		}
+	}
+	return nil
+}
+
+// checkOrder tests that the order holds exactly the shown states: one that is left out
+// would be missing from the figure and from where people are.
+func checkOrder(states, order []string) error {
+	if order == nil {
+		return nil
+	}
+	for _, name := range states {
+		if !slices.Contains(order, name) {
+			return fmt.Errorf("%w: states: order: the state %q is not in it; name every state that is left after merge", ErrSpec, name)
+		}
+	}
+	for _, name := range order {
+		if !slices.Contains(states, name) {
+			return fmt.Errorf("%w: states: order: no spell has the state %q", ErrSpec, name)
+		}
+	}
+	return nil
 }
 
 // mergeStates gives the states shown and, for each original state, its number among
@@ -198,6 +237,9 @@ func (s *state) tableSpells(st *States) (*survive.Spells, error) {
 		}
 	}
 	slices.Sort(names)
+	if err := checkMerge(names, st); err != nil {
+		return nil, err
+	}
 	states, code := mergeStates(names, st.Merge)
 	sp := &survive.Spells{ID: person.Levels, States: states, Start: start.Values, Stop: stop.Values, Level: s.spec.Level}
 	number := func(level string) int { return code[slices.Index(names, level)] }

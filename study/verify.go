@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -60,6 +61,7 @@ func Verify(ctx context.Context, bundle, dataDir string, o Options) (*Verificati
 	v.Study, v.Numbers = m.Study, m.Numbers
 	v.level("V0 files", "the files are those the manifest lists, byte for byte", checkFiles(fsys, m))
 	v.level("V1 study", "the study file is the one that was run", checkSpecFile(fsys, m))
+	v.level("V1 manifest", "the manifest is about this study and these numbers", checkManifest(fsys, m))
 	v.level("consistency", "every number agrees with its digest, with estimates.csv and with its own interval", checkNumbers(fsys, m))
 	if dataDir == "" {
 		return v, nil
@@ -109,6 +111,65 @@ func checkSpecFile(fsys fs.FS, m *Manifest) []string {
 		return []string{fmt.Sprintf("%s: %v", specFile, err)}
 	}
 	return nil
+}
+
+// checkManifest compares what the manifest says of the study with the files beside it.
+func checkManifest(fsys fs.FS, m *Manifest) []string {
+	var out []string
+	if m.Numbers != len(m.Digests) {
+		out = append(out, fmt.Sprintf("%s: numbers says %d, and there are digests of %d", manifestFile, m.Numbers, len(m.Digests)))
+	}
+	listed := map[string]bool{}
+	for _, f := range m.Outputs {
+		listed[f.File] = true
+	}
+	for _, name := range []string{specFile, resultsFile, csvFile, attritionCSV, balanceCSV, reportFile, protocolFile} {
+		if !listed[name] {
+			out = append(out, fmt.Sprintf("%s: does not list %s, which is a part of every bundle", manifestFile, name))
+		}
+	}
+	b, err := fs.ReadFile(fsys, specFile)
+	if err != nil {
+		return out // checkSpecFile says so
+	}
+	spec, err := Parse(specFile, bytes.NewReader(b))
+	if err != nil {
+		return out
+	}
+	if m.Study != spec.Name || m.Seed != spec.Seed {
+		out = append(out, fmt.Sprintf("%s: study or seed is not that of %s", manifestFile, specFile))
+	}
+	return out
+}
+
+// sameFiles compares the files of the bundle, and what its manifest says, with those of
+// the second run: those of numbers always, and those drawn or written out (figures,
+// report) where the same program ran.
+func sameFiles(a, b *Manifest) []string {
+	var out []string
+	again := map[string]string{}
+	for _, f := range b.Outputs {
+		again[f.File] = f.SHA256
+	}
+	for _, f := range a.Outputs {
+		sum, ok := again[f.File]
+		delete(again, f.File)
+		ext := path.Ext(f.File)
+		numbers := ext == ".csv" || ext == ".json" || ext == ".jsonl"
+		switch {
+		case !ok:
+			out = append(out, fmt.Sprintf("%s: run again, the study has no such file", f.File))
+		case sum != f.SHA256 && (numbers || (a.Build == b.Build && f.File != reportFile)):
+			out = append(out, fmt.Sprintf("%s: run again, its content is another", f.File))
+		}
+	}
+	for _, name := range sortedKeys(again) {
+		out = append(out, fmt.Sprintf("%s: missing: the study run again has it", name))
+	}
+	if !slices.Equal(a.Steps, b.Steps) {
+		out = append(out, fmt.Sprintf("%s: its attrition is not that of the study run again", manifestFile))
+	}
+	return out
 }
 
 // checkNumbers compares each record with its digest and with estimates.csv.
@@ -252,6 +313,7 @@ func (v *Verification) rerun(ctx context.Context, fsys fs.FS, m *Manifest, dataD
 	}
 	if bytes.Equal(before, again) {
 		v.level("V2 rerun", "run again on the data: every number is the same, byte for byte", nil)
+		v.level("V2 files", "run again on the data: tables and figures are the same", sameFiles(m, rerun))
 		return nil
 	}
 	a, err := readResults(before)
@@ -285,7 +347,9 @@ func sameInputs(a, b *Manifest) []string {
 	}
 	var out []string
 	for _, f := range a.Inputs {
-		if g := in[f.Name]; g.Logical != f.Logical {
+		if g := in[f.Name]; g.Logical == f.Logical && (g.Rows != f.Rows || g.Kept != f.Kept || g.Rejected != f.Rejected) {
+			out = append(out, fmt.Sprintf("data %s: the manifest's counts of rows are not those of the data", f.Name))
+		} else if g.Logical != f.Logical {
 			out = append(out, fmt.Sprintf("data %s: %s rows kept and %s in the original run; their content differs", f.Name, g.Kept, f.Kept))
 		}
 	}
