@@ -48,6 +48,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitEffect{} }},
 		{"did", "Group-time average effects of a treatment that comes at different times", "utfall fit did --data mpdta.csv --unit countyreal --time year --cohort first.treat --outcome lemp --covariates lpop --aggregate dynamic",
 			func() fitMethod { return &fitDid{} }},
+		{"bacon", "Which comparisons two-way fixed effects average, and with what weights (a diagnosis)", "utfall fit bacon --data divorce.csv --unit st --time year --treatment unilateral --outcome suicide",
+			func() fitMethod { return &fitBacon{} }},
 		{"km", "Kaplan-Meier survival curves", "utfall fit km --data veteran.csv --time time --event status --by trt --at 90,180,365",
 			func() fitMethod { return &fitKM{} }},
 		{"logrank", "Tests that groups have the same hazard at every time", "utfall fit logrank --data veteran.csv --time time --event status --by trt --strata celltype",
@@ -58,7 +60,7 @@ func fitMethods() []fitEntry {
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal weight event-study bacon honest-did synth rmst cif cox fine-gray grm rasch 2pl sensitivity meta pool ladder mcf surrogate reliability"
+const fitUnbuilt = "ordinal weight event-study honest-did synth rmst cif cox fine-gray grm rasch 2pl sensitivity meta pool ladder mcf surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string
