@@ -54,13 +54,15 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitKM{} }},
 		{"logrank", "Tests that groups have the same hazard at every time", "utfall fit logrank --data veteran.csv --time time --event status --by trt --strata celltype",
 			func() fitMethod { return &fitLogRank{} }},
+		{"rmst", "Mean time up to a horizon, and its difference and ratio between groups", "utfall fit rmst --data veteran.csv --time time --event status --by trt --tau 365",
+			func() fitMethod { return &fitRMST{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal weight event-study honest-did synth rmst cif cox fine-gray grm rasch 2pl sensitivity meta pool ladder mcf surrogate reliability"
+const fitUnbuilt = "ordinal weight event-study honest-did synth cif cox fine-gray grm rasch 2pl sensitivity meta pool ladder mcf surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string

@@ -32,3 +32,31 @@ func TestReferenceFitLogRank(t *testing.T) {
 	}
 	digits(t, "05a log-rank", worst)
 }
+
+// Case 05a: survRM2's rmst2 and survival's print.survfit.
+func TestReferenceFitRMST(t *testing.T) {
+	var ref struct {
+		Tau      float64                       `json:"rmst_tau"`
+		Survival map[string]map[string]float64 `json:"rmst"`
+		Contrast map[string]map[string]float64 `json:"survRM2_unadjusted"`
+	}
+	reftest.ReadJSON(t, &ref, "05a_veteran_km", "expected.json")
+	a := fitted(t, "rmst", "--data", casePath(t, "05a_veteran_km"), "--time", "time", "--event", "status", "--by", "trt", "--tau", shortest(ref.Tau))
+	var worst float64
+	for _, g := range []string{"1", "2"} {
+		e, want := a.get(t, "group="+g, ""), ref.Survival["trt="+g]
+		near(t, &worst, g, e.Estimate, want["rmean"], 1e-8)
+		near(t, &worst, g+" se", e.StdError, want["se(rmean)"], 1e-8)
+	}
+	for name, e := range map[string]fitEstimateJSON{
+		"RMST (arm=1)-(arm=0)": a.get(t, "contrast=2-1", ""), "RMST (arm=1)/(arm=0)": a.get(t, "contrast=2/1", "restricted-mean-time-ratio"),
+		"RMTL (arm=1)/(arm=0)": a.get(t, "contrast=2/1", "time-lost-ratio"),
+	} {
+		want := ref.Contrast[name]
+		near(t, &worst, name, e.Estimate, want["Est."], 1e-8)
+		near(t, &worst, name+" low", e.ConfLow, want["lower .95"], 1e-8)
+		near(t, &worst, name+" high", e.ConfHigh, want["upper .95"], 1e-8)
+		near(t, &worst, name+" p", e.PValue, want["p"], 1e-8)
+	}
+	digits(t, "05a rmst", worst)
+}

@@ -299,6 +299,7 @@ var simulatedRuns = [][]string{
 	{"effect", "--treatment", "treat", "--outcome", "y", "--method", "regression", "--covariates", "x,region", "--cluster", "cl"},
 	{"km", "--time", "time", "--event", "event", "--by", "region", "--weights", "age"},
 	{"logrank", "--time", "time", "--event", "event", "--by", "region", "--strata", "treat,cl", "--rho", "1"},
+	{"rmst", "--time", "time", "--event", "event", "--by", "region", "--weights", "age", "--cluster", "cl"},
 	{"did", "--panel=false", "--time", "year", "--cohort", "g", "--outcome", "y", "--covariates", "x", "--aggregate", "dynamic"},
 }
 

@@ -1,5 +1,5 @@
 // Package survive estimates time to event and state occupation from histories:
-// Kaplan–Meier curves, rank tests and Aalen–Johansen state occupation with months per state.
+// Kaplan–Meier curves, restricted means, rank tests and Aalen–Johansen state occupation with months per state.
 // METHODS.md states each estimand, equation, variance and reference.
 package survive
 
@@ -8,5 +8,7 @@ import "utfall/estimate"
 // Measures that the core types do not name.
 const (
 	RestrictedMeanTimeDifference estimate.Measure = "restricted-mean-time-difference"
+	RestrictedMeanTimeRatio      estimate.Measure = "restricted-mean-time-ratio"
+	TimeLostRatio                estimate.Measure = "time-lost-ratio"
 	ChiSquare                    estimate.Measure = "chi-square"
 )
