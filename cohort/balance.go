@@ -30,8 +30,11 @@ type BalanceOptions struct {
 // the group which the estimand keeps.
 func (m *Matched) Balance(ctx context.Context, t *table.Table, d Spec) (Balance, []table.Note, error) {
 	o := BalanceOptions{Weight: m.Weight, Pairs: m.Pairs, Score: m.Score, Denominator: TreatedSD}
-	if m.served() == ATC {
+	switch m.served() {
+	case ATC:
 		o.Denominator = ControlSD
+	case ATE:
+		o.Denominator = PooledSD
 	}
 	return Compare(ctx, t, d, o)
 }

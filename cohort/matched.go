@@ -12,23 +12,27 @@ import (
 
 // Matched is a matching that has passed [Verify]. Slices by row follow the table.
 type Matched struct {
-	Estimand string // att or atc; atm when units of the group served found no partner
+	Estimand string // att, atc or ate; atm when units that it is about found no partner
 	Replaced bool   // partners may be in several sets
 
 	// Pairs are rows (treated, control), by set and within a set in the order of the
-	// rounds; PairDistance has their distances. With replacement the pairs are the
+	// rounds; PairDistance has their distances. Nil for designs whose sets are cells or
+	// subclasses, with any number of units of both groups. With replacement the pairs are the
 	// truth and sets are not: a partner may be in several.
 	Pairs        [][2]int
 	PairDistance []float64
 
 	// Set is the number of the set from 1, 0 = in none. Sets are numbered by the id
-	// of the unit served, shorter first and then by bytes. With replacement only the
-	// units served have one.
+	// of the unit served, shorter first and then by bytes (cells by the first id in
+	// them, subclasses by ascending score). With replacement only the units served have one.
 	Set []int
 
 	// Weight is 1 for a unit served that found partners. A partner has Σ 1/k over the
 	// sets that it is in, k the number of partners in the set, times one factor that
 	// makes the partners' weights add up to the number of partners. 0 = not matched.
+	// In cells and subclasses with n₁ treated and n₀ untreated: n₁/n₀ for untreated and
+	// 1 for treated (att), 1 and n₀/n₁ (atc), n/n₀ and n/n₁ (ate), then scaled within
+	// the group to add up to its number of units in sets.
 	Weight []float64
 
 	Score      []float64 // of each row: the distance's, or of the caliper beside a metric; nil = none
@@ -37,6 +41,8 @@ type Matched struct {
 	Metric     *Metric   // nil = the distance is of the score
 	Propensity *PropensityFit
 	Calipers   []CaliperUse
+	Cuts       map[string][]float64 // by column: the cut points between the cells or, under [SubclassCuts], between the subclasses
+	Moved      int                  // units put into a neighbouring subclass so that each has both groups
 	Counts     MatchCounts
 	Notes      []table.Note
 }

@@ -57,14 +57,20 @@ type MatchSpec struct {
 	Ties         string             `yaml:"ties,omitempty"`          // see [Nearest.Ties]
 	Estimand     string             `yaml:"estimand,omitempty"`      // "att" (default) or "atc"
 	Seed         uint64             `yaml:"seed,omitempty"`          // key of ties and of the random order
+
+	// Of [MatchSpec.Matcher] alone: study files have nearest-neighbour matching.
+	Subclasses int                   `yaml:"-"` // of method subclass; 0 = 6
+	Bins       map[string]Coarsening `yaml:"-"` // of method cem
+	PairWithin bool                  `yaml:"-"` // of method cem
 }
 
 // Width makes a caliper of a number.
 func Width(w float64) *float64 { return &w }
 
-// Check lists every problem with the options themselves; what they say about a table
-// shows in [Nearest.Match]. Each error is [ErrOption], and also [ErrNotBuilt] for a
-// method that does not exist yet.
+// Check lists every problem with the options of a nearest-neighbour design themselves;
+// what they say about a table shows in [Nearest.Match]. Each error is [ErrOption], and
+// also [ErrNotBuilt] for a method that does not exist here yet: studies have nearest
+// alone, and [MatchSpec.Matcher] more.
 func (s MatchSpec) Check() []error {
 	var errs []error
 	switch s.Method {
@@ -81,6 +87,9 @@ func (s MatchSpec) Check() []error {
 		if c.width != nil && !(*c.width > 0) {
 			errs = append(errs, fmt.Errorf("%w: %s must be above 0", ErrOption, c.name))
 		}
+	}
+	for _, name := range s.ofCells() {
+		errs = append(errs, fmt.Errorf("%w: nearest-neighbour matching does not use %s", ErrOption, name))
 	}
 	return append(errs, s.nearest().Check()...)
 }
