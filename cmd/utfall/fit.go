@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/estimate/effect"
 	"utfall/estimate/panel"
+	"utfall/estimate/sensitivity"
 	"utfall/ingest"
 	"utfall/table"
 )
@@ -58,11 +59,13 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitRMST{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
+		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
+			func() fitMethod { return &fitSensitivity{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal weight event-study honest-did synth cif cox fine-gray grm rasch 2pl sensitivity meta pool ladder mcf surrogate reliability"
+const fitUnbuilt = "ordinal weight event-study honest-did synth cif cox fine-gray grm rasch 2pl meta pool ladder mcf surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string
@@ -120,6 +123,7 @@ func (a *app) fitMethodCmd(e fitEntry) *cobra.Command {
 		if err := a.check(); err != nil {
 			problems = append(problems, strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		}
+		neededFlags(f, m)
 		problems = append(problems, f.unmet()...)
 		problems = append(append(problems, common.check(m.columns())...), m.check()...)
 		if len(problems) > 0 {
@@ -132,7 +136,7 @@ func (a *app) fitMethodCmd(e fitEntry) *cobra.Command {
 
 // fit reads the data, estimates and writes the answer.
 func (a *app) fit(ctx context.Context, name string, c *fitCommon, m fitMethod) error {
-	d, err := readFitData(ctx, c, m.columns(), a.workers)
+	d, err := readMethodData(ctx, c, m, a.workers)
 	if err != nil {
 		return fitError(err, nil)
 	}
@@ -161,7 +165,7 @@ func fitError(err error, d *fitData) error {
 		return err
 	case errors.Is(err, table.ErrFilter):
 		return usage("--where: %v", err)
-	case errors.Is(err, effect.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
+	case errors.Is(err, effect.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, sensitivity.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
 		return usage("%v", err)
 	case errors.As(err, &row) && d != nil:
 		return inputError{d.at(row.Row, "", row.Err)}
