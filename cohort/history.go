@@ -1,6 +1,7 @@
 package cohort
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 
@@ -103,6 +104,9 @@ func monthOnOrAfter(days int32) Month {
 	return m
 }
 
+// noEnd is a month in which no data end: dates from it on are marks.
+const noEnd = Month(12 * 2200)
+
 // lastMonth is the last month in which any spell with an end date was seen to go on:
 // the end of the data, beyond which an open spell is not observed.
 func lastMonth(t *table.Table) (Month, error) {
@@ -120,6 +124,9 @@ func lastMonth(t *table.Table) (Month, error) {
 			last = max(last, MonthOfDays(int32(v)))
 		}
 		if to.Has(i) {
+			if MonthOfDays(int32(to.Values[i])) >= noEnd {
+				return 0, errors.New("a spell ends after the year 2200: such a date stands for no end, and with it the data would seem to go on for ever; declare it under missing of the column to")
+			}
 			last = max(last, monthOnOrAfter(int32(to.Values[i]))-1)
 		}
 	}

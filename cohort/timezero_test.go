@@ -221,3 +221,18 @@ func TestTimingProblems(t *testing.T) {
 	_, err := Build(toy(t), toyTiming, []Outcome{{Name: "x", States: []string{"wrk"}, At: 1}}, nil, 1, 1)
 	require.ErrorContains(t, err, `"wrk"`)
 }
+
+// A date that stands for no end would make the data go on for ever, and every open spell
+// with them.
+func TestMarksOfNoEndAreRefused(t *testing.T) {
+	day := func(m Month) float64 { return float64(int(m)/12-1970) * 365.25 }
+	of := func(to float64) *table.Table {
+		tab, err := table.New(table.NewFloat(table.Field{Name: "from"}, []float64{0}, nil), table.NewFloat(table.Field{Name: "to"}, []float64{to}, nil))
+		require.NoError(t, err)
+		return tab
+	}
+	_, err := lastMonth(of(day(12 * 2030)))
+	require.NoError(t, err)
+	_, err = lastMonth(of(2932896)) // 9999-12-31
+	require.ErrorContains(t, err, "missing")
+}
