@@ -50,10 +50,13 @@ func (s MatchSpec) matcher() (Matcher, []error) {
 	case SubclassMethod:
 		m := Subclass{Number: s.Subclasses, Distance: s.Distance, Ties: s.Ties, Estimand: s.Estimand, Seed: s.Seed}
 		return m, append(s.unused(SubclassMethod, "subclasses", "distance", "ties", "seed"), m.Check()...)
-	case "optimal", "full":
-		return nil, []error{fmt.Errorf("%w: matching method %q is %w; there are: nearest, exact, cem, subclass", ErrOption, s.Method, ErrNotBuilt)}
 	}
-	return nil, []error{fmt.Errorf("%w: matching method %q does not exist; there are: nearest, exact, cem, subclass", ErrOption, s.Method)}
+	err := fmt.Errorf("%w: matching method %q does not exist; there are: nearest, exact, cem, subclass", ErrOption, s.Method)
+	if s.Method == "optimal" || s.Method == "full" {
+		err = fmt.Errorf("%w: matching method %q is %w; there are: nearest, exact, cem, subclass", ErrOption, s.Method, ErrNotBuilt)
+	}
+	s.Method = NearestMethod // what else is wrong, for a method that takes the same options
+	return nil, append([]error{err}, s.Check()...)
 }
 
 // given names the options that are not at their zero value.

@@ -36,7 +36,7 @@ func TestFitUsage(t *testing.T) {
 		{[]string{"glm", "--data", path, "--outcome", "t", "--covariates", "x", "--family", "poisson", "--vcov", "hc1"}, []string{"poisson is not built yet", "--vcov is not built yet for fit glm"}},
 		{[]string{"propensity", "--data", path, "--treatment", "t", "--covariates", "x", "--link", "log"}, []string{`"log"`}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--method", "optimal", "--ratio", "0", "--caliper", "-1", "--subclasses", "4", "--estimand", "ate"},
-			[]string{"optimal", "not built yet", "--ratio", "caliper", "--subclasses is not built yet", "ate"}},
+			[]string{"optimal", "not built yet", "--ratio", "caliper", "--subclasses", "ate"}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--ratio", "two"}, []string{"--ratio", "whole number"}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--caliper-on", "x"}, []string{"COLUMN=NUMBER"}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--distance", "mahalanobis", "--caliper", "0.2"}, []string{"caliper-score"}},

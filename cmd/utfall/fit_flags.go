@@ -128,7 +128,7 @@ func kindText(kind string) string {
 func unbuiltFlags(method string) []string {
 	switch method {
 	case "match":
-		return []string{"subclasses", "cutpoints", "pair-within", "min-controls", "max-controls"}
+		return []string{"min-controls", "max-controls"}
 	case "effect":
 		return []string{"folds", "ratio", "metric", "variance"}
 	case "glm":
