@@ -74,9 +74,11 @@ func orderCheck(orders []OrderResult) OrderCheck {
 	return c
 }
 
+// rounding is what separates a share from 0 or 1.
+const rounding = 1e-12
+
 // sign is 0 also for what is 0 but for rounding.
 func sign(x float64) int {
-	const rounding = 1e-12
 	switch {
 	case x > rounding:
 		return 1

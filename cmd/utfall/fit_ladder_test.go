@@ -1,0 +1,71 @@
+package main
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Participants at work and sick, comparison people sick and training: won 2 of 4 pairs, lost
+// 1, so WP .625, odds 5/3, benefit ¼, ratio 2 and (METHODS.md) an error of √.15625.
+func TestFitLadder(t *testing.T) {
+	path := writeTestFile(t, "d.csv", "id,t,step\na,1,work\nb,1,sick\nc,0,sick\nd,0,training\n")
+	args := []string{"ladder", "--data", path, "--id", "id", "--treatment", "t", "--outcome", "step", "--order", "dead,sick,training,work"}
+	a := fitted(t, args...)
+	for measure, want := range map[string]float64{"win-probability": 0.625, "win-odds": 5.0 / 3, "net-benefit": 0.25, "win-ratio": 2} {
+		requireNear(t, want, a.get(t, "overall", measure).Estimate, measure)
+	}
+	requireNear(t, math.Sqrt(0.15625), a.get(t, "overall", "win-probability").StdError, "se")
+	require.Equal(t, "logit", *a.Estimates[0].ConfMethod)
+	var tie float64
+	a.detail(t, "tie_share", &tie)
+	require.InDelta(t, 0.25, tie, 1e-15)
+	var shares []map[string]any
+	a.detail(t, "step_table", &shares)
+	require.Len(t, shares, 3)
+	require.Equal(t, map[string]any{"step": "training", "share_treated": 0.0, "share_control": 0.5}, shares[1])
+	require.Equal(t, map[string]int{"units": 4, "treated": 2}, a.N)
+	require.Contains(t, a.codes(), "few-persons")
+	// Two names on one step tie; the order decides who wins.
+	requireNear(t, 0.75, fitted(t, append(args[:len(args)-1:len(args)-1], "sick=training,work")...).get(t, "overall", "win-probability").Estimate, "one step")
+}
+
+func TestFitLadderOptionsMatter(t *testing.T) {
+	header := "id,treat,x,region,y,age,cl,time,event,year,g"
+	file := writeTestFile(t, "data.csv", simulated(nil, header, ",", func(s string) string { return s }))
+	args := []string{"ladder", "--id", "id", "--treatment", "treat", "--outcome", "cl"}
+	base := jsonOf(t, file, args)
+	for _, more := range [][]string{{"--weights", "age"}, {"--strata", "region"}, {"--cluster", "year"}, {"--level", "0.9"}} {
+		got := jsonOf(t, file, args, more...)
+		require.NotEqual(t, base, got, more)
+		require.Equal(t, got, jsonOf(t, file, args, append(more, "--workers", "7")...))
+		mixed := writeTestFile(t, "data.csv", simulated(rand.New(rand.NewPCG(5, 6)), header, ",", func(s string) string { return s }))
+		require.Equal(t, got, jsonOf(t, mixed, args, more...))
+	}
+}
+
+func TestFitLadderBad(t *testing.T) {
+	path := writeTestFile(t, "d.csv", "t,step,w\n1,work,1\n1,sick,1.5\n0,sick,1\n0,training,2\n")
+	base := []string{"ladder", "--data", path, "--treatment", "t", "--outcome", "step"}
+	for _, c := range []struct {
+		code int
+		args []string
+		says []string
+	}{
+		{exitUsage, nil, []string{"--order low,…,high is needed"}},
+		{exitUsage, []string{"--order", "work,work", "--covariates", "w", "--weight-kind", "sampling"}, []string{"twice", "does not use --covariates", "goes with --weights"}},
+		{exitUsage, []string{"--order", "work"}, []string{"two steps"}},
+		{exitInput, []string{"--order", "sick,work"}, []string{"d.csv:5", `"step"`, "does not name"}},
+		{exitInput, []string{"--order", "sick,training,work", "--weights", "w", "--weight-kind", "frequency"}, []string{"d.csv:3", "whole"}},
+		{exitInput, []string{"--order", "sick,training,work", "--strata", "w"}, []string{"one person", "1"}},
+	} {
+		code, out, errOut := runFit(t, append(base, c.args...)...)
+		require.Equal(t, c.code, code, errOut)
+		require.Empty(t, out)
+		for _, s := range c.says {
+			require.Contains(t, errOut, s)
+		}
+	}
+}
