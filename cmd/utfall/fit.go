@@ -10,6 +10,7 @@ import (
 
 	"utfall/cohort"
 	"utfall/estimate"
+	"utfall/estimate/combine"
 	"utfall/estimate/effect"
 	"utfall/estimate/panel"
 	"utfall/estimate/sensitivity"
@@ -63,11 +64,13 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitLadder{} }},
 		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
 			func() fitMethod { return &fitSensitivity{} }},
+		{"pool", "One answer from several completed data sets (Rubin's rules)", "utfall fit pool --data imputed1.csv --data imputed2.csv --data imputed3.csv",
+			func() fitMethod { return &fitPool{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal weight event-study honest-did synth cif cox fine-gray grm rasch 2pl meta pool mcf surrogate reliability"
+const fitUnbuilt = "ordinal weight event-study honest-did synth cif cox fine-gray grm rasch 2pl meta mcf surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string
@@ -167,7 +170,7 @@ func fitError(err error, d *fitData) error {
 		return err
 	case errors.Is(err, table.ErrFilter):
 		return usage("--where: %v", err)
-	case errors.Is(err, effect.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, sensitivity.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
+	case errors.Is(err, combine.ErrOption), errors.Is(err, effect.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, sensitivity.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
 		return usage("%v", err)
 	case errors.As(err, &row) && d != nil:
 		return inputError{d.at(row.Row, "", row.Err)}
