@@ -58,6 +58,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitLogRank{} }},
 		{"rmst", "Mean time up to a horizon, and its difference and ratio between groups", "utfall fit rmst --data veteran.csv --time time --event status --by trt --tau 365",
 			func() fitMethod { return &fitRMST{} }},
+		{"cif", "Cumulative incidence of events that preclude each other, with Gray's test", "utfall fit cif --data mgus2.csv --time etime --event event --by sex --at 60,120",
+			func() fitMethod { return &fitCIF{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
 		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",

@@ -60,3 +60,45 @@ func TestReferenceFitRMST(t *testing.T) {
 	}
 	digits(t, "05a rmst", worst)
 }
+
+// Case 05d: survival's survfit and cmprsk's cuminc.
+func TestReferenceFitCIF(t *testing.T) {
+	type aj struct {
+		Time    []float64
+		PPcm    []float64 `json:"p_pcm"`
+		SEPcm   []float64 `json:"se_pcm"`
+		PDeath  []float64 `json:"p_death"`
+		SEDeath []float64 `json:"se_death"`
+	}
+	var ref struct {
+		Overall aj `json:"aj_overall"`
+		Cuminc  struct {
+			Est  map[string]map[string]float64
+			Gray map[string]struct{ Stat, PV, DF float64 } `json:"gray_test"`
+		} `json:"cmprsk_cuminc"`
+	}
+	reftest.ReadJSON(t, &ref, "05d_mgus2_competing", "expected.json")
+	base := []string{"cif", "--data", casePath(t, "05d_mgus2_competing"), "--id", "id", "--time", "etime", "--event", "event", "--at", "12,24,60,120,180,240,300"}
+	a := fitted(t, base...)
+	var worst float64
+	for q, at := range ref.Overall.Time {
+		term := "time=" + shortest(at) + ",cause="
+		near(t, &worst, term+"1", a.get(t, term+"1", "").Estimate, ref.Overall.PPcm[q], 1e-8)
+		near(t, &worst, term+"2", a.get(t, term+"2", "").Estimate, ref.Overall.PDeath[q], 1e-8)
+		near(t, &worst, term+"1 se", a.get(t, term+"1", "").StdError, ref.Overall.SEPcm[q], 1e-8)
+		near(t, &worst, term+"2 se", a.get(t, term+"2", "").StdError, ref.Overall.SEDeath[q], 1e-8)
+	}
+	a = fitted(t, append(base, "--by", "sex")...)
+	for key, values := range ref.Cuminc.Est {
+		for at, want := range values {
+			term := "time=" + at + ",cause=" + key[2:] + ",group=" + key[:1]
+			near(t, &worst, term, a.get(t, term, "").Estimate, want, 1e-8)
+		}
+	}
+	for cause, want := range ref.Cuminc.Gray {
+		e := a.get(t, "gray,cause="+cause, "chi-square")
+		near(t, &worst, "gray "+cause, e.Statistic, want.Stat, 1e-8)
+		near(t, &worst, "gray p "+cause, e.PValue, want.PV, 1e-8)
+	}
+	digits(t, "05d", worst)
+}

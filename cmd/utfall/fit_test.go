@@ -300,6 +300,7 @@ var simulatedRuns = [][]string{
 	{"km", "--time", "time", "--event", "event", "--by", "region", "--weights", "age"},
 	{"logrank", "--time", "time", "--event", "event", "--by", "region", "--strata", "treat,cl", "--rho", "1"},
 	{"rmst", "--time", "time", "--event", "event", "--by", "region", "--weights", "age", "--cluster", "cl"},
+	{"cif", "--time", "time", "--event", "g", "--by", "region", "--at", "1,2"},
 	{"did", "--panel=false", "--time", "year", "--cohort", "g", "--outcome", "y", "--covariates", "x", "--aggregate", "dynamic"},
 }
 

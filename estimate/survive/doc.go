@@ -1,5 +1,6 @@
 // Package survive estimates time to event and state occupation from histories:
-// Kaplan–Meier curves, restricted means, rank tests and Aalen–Johansen state occupation with months per state.
+// Kaplan–Meier curves, restricted means, rank tests, cumulative
+// incidence with Gray's test, and Aalen–Johansen state occupation with months per state.
 // METHODS.md states each estimand, equation, variance and reference.
 package survive
 
@@ -10,5 +11,6 @@ const (
 	RestrictedMeanTimeDifference estimate.Measure = "restricted-mean-time-difference"
 	RestrictedMeanTimeRatio      estimate.Measure = "restricted-mean-time-ratio"
 	TimeLostRatio                estimate.Measure = "time-lost-ratio"
+	CumulativeIncidenceMeasure   estimate.Measure = "cumulative-incidence"
 	ChiSquare                    estimate.Measure = "chi-square"
 )

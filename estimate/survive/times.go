@@ -27,6 +27,9 @@ var ErrTime = errors.New("a time must be finite, at least 0, and after the entry
 // ErrClusters is about clusters in a method whose variance takes rows as independent.
 var ErrClusters = errors.New("this method has no variance for clusters")
 
+// ErrLateEntry is about entry times in a method that has no place for them.
+var ErrLateEntry = errors.New("this method has no place for entry times")
+
 // Check reports the first breach of the contract: an [estimate.RowError] where one
 // row is at fault, else an error that wraps [estimate.ErrInvalidFrame].
 func (f *Times) Check() error {

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"utfall/estimate"
+	"utfall/estimate/survive"
+	"utfall/table"
+)
+
+// fitCIF is cumulative incidence of competing events.
+type fitCIF struct {
+	f       *flagSet
+	times   fitTimes
+	weights fitWeights
+	cluster string
+	at      []string
+}
+
+func (m *fitCIF) flags(f *flagSet) {
+	m.f = f
+	m.times.flags(f, "groups")
+	f.cmd.Flags().Lookup("event").Usage = "`column`: 0 = censored, every other value is a cause"
+	m.weights.flags(f, "sampling", "")
+	f.column(&m.cluster, "cluster", "units of one value are not independent")
+	f.list(&m.at, "at", "`times` to report (default: every event time)")
+}
+
+func (m *fitCIF) columns() fitColumns {
+	c := m.times.columns()
+	c.add("weights", m.weights.column)
+	c.add("cluster", m.cluster)
+	return c
+}
+
+func (m *fitCIF) check() []string {
+	_, problems := parseTimes("at", m.at)
+	return append(problems, m.weights.check(m.f)...)
+}
+
+// causes numbers the values of the event column in byte order; 0 is none of them.
+func (d *fitData) causes(name string) (cause []int, names []string, err error) {
+	codes, levels, err := d.codes(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	number := make([]int, len(levels))
+	for l, s := range levels {
+		if number[l] = survive.Censored; s != "0" {
+			number[l] = len(names)
+			names = append(names, s)
+		}
+	}
+	cause = make([]int, len(codes))
+	for i, c := range codes {
+		cause[i] = number[c]
+	}
+	return cause, names, nil
+}
+
+func (m *fitCIF) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
+	if err := d.sort(m.columns()); err != nil {
+		return nil, err
+	}
+	times, err := m.times.read(d)
+	if err != nil {
+		return nil, err
+	}
+	f := &survive.Competing{Stratified: survive.Stratified{Times: times}}
+	if f.Cause, f.CauseNames, err = d.causes(m.times.event); err != nil {
+		return nil, err
+	}
+	if f.Weight, err = m.weights.read(d); err != nil {
+		return nil, err
+	}
+	if m.cluster != "" {
+		if f.Cluster, _, err = d.codes(m.cluster); err != nil {
+			return nil, err
+		}
+	}
+	at, _ := parseTimes("at", m.at)
+	r, err := survive.CumulativeIncidence{At: at, Workers: d.workers}.Fit(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out := newFitOutput(r, "events")
+	return out, m.gray(ctx, f, out)
+}
+
+// gray adds Gray's test where there are groups and the data are of a kind that it has a variance for.
+func (m *fitCIF) gray(ctx context.Context, f *survive.Competing, out *fitOutput) error {
+	if len(f.GroupNames) < 2 {
+		return nil
+	}
+	r, err := survive.GrayTest{}.Fit(ctx, f)
+	switch {
+	case err == nil:
+		out.estimates = append(out.estimates, r.Estimates...)
+		out.details["gray"] = r.Details["gray"]
+		return nil
+	case errors.Is(err, estimate.ErrWeights), errors.Is(err, survive.ErrClusters), errors.Is(err, survive.ErrLateEntry), errors.Is(err, estimate.ErrNotIdentified):
+		why := strings.TrimPrefix(err.Error(), "Gray's test: ")
+		out.notes = append(out.notes, table.Note{Code: "gray-omitted", Text: "Gray's test is left out: " + why + ".", Args: map[string]any{"why": why}})
+		return nil
+	}
+	return err
+}
