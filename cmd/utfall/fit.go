@@ -62,17 +62,17 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitCIF{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
-		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",
-			func() fitMethod { return &fitLadder{} }},
 		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
 			func() fitMethod { return &fitSensitivity{} }},
 		{"pool", "One answer from several completed data sets (Rubin's rules)", "utfall fit pool --data imputed1.csv --data imputed2.csv --data imputed3.csv",
 			func() fitMethod { return &fitPool{} }},
+		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",
+			func() fitMethod { return &fitLadder{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal weight event-study honest-did synth cif cox fine-gray grm rasch 2pl meta mcf surrogate reliability"
+const fitUnbuilt = "ordinal weight event-study honest-did synth cox fine-gray grm rasch 2pl meta mcf surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string
