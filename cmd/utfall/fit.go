@@ -68,11 +68,13 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitPool{} }},
 		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",
 			func() fitMethod { return &fitLadder{} }},
+		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
+			func() fitMethod { return &fitMCF{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal weight event-study honest-did synth cox fine-gray grm rasch 2pl meta mcf surrogate reliability"
+const fitUnbuilt = "ordinal weight event-study honest-did synth cox fine-gray grm rasch 2pl meta surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string
