@@ -179,10 +179,14 @@ func separatingColumns(cov []covariate, u *units) []string {
 			for i, code := range c.codes {
 				seen[code][arm(u.treated[i])] = true
 			}
-			for l, s := range seen {
+			single := 0
+			for _, s := range seen {
 				if s[0] != s[1] {
-					hints = append(hints, fmt.Sprintf("column %q (level %q is in one group only)", c.name, c.levels[l]))
+					single++
 				}
+			}
+			if single > 0 { // the levels themselves are values of the data
+				hints = append(hints, fmt.Sprintf("column %q (%d of its %d levels are in one group only)", c.name, single, len(seen)))
 			}
 			continue
 		}

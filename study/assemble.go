@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"strings"
 
 	"utfall/estimate"
 	"utfall/study/release"
@@ -74,6 +75,9 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 			rec.withhold(table.Note{Code: "withheld", Text: "withheld by disclosure control: " + string(re.Why)})
 		} else {
 			rec.Treated, rec.Control = count(re.Treated), count(re.Control)
+			if n.basis.Single && strings.HasSuffix(n.term, "group=control") {
+				rec.Treated, rec.Control = nil, rec.Treated
+			}
 			if !n.e.HasSE() && rec.StdError == nil && r.method == "did" {
 				rec.Notes = append(rec.Notes, table.Note{Code: "reference-period", Text: "the period that the others are compared with: 0 by definition, without a standard error"})
 			}

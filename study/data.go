@@ -242,5 +242,8 @@ func (s *state) inputs() []InputFile {
 			Rows: s.policy.Count(r.Rows).String(), Kept: s.policy.Part(r.Kept, r.Rows).String(), Rejected: s.rejected(r.Rejected, r.Rows).String(),
 		})
 	}
+	if s.truth != nil {
+		out = append(out, InputFile{Name: "known_truth", File: s.spec.KnownTruth, Bytes: s.truth.bytes, SHA256: s.truth.sum, Logical: s.truth.sum})
+	}
 	return out
 }

@@ -312,6 +312,9 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 	switch {
 	case r.spec.Effect != nil:
 		estimand, errs = "effect", "sets"
+		if r.kind == "association" {
+			estimand = "association"
+		}
 		switch v := r.spec.Effect.Vcov; {
 		case v == "iid":
 			errs = "classical"

@@ -194,6 +194,10 @@ func (s *state) writeQuarantine() (string, error) {
 		rejected += len(s.data[name].result.Quarantine)
 	}
 	if rejected == 0 {
+		// A list from an earlier run would be read as this one's.
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("%w: %w", ErrResource, err)
+		}
 		return "", nil
 	}
 	var b bytes.Buffer

@@ -12,7 +12,11 @@ import (
 )
 
 // truths is the file beside a simulated register that says what was put in.
-type truths struct{ root any }
+type truths struct {
+	root  any
+	bytes int64
+	sum   string
+}
 
 // loadTruth reads the known truth, where the study has one.
 func (s *state) loadTruth() (*truths, error) {
@@ -23,7 +27,7 @@ func (s *state) loadTruth() (*truths, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: known_truth: %w", ErrInput, err)
 	}
-	t := &truths{}
+	t := &truths{bytes: int64(len(b)), sum: digest(b)}
 	if err := json.Unmarshal(b, &t.root); err != nil {
 		return nil, fmt.Errorf("%w: known_truth: %w", ErrInput, err)
 	}
