@@ -18,7 +18,6 @@ type figure struct {
 	name     string // file name without ending
 	cohort   string // the cohort it is about, or
 	analysis string // the analysis; neither = all effects
-	caption  string
 	drawn    plots.Rendered
 }
 
@@ -68,7 +67,6 @@ func (s *state) draw() error {
 		if j.fig.drawn, err = f.Render(s.ctx); err != nil {
 			return fmt.Errorf("figure %s: %w", j.fig.name, err)
 		}
-		j.fig.caption = s.caption()
 		s.figures = append(s.figures, j.fig)
 	}
 	s.o.report("plot", "", len(jobs), len(jobs))

@@ -155,7 +155,7 @@ func (s *state) reportFigures(mine func(f figure) bool) []report.Figure {
 	var out []report.Figure
 	for _, f := range s.figures {
 		if mine(f) {
-			out = append(out, report.Figure{SVG: f.drawn.SVG, Alt: f.drawn.Alt, Caption: f.caption, CSV: figuresDir + "/" + f.name + ".csv", Wide: true})
+			out = append(out, report.Figure{SVG: f.drawn.SVG, Alt: f.drawn.Alt, CSV: figuresDir + "/" + f.name + ".csv", Wide: true})
 		}
 	}
 	return out
@@ -244,6 +244,10 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		f.Comparison = a.BeforeAfter.Cohort
 	case a.Describe != nil:
 		f.Comparison = a.Describe.Cohort
+	}
+	if f.Naive != nil {
+		described, _, _ := strings.Cut(f.Naive.Address, "/")
+		f.Figures = append(f.Figures, s.reportFigures(func(g figure) bool { return g.analysis == described })...)
 	}
 	if s.firstInUnit(a) {
 		f.Figures = append(f.Figures, s.reportFigures(func(g figure) bool { return g.name == "effects-"+a.Unit })...)
