@@ -66,6 +66,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitStates{} }},
 		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
 			func() fitMethod { return &fitSensitivity{} }},
+		{"meta", "Effects of many places: their mean, how much they differ, and each shrunken toward the whole", "utfall fit meta --data effects.csv --id municipality --effect effect --se se --method reml --test knapp-hartung",
+			func() fitMethod { return &fitMeta{} }},
 		{"pool", "One answer from several completed data sets (Rubin's rules)", "utfall fit pool --data imputed1.csv --data imputed2.csv --data imputed3.csv",
 			func() fitMethod { return &fitPool{} }},
 		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",
@@ -76,7 +78,7 @@ func fitMethods() []fitEntry {
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal event-study honest-did synth cox fine-gray grm rasch 2pl meta surrogate reliability"
+const fitUnbuilt = "ordinal event-study honest-did synth cox fine-gray grm rasch 2pl surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string
