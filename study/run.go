@@ -52,12 +52,13 @@ func (o Options) report(stage, item string, done, total int) {
 
 // Outcome is what a run leaves behind for its caller.
 type Outcome struct {
-	Bundle   string // folder; "" where the run stopped before the report
+	Bundle   string // folder of the bundle, or of what the stage left; "" after ingest
 	Spec     *Spec
 	Records  []Record
 	Protocol release.Protocol
 	Inputs   []InputFile
-	lines    []string // of stages before the report
+	lines    []string // what was read and built
+	until    Stage
 }
 
 // state is a run in progress.
@@ -96,7 +97,7 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
-	if o.Until == StageReport {
+	if o.Until >= StageCohort {
 		if err := replaceable(o.OutDir, spec.Name); err != nil {
 			return nil, err
 		}
@@ -108,7 +109,7 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 		do    func() error
 	}{
 		{StageIngest, s.ingest}, {StageCohort, s.buildCohorts}, {StageEstimate, s.estimate},
-		{StagePlot, s.draw}, {StageReport, s.write},
+		{StagePlot, s.draw},
 	} {
 		if step.stage > o.Until {
 			break
@@ -117,6 +118,16 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 			return nil, err
 		}
 		if err := step.do(); err != nil {
+			return nil, err
+		}
+	}
+	if o.Until == StageCohort {
+		if s.bundle, err = s.assemble(); err != nil {
+			return nil, err
+		}
+	}
+	if o.Until >= StageCohort {
+		if err := s.write(); err != nil {
 			return nil, err
 		}
 	}
@@ -129,9 +140,7 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 	out.Inputs = s.inputs()
 	if s.bundle != nil {
 		out.Records, out.Protocol = s.bundle.records, s.bundle.protocol
-		if o.Until == StageReport {
-			out.Bundle = o.OutDir
-		}
+		out.Bundle, out.until = o.OutDir, o.Until
 	}
 	return out, nil
 }

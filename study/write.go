@@ -14,7 +14,8 @@ import (
 	"utfall/study/report"
 )
 
-// write puts the bundle together in a folder beside its place and moves it there.
+// write puts the bundle, or the part of it that an earlier stage leaves, together in a
+// folder beside its place and moves it there.
 func (s *state) write() (err error) {
 	s.o.report("report", s.spec.Name, 0, 1)
 	parent := filepath.Dir(filepath.Clean(s.o.OutDir))
@@ -66,16 +67,17 @@ func (s *state) writeFiles(dir string) error {
 		return err
 	}
 	files := []struct {
+		from Stage // the first stage that leaves the file
 		name string
 		fill func(w io.Writer) error
 	}{
-		{specFile, func(w io.Writer) error { _, err := w.Write(spec); return err }},
-		{resultsFile, func(w io.Writer) error { return writeResults(w, s.bundle.records) }},
-		{csvFile, func(w io.Writer) error { return writeEstimates(w, s.bundle.records) }},
-		{attritionCSV, func(w io.Writer) error { return writeCSV(w, attritionHeader, s.attritionRows()) }},
-		{balanceCSV, func(w io.Writer) error { return writeCSV(w, balanceHeader, s.balanceRows()) }},
-		{protocolFile, func(w io.Writer) error { return encodeJSON(w, s.bundle.protocol) }},
-		{reportFile, func(w io.Writer) error {
+		{StageCohort, specFile, func(w io.Writer) error { _, err := w.Write(spec); return err }},
+		{StageCohort, attritionCSV, func(w io.Writer) error { return writeCSV(w, attritionHeader, s.attritionRows()) }},
+		{StageCohort, balanceCSV, func(w io.Writer) error { return writeCSV(w, balanceHeader, s.balanceRows()) }},
+		{StageCohort, protocolFile, func(w io.Writer) error { return encodeJSON(w, s.bundle.protocol) }},
+		{StageEstimate, resultsFile, func(w io.Writer) error { return writeResults(w, s.bundle.records) }},
+		{StageEstimate, csvFile, func(w io.Writer) error { return writeEstimates(w, s.bundle.records) }},
+		{StageReport, reportFile, func(w io.Writer) error {
 			in, err := s.reportInput(digest(spec))
 			if err != nil {
 				return err
@@ -86,12 +88,16 @@ func (s *state) writeFiles(dir string) error {
 	for _, f := range s.figures {
 		for ending, b := range map[string][]byte{".png": f.drawn.PNG, ".svg": f.drawn.SVG, ".pdf": f.drawn.PDF, ".csv": f.drawn.CSV} {
 			files = append(files, struct {
+				from Stage
 				name string
 				fill func(w io.Writer) error
-			}{figuresDir + "/" + f.name + ending, func(w io.Writer) error { _, err := w.Write(b); return err }})
+			}{StagePlot, figuresDir + "/" + f.name + ending, func(w io.Writer) error { _, err := w.Write(b); return err }})
 		}
 	}
 	for _, f := range files {
+		if s.o.Until < f.from {
+			continue
+		}
 		if err := put(f.name, f.fill); err != nil {
 			return err
 		}
@@ -219,6 +225,9 @@ func (o *Outcome) Summary() []string {
 		if r.Withheld {
 			withheld++
 		}
+	}
+	if o.until < StageReport {
+		return append(o.lines, l.Text("study.stage-at", "path", o.Bundle))
 	}
 	return append(o.lines,
 		l.Text("study.done", "numbers", len(o.Records), "withheld", withheld),

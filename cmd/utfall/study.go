@@ -56,7 +56,7 @@ func (a *app) runCmd() *cobra.Command {
 			if engine != "local" {
 				return usage("--engine %q is not one of local", engine)
 			}
-			return a.runStudy(cmd, args[0], data, out, resume, study.StageReport)
+			return a.runStudy(cmd, args[0], data, out, "bundle", resume, study.StageReport)
 		},
 	}
 	a.runFlags(cmd, &data, &out)
@@ -74,7 +74,11 @@ func (a *app) stageCmd(name, short string, until study.Stage) *cobra.Command {
 		Example: fmt.Sprintf("  utfall %s my-study/study.yaml", name),
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runStudy(cmd, args[0], data, out, true, until)
+			kind := name
+			if until == study.StageReport {
+				kind = "bundle"
+			}
+			return a.runStudy(cmd, args[0], data, out, kind, true, until)
 		},
 	}
 	a.runFlags(cmd, &data, &out)
@@ -83,7 +87,7 @@ func (a *app) stageCmd(name, short string, until study.Stage) *cobra.Command {
 
 func (a *app) runFlags(cmd *cobra.Command, data, out *string) {
 	cmd.Flags().StringVar(data, "data", "", "`folder` of the data (default: the study file's folder)")
-	cmd.Flags().StringVar(out, "out", "", "`folder` of the bundle (default: NAME-bundle beside the study file)")
+	cmd.Flags().StringVar(out, "out", "", "`folder` to write (default: NAME-bundle, or NAME-STAGE, beside the study file)")
 }
 
 // options fills in where data and bundle are by default.
@@ -98,13 +102,14 @@ func (a *app) options(studyPath, data, out string) study.Options {
 	return o
 }
 
-func (a *app) runStudy(cmd *cobra.Command, path, data, out string, resume bool, until study.Stage) error {
+// runStudy runs a study up to a stage; kind names the folder it leaves, NAME-kind.
+func (a *app) runStudy(cmd *cobra.Command, path, data, out, kind string, resume bool, until study.Stage) error {
 	spec, err := readStudy(path)
 	if err != nil {
 		return err
 	}
 	if out == "" {
-		out = filepath.Join(filepath.Dir(path), spec.Name+"-bundle")
+		out = filepath.Join(filepath.Dir(path), spec.Name+"-"+kind)
 	}
 	o := a.options(path, data, out)
 	o.Resume, o.Until = resume, until
