@@ -52,6 +52,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitEffect{} }},
 		{"did", "Group-time average effects of a treatment that comes at different times", "utfall fit did --data mpdta.csv --unit countyreal --time year --cohort first.treat --outcome lemp --covariates lpop --aggregate dynamic",
 			func() fitMethod { return &fitDid{} }},
+		{"event-study", "Effects by time since treatment, by regression or imputation", "utfall fit event-study --data panel.csv --estimator imputation --unit municipality --time year --cohort joined --outcome rate",
+			func() fitMethod { return &fitEvent{} }},
 		{"bacon", "Which comparisons two-way fixed effects average, and with what weights (a diagnosis)", "utfall fit bacon --data divorce.csv --unit st --time year --treatment unilateral --outcome suicide",
 			func() fitMethod { return &fitBacon{} }},
 		{"km", "Kaplan-Meier survival curves", "utfall fit km --data veteran.csv --time time --event status --by trt --at 90,180,365",
@@ -78,7 +80,7 @@ func fitMethods() []fitEntry {
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal event-study honest-did synth cox fine-gray grm rasch 2pl surrogate reliability"
+const fitUnbuilt = "ordinal honest-did synth cox fine-gray grm rasch 2pl surrogate reliability"
 
 type fitEntry struct {
 	name, short, example string

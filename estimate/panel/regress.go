@@ -21,9 +21,28 @@ type dummies struct {
 
 // regressed are the coefficients of the dummies; NaN where collinear.
 type regressed struct {
-	coef []float64
-	inf  [][]float64 // of each dummy and unit, with the root of the cr1 factor in it
-	df   float64
+	coef       []float64
+	inf        [][]float64 // of each dummy and unit, with the root of the cr1 factor in it
+	df         float64
+	covariates []map[string]any // coefficients beside the dummies, for details
+}
+
+// combine returns Σ weight·coefficient as a term.
+func (r *regressed) combine(name string, columns []int, weights []float64) term {
+	t := term{name: name, df: r.df}
+	for a, j := range columns {
+		t.value += float64(weights[a] * r.coef[j])
+		if r.inf[j] == nil {
+			continue
+		}
+		if t.inf == nil {
+			t.inf = make([]float64, len(r.inf[j]))
+		}
+		for u, v := range r.inf[j] {
+			t.inf[u] += float64(weights[a] * v)
+		}
+	}
+	return t
 }
 
 // regress fits by [effect.OLS] with cr1 errors: G/(G-1)·(N-1)/(N-K), unit effects
@@ -62,6 +81,9 @@ func (l *long) regress(ctx context.Context, d dummies, workers int) (*regressed,
 			out.inf[j][l.unit[i]] += float64(root * res.Influence.At(i, j))
 		}
 	}
+	for _, e := range res.Estimates[k:] {
+		out.covariates = append(out.covariates, map[string]any{"name": e.Term, "estimate": orNull(e.Value), "std_error": orNull(e.SE)})
+	}
 	for _, note := range res.Notes {
 		if note.Code != "few-clusters" || !l.noted("few-clusters") {
 			l.notes = append(l.notes, note)
@@ -98,16 +120,16 @@ func (l *long) noted(code string) bool {
 func (l *long) factor(res *estimate.Result) float64 {
 	with, without := 0.0, 0.0
 	for j, e := range res.Estimates {
-		if !finite(e.SE) || e.SE == 0 {
+		if !finite(e.SE) {
 			continue
 		}
 		sums := make([]float64, l.clusters)
 		for i, u := range l.unit {
 			sums[l.cluster[u]] += res.Influence.At(i, j)
 		}
-		own := num.Dot(sums, sums)
-		with += e.SE * e.SE / own
-		without++
+		// Totals, so that a column whose error is rounding does not count.
+		with += e.SE * e.SE
+		without += num.Dot(sums, sums)
 	}
 	if without == 0 {
 		return 1

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"utfall/estimate"
+	"utfall/estimate/panel"
+)
+
+// fitEvent is event studies by regression and imputation; it reads its data as did does.
+type fitEvent struct {
+	did       fitDid
+	estimator string
+}
+
+// eventEstimators are the estimators of the interface that are built, and those that are not.
+var (
+	eventEstimators = []string{"sun-abraham", "imputation", "twfe"}
+	eventUnbuilt    = []string{"two-stage", "stacked", "etwfe", "lpdid"}
+)
+
+func (m *fitEvent) flags(f *flagSet) {
+	d := &m.did
+	d.f, d.panel = f, true
+	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, or twfe (a benchmark only)")
+	f.column(&d.unit, "unit", "names the unit that is followed")
+	f.column(&d.time, "time", "period, a whole number")
+	f.column(&d.cohort, "cohort", "first treated period; 0 or empty = never treated (one of the two throughout)")
+	f.column(&d.outcome, "outcome", "a number")
+	f.list(&d.covariates, "covariates", "`columns`, comma separated, with their values in each period")
+	f.whole(&d.anticipation, "anticipation", 0, "by how many periods before treatment outcomes may react")
+	f.column(&d.weights, "weights", "sampling weight above 0")
+	f.column(&d.cluster, "cluster", "rows with its same value are dependent (default: the unit)")
+	f.text(&d.bands, "bands", "", "uniform or pointwise (default: uniform)")
+	f.whole(&d.replicates, "replicates", 0, "draws of the multiplier bootstrap for uniform bands, at least 99 (default 999)")
+	f.seed(&d.seed, "seed of the multiplier bootstrap")
+	f.need("estimator", "unit", "time", "cohort", "outcome")
+}
+
+func (m *fitEvent) columns() fitColumns { return m.did.columns() }
+
+func (m *fitEvent) check() (problems []string) {
+	d := &m.did
+	problems = append(problems, choice("estimator", m.estimator, eventEstimators, eventUnbuilt...)...)
+	problems = append(problems, oneOf("bands", d.bands, panel.Uniform, panel.Pointwise)...)
+	if d.anticipation < 0 {
+		problems = append(problems, "--anticipation must be at least 0")
+	}
+	if d.unit != "" && d.f.given("id") {
+		problems = append(problems, "--id and --unit are the same thing here; give --unit")
+	}
+	if d.f.given("replicates") && d.replicates < 99 {
+		problems = append(problems, "--replicates must be at least 99")
+	}
+	for _, flag := range []string{"replicates", "seed"} {
+		if d.bands == panel.Pointwise && d.f.given(flag) {
+			problems = append(problems, fmt.Sprintf("--%s goes with --bands uniform", flag))
+		}
+	}
+	return problems
+}
+
+func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
+	f, err := m.did.frame(d)
+	if err != nil {
+		return nil, err
+	}
+	o := panel.EventOptions{Anticipation: m.did.anticipation, Bands: m.did.bands, Replicates: m.did.replicates, Seed: m.did.seed, Workers: d.workers}
+	var res *estimate.Result
+	vcov := "cr1 by cluster: factor G/(G-1)*(N-1)/(N-K), effects nested in clusters counted once in K; t on G-1"
+	switch m.estimator {
+	case "sun-abraham":
+		res, err = panel.SunAbraham{EventOptions: o}.Fit(ctx, f)
+	case "twfe":
+		res, err = panel.TwoWay{EventOptions: o}.Fit(ctx, f)
+	case "imputation":
+		vcov = "conservative, around the mean effect of cohort and period, summed by cluster; no small-sample factor; normal"
+		res, err = panel.Imputation{EventOptions: o}.Fit(ctx, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := newFitOutput(res, "treated")
+	out.details["vcov"] = vcov
+	return out, nil
+}
