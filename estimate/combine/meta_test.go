@@ -92,12 +92,23 @@ func TestMetaModeratorByHand(t *testing.T) {
 		close13(t, 6, got["late"].Value)
 		close13(t, math.Sqrt(10), got["late"].SE)
 		close13(t, 3.6, got["QM"].Value)
+		close13(t, 90, got["I2"].Value)
+		close13(t, 10, got["H2"].Value)
 		close13(t, num.ChiSquareTail(3.6, 1), got["QM"].Test.P)
 		require.NotContains(t, got, "prediction")
 		close13(t, .9*10+.1*7, got["unit=4"].Value)
 	}
 	got, _ := meta(t, Meta{Test: "knapp-hartung"}, f)
 	close13(t, got["late"].Test.P, got["QM"].Test.P) // F on 1 and 2 is t²
+	// Three groups with means 1, 5, 9 and residuals of 1: sum of squares 6 on 3, τ² = 1, the
+	// means have variance (1+1)/2, QM = 4²+4² over that, F = 16 on 2 and 3: p = (1+2F/3)^(-3/2).
+	three := effects([]float64{0, 2, 4, 6, 8, 10}, []float64{1, 1, 1, 1, 1, 1})
+	three.X, three.XNames = mat.NewDense(6, 2, []float64{0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0, 1}), []string{"b", "c"}
+	got, _ = meta(t, Meta{Method: "dl"}, three)
+	close13(t, 32, got["QM"].Value)
+	got, _ = meta(t, Meta{Method: "dl", Test: "knapp-hartung"}, three)
+	close13(t, 16, got["QM"].Value)
+	close13(t, math.Pow(1+32./3, -1.5), got["QM"].Test.P)
 	double := effects(f.Y, f.Variance)
 	double.X, double.XNames = mat.NewDense(4, 2, []float64{0, 0, 0, 0, 1, 2, 1, 2}), []string{"late", "twice"}
 	_, err := Meta{}.Fit(t.Context(), double)

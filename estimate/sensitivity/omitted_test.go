@@ -101,6 +101,11 @@ func TestBoundByHand(t *testing.T) {
 	close14(t, .1*math.Sqrt(22./27/.75*27/26), b.SE)
 	require.Equal(t, "1x x", e.Term)
 	close14(t, b.Estimate-num.StudentQuantile(.95, 27)*b.SE, b.Lower)
+	// k 2: dz = 1/2, g = .08/(.6·.8) = 1/6, yz = ((√2+√(1/6))/√(5/6))²/9.
+	b, _, _, err = OmittedVariable{}.bound(m, 2, .2, .1, -1, .1, 27, .95)
+	require.NoError(t, err)
+	close14(t, .5, b.R2DZ)
+	close14(t, math.Pow(math.Sqrt2+math.Sqrt(1./6), 2)*1.2/9, b.R2YZ)
 	_, _, clipped, err = OmittedVariable{}.bound(m, 1, .2, .6, -1, .1, 27, .95)
 	require.NoError(t, err)
 	require.True(t, clipped)
