@@ -118,8 +118,7 @@ func (b *balancing) entropy(ctx context.Context, estimand string, out *Weighted)
 			return err
 		}
 		k := len(target)
-		var z []float64
-		var rows []int32
+		z, rows := make([]float64, 0, int(size)*k), make([]int32, 0, int(size))
 		for i, r := range b.u.order {
 			if arm(b.treated[i]) == a {
 				rows = append(rows, r)
