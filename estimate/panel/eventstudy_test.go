@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -265,6 +266,26 @@ func TestEventStudiesInvariants(t *testing.T) {
 	}
 }
 
+// The band is that of cluster sums: two copies of each unit in one cluster know what the
+// unit knows, and share its sign in every draw.
+func TestEventStudiesBandOfClusters(t *testing.T) {
+	f := small.draw(16)
+	f.X, f.XNames, f.Cluster = nil, nil, slices.Clone(f.Unit)
+	copies := f.rows(append(f.all(), f.all()...))
+	for i := range copies.Unit {
+		copies.Unit[i] = fmt.Sprintf("%s-%d", copies.Unit[i], i/len(f.Y))
+	}
+	a, b := mustStudy(t, Imputation{EventOptions{Seed: 3}}, f), mustStudy(t, Imputation{EventOptions{Seed: 3}}, copies)
+	for i, e := range a.Estimates {
+		reftest.Agree(t, e.Term, b.Estimates[i].SE, e.SE, 9)
+		reftest.Agree(t, e.Term+" high", b.Estimates[i].CI.Hi, e.CI.Hi, 9)
+		require.Equal(t, e.Term != Overall, e.CI.Method == "uniform-band")
+		if half := (e.CI.Hi - e.CI.Lo) / 2; e.Term != Overall {
+			require.Greater(t, half, 2.1*e.SE) // three terms: wider than pointwise
+		}
+	}
+}
+
 // Bad input has its error, with the row where there is one.
 func TestEventStudiesRefuse(t *testing.T) {
 	f := small.draw(15)
@@ -304,28 +325,40 @@ func TestEventStudiesRefuse(t *testing.T) {
 // effects miss the average effect of the treated rows, the others cover it. The shares of
 // the cohorts are fixed, as the errors count them as known.
 func TestEventStudiesCover(t *testing.T) {
-	share := simulate(t, func(seed uint64) map[string]bool {
+	if testing.Short() {
+		t.Skip("simulation")
+	}
+	const draws, wide = 200, 0.0507 // 3.29 Monte Carlo errors
+	truth := map[string]float64{"event=0": 0.75, "event=1": 1.5, "event=2": 2.25, "event=3": 4, "event=4": 5, Overall: 18.0 / 8}
+	covers := make([]map[string]bool, draws)
+	num.ForEach(draws, 2, func(i int) {
 		s := growing
 		s.units, s.balanced = 90, true
-		f := s.draw(seed)
-		truth := map[string]float64{"event=0": 0.75, "event=1": 1.5, "event=2": 2.25, "event=3": 4, "event=4": 5, Overall: 18.0 / 8}
-		out := map[string]bool{}
+		f := s.draw(uint64(1000 + i))
+		covers[i] = map[string]bool{}
 		for name, e := range eventMethods(EventOptions{Bands: Pointwise, Workers: 1}) {
 			for _, v := range mustStudy(t, e, f).Estimates {
 				if want, ok := truth[v.Term]; ok {
-					out[name+" "+v.Term] = v.CI.Lo <= want && want <= v.CI.Hi
+					covers[i][name+" "+v.Term] = v.CI.Lo <= want && want <= v.CI.Hi
 				}
 			}
 		}
-		return out
 	})
+	share := map[string]float64{}
+	for _, c := range covers {
+		for key, in := range c {
+			if in {
+				share[key] += 1.0 / draws
+			}
+		}
+	}
 	if share["twfe "+Overall] > 0.3 {
 		t.Errorf("two-way fixed effects cover in %.3f: the scenario does not show their bias", share["twfe "+Overall])
 	}
 	for _, name := range robust {
 		for _, term := range []string{"event=0", "event=1", "event=2", "event=3", "event=4", Overall} {
-			if got := share[name+" "+term]; math.Abs(got-0.95) > band {
-				t.Errorf("%s %s covers in %.4f, want 0.95 ± %.4f", name, term, got, band)
+			if got := share[name+" "+term]; math.Abs(got-0.95) > wide {
+				t.Errorf("%s %s covers in %.4f, want 0.95 ± %.4f", name, term, got, wide)
 			}
 		}
 	}
