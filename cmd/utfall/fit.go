@@ -76,11 +76,13 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitLadder{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
+		{"reliability", "Reliability of a scale or of raters, and the change that means something", "utfall fit reliability --data survey.csv --items q1,q2,q3,q4",
+			func() fitMethod { return &fitReliability{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal honest-did synth cox fine-gray grm rasch 2pl surrogate reliability"
+const fitUnbuilt = "ordinal honest-did synth cox fine-gray grm rasch 2pl surrogate"
 
 type fitEntry struct {
 	name, short, example string
