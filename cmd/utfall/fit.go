@@ -64,6 +64,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitRMST{} }},
 		{"cif", "Cumulative incidence of events that preclude each other, with Gray's test", "utfall fit cif --data mgus2.csv --time etime --event event --by sex --at 60,120",
 			func() fitMethod { return &fitCIF{} }},
+		{"cox", "Proportional hazards regression (Cox)", "utfall fit cox --data veteran.csv --time time --event status --covariates trt,karno,age --strata celltype",
+			func() fitMethod { return &fitCox{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
 		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
@@ -82,7 +84,7 @@ func fitMethods() []fitEntry {
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal honest-did synth cox fine-gray grm rasch 2pl surrogate"
+const fitUnbuilt = "ordinal honest-did synth fine-gray grm rasch 2pl surrogate"
 
 type fitEntry struct {
 	name, short, example string

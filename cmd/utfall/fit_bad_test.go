@@ -18,7 +18,7 @@ func TestFitUsage(t *testing.T) {
 	}{
 		{[]string{"nope", "--data", path}, []string{`no method "nope"`, "describe, ols"}},
 		{[]string{"--data", path}, []string{"needs a METHOD"}},
-		{[]string{"cox", "--data", path}, []string{"fit cox is not built yet"}},
+		{[]string{"fine-gray", "--data", path}, []string{"fit fine-gray is not built yet"}},
 		{[]string{"2pl"}, []string{"not built yet"}},
 		{[]string{"ols", "--bogus", "1", "--vcov", "hc9", "--level", "2", "--family", "x", "stray", "-z", "--format", "xml"},
 			[]string{"--bogus", "hc9", "--level", "--family, which belongs to glm", `"stray"`, "-z", "xml", "--data is needed", "--outcome is needed"}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -101,4 +102,75 @@ func TestReferenceFitCIF(t *testing.T) {
 		near(t, &worst, "gray p "+cause, e.PValue, want.PV, 1e-8)
 	}
 	digits(t, "05d", worst)
+}
+
+type coxReference struct {
+	Coef        map[string]float64 `json:"coefficients"`
+	SE          map[string]float64 `json:"se"`
+	Robust      map[string]float64 `json:"robust_se"`
+	LogLik      []float64          `json:"loglik"`
+	Score       float64            `json:"score_test"`
+	Wald        float64            `json:"wald_test"`
+	LR          float64            `json:"lr_test"`
+	Concordance struct{ C float64 }
+}
+
+func (want coxReference) compare(t *testing.T, worst *float64, what string, a *fitAnswer) {
+	t.Helper()
+	se := want.SE
+	if want.Robust != nil {
+		se = want.Robust
+	}
+	for name, v := range want.Coef {
+		e := a.get(t, name, "log-hazard-ratio")
+		near(t, worst, what+" "+name, e.Estimate, v, 1e-7)
+		near(t, worst, what+" se "+name, e.StdError, se[name], 1e-6)
+	}
+	var loglik []float64
+	a.detail(t, "loglik", &loglik)
+	for l := range loglik {
+		near(t, worst, what+" loglik", &loglik[l], want.LogLik[l], 1e-7)
+	}
+	var c float64
+	a.detail(t, "concordance", &c)
+	near(t, worst, what+" concordance", &c, want.Concordance.C, 1e-9)
+	for name, v := range map[string]float64{"score": want.Score, "wald": want.Wald, "lr": want.LR} {
+		var row struct{ Statistic float64 }
+		a.detail(t, name, &row)
+		near(t, worst, what+" "+name, &row.Statistic, v, 1e-7)
+	}
+}
+
+// Cases 05b and 05c: survival's coxph and cox.zph.
+func TestReferenceFitCox(t *testing.T) {
+	var raw map[string]json.RawMessage
+	reftest.ReadJSON(t, &raw, "05b_veteran_cox", "expected.json")
+	var worst float64
+	base := []string{"cox", "--data", casePath(t, "05b_veteran_cox"), "--time", "time", "--event", "status", "--covariates"}
+	five := slices.Clip(append(slices.Clip(base), "trt,karno,age,diagtime,prior"))
+	for key, args := range map[string][]string{
+		"efron": five, "breslow": append(five, "--ties", "breslow"), "efron_robust": append(five, "--robust"),
+		"efron_cluster": append(five, "--cluster", "cl"), "breslow_cluster": append(five, "--cluster", "cl", "--ties", "breslow"),
+		"efron_strata_celltype": append(slices.Clip(base), "trt,karno,age", "--strata", "celltype"),
+	} {
+		var want coxReference
+		require.NoError(t, json.Unmarshal(raw[key], &want))
+		want.compare(t, &worst, key, fitted(t, append([]string{}, args...)...))
+	}
+	for clock, key := range map[string]string{"km": "schoenfeld_zph", "identity": "zph_identity"} {
+		var want map[string]struct{ Chisq, P float64 }
+		require.NoError(t, json.Unmarshal(raw[key], &want))
+		var rows []struct {
+			Term      string
+			Statistic float64
+			P         float64 `json:"p_value"`
+		}
+		fitted(t, append(append([]string{}, five...), "--zph", clock)...).detail(t, "zph", &rows)
+		require.Len(t, rows, 6)
+		for _, r := range rows {
+			near(t, &worst, key+r.Term, &r.Statistic, want[r.Term].Chisq, 1e-7)
+			near(t, &worst, key+r.Term+" p", &r.P, want[r.Term].P, 1e-6)
+		}
+	}
+	digits(t, "05b", worst)
 }

@@ -305,6 +305,7 @@ var simulatedRuns = [][]string{
 	{"logrank", "--time", "time", "--event", "event", "--by", "region", "--strata", "treat,cl", "--rho", "1"},
 	{"rmst", "--time", "time", "--event", "event", "--by", "region", "--weights", "age", "--cluster", "cl"},
 	{"cif", "--time", "time", "--event", "g", "--by", "region", "--at", "1,2"},
+	{"cox", "--time", "time", "--event", "event", "--covariates", "x,region", "--strata", "treat", "--weights", "age", "--cluster", "cl"},
 	{"did", "--panel=false", "--time", "year", "--cohort", "g", "--outcome", "y", "--covariates", "x", "--aggregate", "dynamic"},
 }
 

@@ -1,0 +1,212 @@
+package survive
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/estimate"
+	"utfall/internal/num"
+	"utfall/table"
+)
+
+// Covaried are stratified times with covariates.
+type Covaried struct {
+	Stratified
+	X      *mat.Dense // n×k, no intercept
+	XNames []string   // k
+}
+
+// Cox estimates log hazard ratios β of the model λ(t|x) = λ_s(t)·exp(x'β) in strata s, by
+// partial likelihood. At an event time with the m events D, risk set R and weights w,
+// S(l) = Σ_R w e^{x'β} − (l/m)·Σ_D w e^{x'β} and w̄ the mean weight of D,
+//
+//	ℓ = Σ_D w·x'β − w̄·Σ_{l<m} log S(l)
+//
+// (Efron; Breslow has l = 0 throughout), maximised by Newton's method with step halving. The
+// variance is the inverse of the observed information; with Robust, weights or clusters
+// it is Σ IF·IF' of the influence function I⁻¹·w·(score residual), summed within
+// clusters, without a finite-sample factor. Tests and intervals are normal.
+//
+// Estimates: one term a column, in order, measure log-hazard-ratio. Details: loglik ([null,
+// model]), score, wald, lr ([ChiSquareRow]), concordance, zph ([]ZPHRow,
+// nil with too few event times), ties, events, vcov. wald is nil where the robust variance is singular.
+//
+// Errors: those of [Stratified.Check]; [estimate.ErrWeights] for frequency weights;
+// [estimate.ErrTooFew] for no event or one cluster; [estimate.ErrCollinear] names a column;
+// [estimate.ErrSeparated] if the likelihood has no maximum (a column decides who has the
+// event at every time); [estimate.ErrNotConverged].
+//
+// Source: Cox 1972; Efron 1977; Breslow 1974; Lin and Wei 1989; Grambsch and Therneau 1994.
+type Cox struct {
+	Ties   string // "efron" (also "") or "breslow"
+	Robust bool   // variance from the influence function also without weights and clusters
+	ZPH    string // clock of the test of proportional hazards: "km" (also "") or "identity"
+}
+
+// fewClusters is the number of clusters below which their standard errors carry a note.
+const fewClusters = 30
+
+// A ChiSquareRow is a test in details.
+type ChiSquareRow struct {
+	Statistic float64 `json:"statistic"`
+	DF        int     `json:"df"`
+	P         float64 `json:"p_value"`
+}
+
+// A ZPHRow is a row of details.zph: the test that the effect of a term does not change
+// with time; term GLOBAL tests all at once.
+type ZPHRow struct {
+	Term      string  `json:"term"`
+	Statistic float64 `json:"statistic"`
+	DF        int     `json:"df"`
+	P         float64 `json:"p_value"`
+}
+
+func chiSquareRow(stat float64, df int) ChiSquareRow {
+	return ChiSquareRow{stat, df, num.ChiSquareTail(stat, float64(df))}
+}
+
+func zphRow(term string, stat float64, df int) ZPHRow {
+	return ZPHRow{term, stat, df, num.ChiSquareTail(stat, float64(df))}
+}
+
+// Fit estimates from times and covariates, which it does not change.
+func (e Cox) Fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
+	res, err := e.fit(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("cox: %w", err)
+	}
+	return res, nil
+}
+
+func (e Cox) check(f *Covaried) error {
+	switch {
+	case e.Ties != "" && e.Ties != "efron" && e.Ties != "breslow":
+		return fmt.Errorf("unknown handling of ties %q: efron or breslow", e.Ties)
+	case e.ZPH != "" && e.ZPH != "km" && e.ZPH != "identity":
+		return fmt.Errorf("unknown clock %q of the test of proportional hazards: km or identity", e.ZPH)
+	}
+	if err := f.Check(); err != nil {
+		return err
+	}
+	if f.Group != nil {
+		return fmt.Errorf("%w: a Cox model has covariates, not groups", estimate.ErrInvalidFrame)
+	}
+	if f.Weight.Kind == estimate.Frequency {
+		return fmt.Errorf("%w: frequency weights have no place among tied events; write one unit a row", estimate.ErrWeights)
+	}
+	if f.X == nil {
+		return fmt.Errorf("%w: no covariates", estimate.ErrInvalidFrame)
+	}
+	n, k := f.X.Dims()
+	if n != len(f.Time) || k != len(f.XNames) || k == 0 {
+		return fmt.Errorf("%w: covariates are %d×%d, %d×%d expected", estimate.ErrInvalidFrame, n, k, len(f.Time), len(f.XNames))
+	}
+	for i := range n {
+		for j, v := range f.X.RawRowView(i) {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return &estimate.RowError{Row: i, Err: fmt.Errorf("%w: covariate %q is not a finite number", estimate.ErrInvalidFrame, f.XNames[j])}
+			}
+		}
+	}
+	return nil
+}
+
+func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
+	if err := e.check(f); err != nil {
+		return nil, err
+	}
+	order, err := idOrder(f.Unit)
+	if err != nil {
+		return nil, err
+	}
+	order = active(f.Weight.Values, order)
+	m, err := newCoxModel(f, order, e.Ties != "breslow")
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.newton(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := m.k
+	inf := m.influence(s)
+	cov := s.covariance()
+	res := &estimate.Result{
+		Method: "cox", InfluenceUnit: f.Unit, Influence: inf, Fit: estimate.Convergence{Converged: true, Iterations: s.iterations, Tolerance: s.tolerance},
+		N: estimate.Counts{Units: len(order), Events: m.events}, Notes: weightNote(f.Weight),
+	}
+	name := "information"
+	if robust := e.Robust || f.robust(); robust {
+		if cov, res.N.Clusters, err = Covariance(inf, order, f.Cluster, 1); err != nil {
+			return nil, err
+		}
+		if name = "influence"; res.N.Clusters > 0 {
+			name = "influence, clustered, no factor"
+			cov.ScaleSym(1/clusterFactor(res.N.Clusters), cov)
+			if res.N.Clusters < fewClusters {
+				res.Notes = append(res.Notes, table.Note{
+					Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
+					Args: map[string]any{"clusters": res.N.Clusters},
+				})
+			}
+		}
+	} else {
+		m.unscale(cov)
+	}
+	res.Cov = cov
+	beta := make([]float64, k)
+	for j, x := range f.XNames {
+		beta[j] = s.b[j] / m.sd[j]
+		res.Estimates = append(res.Estimates, estimate.Wald(x, estimate.LogHazardRatio, beta[j], math.Sqrt(cov.At(j, j)), math.Inf(1), f.Level))
+	}
+	res.Details = map[string]any{
+		"loglik": []float64{s.null, s.loglik}, "lr": chiSquareRow(2*(s.loglik-s.null), k), "score": chiSquareRow(s.score, k),
+		"concordance": m.concordance(s), "ties": "efron", "events": m.events, "vcov": name,
+	}
+	if !m.efron {
+		res.Details["ties"] = "breslow"
+	}
+	if wald, ok := quadratic(cov, beta); ok {
+		res.Details["wald"] = chiSquareRow(wald, k)
+	} else {
+		res.Details["wald"] = nil
+	}
+	if res.Details["zph"], err = m.zph(s, e.ZPH == "identity"); err != nil {
+		return nil, err
+	}
+	if dropped := len(f.Time) - len(order); dropped > 0 {
+		res.Notes = append(res.Notes, table.Note{
+			Code: "zero-weight", Text: "Rows with weight 0 take no part.", Args: map[string]any{"rows": dropped},
+		})
+	}
+	return res, nil
+}
+
+// quadratic is b'V⁻¹b; false if V is singular.
+func quadratic(v *mat.SymDense, b []float64) (float64, bool) {
+	k := len(b)
+	s, y := mat.NewSymDense(k, nil), make([]float64, k)
+	for i := range k {
+		if !(v.At(i, i) > 0) {
+			return math.NaN(), false
+		}
+		y[i] = b[i] / math.Sqrt(v.At(i, i))
+		for j := i; j < k; j++ {
+			s.SetSym(i, j, v.At(i, j)/math.Sqrt(v.At(i, i))/math.Sqrt(v.At(j, j)))
+		}
+	}
+	l := make([]float64, k*k)
+	if cholesky(s, l, 1e-12) >= 0 {
+		return math.NaN(), false
+	}
+	forwardSolve(l, k, y)
+	q := 0.0
+	for _, x := range y {
+		q += float64(x * x)
+	}
+	return q, true
+}
