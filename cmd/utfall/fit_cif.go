@@ -101,7 +101,7 @@ func (m *fitCIF) gray(ctx context.Context, f *survive.Competing, out *fitOutput)
 		out.details["gray"] = r.Details["gray"]
 		return nil
 	case errors.Is(err, estimate.ErrWeights), errors.Is(err, survive.ErrClusters), errors.Is(err, survive.ErrLateEntry), errors.Is(err, estimate.ErrNotIdentified):
-		why := strings.TrimPrefix(err.Error(), "Gray's test: ")
+		why := strings.TrimPrefix(err.Error(), "gray: ")
 		out.notes = append(out.notes, table.Note{Code: "gray-omitted", Text: "Gray's test is left out: " + why + ".", Args: map[string]any{"why": why}})
 		return nil
 	}

@@ -50,7 +50,7 @@ type GrayRow struct {
 func (e GrayTest) Fit(ctx context.Context, f *Competing) (*estimate.Result, error) {
 	res, err := e.fit(ctx, f)
 	if err != nil {
-		return nil, fmt.Errorf("Gray's test: %w", err)
+		return nil, fmt.Errorf("gray: %w", err)
 	}
 	return res, nil
 }
