@@ -73,6 +73,10 @@ func TestShroutFleiss(t *testing.T) {
 		require.InDelta(t, c.hi, e.CI.Hi, 5.1e-3, c.term)
 		require.Positive(t, e.SE)
 	}
+	// Agreement: v = (C − E)/6 + E with C = 32.486 on 3 and E = 1.0194 on 15 degrees of freedom.
+	C, E := r.Details["mean_squares"].(map[string]float64)["raters"], r.Details["mean_squares"].(map[string]float64)["residual"]
+	v := 2*C*C/3/36 + 25.0/36*2*E*E/15
+	reftest.Agree(t, "se of sem", named(t, r, "sem").SE, math.Sqrt(v)/(2*math.Sqrt((C-E)/6+E)), 12)
 	// A rater who is 3 higher throughout changes agreement, not consistency; other units nothing.
 	shifted := mat.DenseCopyOf(s.X)
 	for i := range 6 {
@@ -89,7 +93,7 @@ func TestShroutFleiss(t *testing.T) {
 	reftest.Agree(t, "scaled", named(t, o, "icc-2-1").CI.Lo, named(t, r, "icc-2-1").CI.Lo, 10)
 	reftest.Agree(t, "scaled sem", named(t, o, "sem").SE, 10*named(t, r, "sem").SE, 12)
 	// Spearman–Brown joins one rater and k; the mean of items is the same table.
-	v := named(t, r, "icc-3-1").Value
+	v = named(t, r, "icc-3-1").Value
 	reftest.Agree(t, "Spearman–Brown", named(t, r, "icc-3-k").Value, 4*v/(1+3*v), 13)
 	items := *s
 	items.Raters = false
@@ -216,6 +220,9 @@ func TestMICGuards(t *testing.T) {
 	s := withAnchor(randomItems(4, 200, 1, 1, 1), 4)
 	require.True(t, reliability(t, s).Details["mic"].(MICFit).Allowed)
 	require.False(t, math.IsNaN(named(t, reliability(t, s), "mic").Value))
+	m := reliability(t, s).Details["mic"].(MICFit)
+	gap := (0.09 + 0.103*m.Correlation) * m.SD * math.Log(m.Improved/(1-m.Improved))
+	require.InDelta(t, named(t, reliability(t, s), "mic").Value-gap, named(t, reliability(t, s), "mic-adjusted").Value, 1e-12)
 	refused := func(code string, change func(i int) (float64, bool)) {
 		t.Helper()
 		c := *s
