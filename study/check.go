@@ -297,14 +297,8 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 			c.add(at(path, "propensity"), "propensity: name the covariates")
 		}
 		c.oneOf(at(path, "propensity", "link"), "link", pr.Link, "logit")
-		if co.TimeZero != nil {
-			for _, o := range co.TimeZero.Outcomes {
-				if slices.Contains(pr.Covariates, o.Name) {
-					c.add(at(path, "propensity", "covariates"), "covariate %q is an outcome: it is measured after time zero", o.Name)
-				}
-			}
-		}
 	}
+	s.checkDesign(c, path, co)
 	if co.Match != nil {
 		c.errs(at(path, "match"), co.Match.Check())
 		if co.Propensity == nil {

@@ -107,8 +107,13 @@ func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
 	if co != nil && co.Match == nil && co.TimeZero == nil && strings.HasPrefix(e.Vcov, "cr") {
 		c.add(at(path, "vcov"), "effect: vcov %s clusters on matched sets, and cohort %q has none", e.Vcov, co.Name)
 	}
-	if co != nil && slices.Contains(e.Covariates, e.Outcome) {
-		c.add(at(path, "covariates"), "effect: the outcome %q is among its own covariates", e.Outcome)
+	if co != nil {
+		for _, name := range append(s.outcomes(co), e.Outcome) {
+			if slices.Contains(e.Covariates, name) {
+				c.add(at(path, "covariates"), "effect: covariate %q is an outcome: it is measured after time zero", name)
+				break
+			}
+		}
 	}
 }
 

@@ -115,6 +115,9 @@ func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)
 		}
+		if err := s.spec.afterZero(b.spec, "eligibility "+f.Name, rule.Columns()); err != nil {
+			return nil, nil, err
+		}
 		keep, missing, err := rule.Apply(t)
 		if err != nil {
 			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)

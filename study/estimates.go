@@ -180,6 +180,9 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("where: %w", err)
 		}
+		if err := s.spec.afterZero(b.spec, "where", rule.Columns()); err != nil {
+			return nil, nil, err
+		}
 		in, unknown, err := rule.Apply(b.table)
 		if err != nil {
 			return nil, nil, fmt.Errorf("where: %w", err)

@@ -2,8 +2,10 @@ package num
 
 import "math"
 
-// OrderKeys returns the stable ascending order of keys, as [OrderFloats] does for
-// numbers: order[r] is the index of the r-th smallest key, equal keys in index order.
+// OrderKeys returns the stable ascending order of keys: order[r] is the index of the
+// r-th smallest key, equal keys in index order. Least-significant-digit radix sort,
+// with digits that all keys share left out, so that whole months and days cost a few
+// passes over the data.
 func OrderKeys(keys []uint64) []int32 {
 	n := len(keys)
 	if n > math.MaxInt32 {

@@ -4,22 +4,13 @@ import "math"
 
 // OrderFloats returns the stable ascending order of x: order[r] is the index of the
 // r-th smallest value, equal values in index order. Values must be finite and the
-// length at most 2^31-1; -0 counts as 0. Least-significant-digit radix sort on the
-// bits, with digits that all values share left out, so that whole months and
-// unit-free days cost a few passes over the data.
+// length at most 2^31-1; -0 counts as 0. The work is that of [OrderKeys] on the bits.
 func OrderFloats(x []float64) []int32 {
 	n := len(x)
 	if n > math.MaxInt32 {
 		panic("num: OrderFloats of more than 2^31-1 values")
 	}
-	type rec struct {
-		key uint64
-		idx int32
-	}
-	const bits, buckets = 11, 1 << 11
-	const passes = (64 + bits - 1) / bits
-	a := make([]rec, n)
-	var counts [passes][buckets]int32
+	keys := make([]uint64, n)
 	for i, v := range x {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			panic("num: OrderFloats of a value that is not finite")
@@ -32,37 +23,9 @@ func OrderFloats(x []float64) []int32 {
 		} else {
 			k |= 1 << 63
 		}
-		a[i] = rec{k, int32(i)}
-		for p := range passes {
-			counts[p][k>>(p*bits)&(buckets-1)]++
-		}
+		keys[i] = k
 	}
-	var b []rec
-	for p := range passes {
-		c := &counts[p]
-		shift := p * bits
-		if n == 0 || c[a[0].key>>shift&(buckets-1)] == int32(n) {
-			continue
-		}
-		if b == nil {
-			b = make([]rec, n)
-		}
-		var sum int32
-		for d := range c {
-			c[d], sum = sum, sum+c[d]
-		}
-		for _, r := range a {
-			d := r.key >> shift & (buckets - 1)
-			b[c[d]] = r
-			c[d]++
-		}
-		a, b = b, a
-	}
-	order := make([]int32, n)
-	for i, r := range a {
-		order[i] = r.idx
-	}
-	return order
+	return OrderKeys(keys)
 }
 
 // Ranks returns the distinct values of x in ascending order and, for each value of
