@@ -37,10 +37,10 @@ func CheckFilters(filters []Filter, fields []table.Field) []error {
 }
 
 // Apply runs the filters one after the other, each on the rows that are left, and
-// gives one [Step] for each. treatment names the column of 0 and 1 by which the
+// gives the rows of t that stay, in order, with one [Step] for each. treatment names the column of 0 and 1 by which the
 // treated are counted; "" counts none. A row whose treatment is missing is not
 // counted as treated.
-func Apply(t *table.Table, filters []Filter, treatment string) (*table.Table, []Step, error) {
+func Apply(t *table.Table, filters []Filter, treatment string) (kept []int, steps []Step, err error) {
 	if errs := CheckFilters(filters, t.Fields()); len(errs) > 0 {
 		return nil, nil, joined(errs)
 	}
@@ -60,7 +60,10 @@ func Apply(t *table.Table, filters []Filter, treatment string) (*table.Table, []
 		}
 		return n, nil
 	}
-	steps := make([]Step, 0, len(filters))
+	kept = make([]int, t.Rows())
+	for i := range kept {
+		kept[i] = i
+	}
 	for _, f := range filters {
 		compiled, err := table.CompileFilter(f.Keep, t.Fields())
 		if err != nil {
@@ -74,12 +77,13 @@ func Apply(t *table.Table, filters []Filter, treatment string) (*table.Table, []
 		if s.TreatedIn, err = treated(t); err != nil {
 			return nil, nil, err
 		}
-		var rows []int
+		var rows, left []int
 		for i, k := range keep {
 			if k {
-				rows = append(rows, i)
+				rows, left = append(rows, i), append(left, kept[i])
 			}
 		}
+		kept = left
 		if len(rows) < t.Rows() {
 			t = t.Take(rows)
 		}
@@ -89,7 +93,7 @@ func Apply(t *table.Table, filters []Filter, treatment string) (*table.Table, []
 		}
 		steps = append(steps, s)
 	}
-	return t, steps, CheckAttrition(steps)
+	return kept, steps, CheckAttrition(steps)
 }
 
 // CheckAttrition says whether the counts of an attrition table add up: each step

@@ -101,15 +101,12 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 		}
 		b.cluster, b.clusters = components(rows, persons)
 	}
-	return b, s.checkAttrition(b)
+	return b, cohort.CheckAttrition(b.attrition)
 }
 
 // eligible applies the rules in order, one attrition row each, and gives the rows kept.
 func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) {
-	rows := make([]int, t.Rows())
-	for i := range rows {
-		rows[i] = i
-	}
+	var filters []cohort.Filter
 	for _, f := range b.spec.Eligibility {
 		rule, err := table.CompileFilter(f.Keep, t.Fields())
 		if err != nil {
@@ -118,22 +115,14 @@ func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) 
 		if err := s.spec.afterZero(b.spec, "eligibility "+f.Name, rule.Columns()); err != nil {
 			return nil, nil, err
 		}
-		keep, missing, err := rule.Apply(t)
-		if err != nil {
-			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)
-		}
-		var kept []int
-		for i, k := range keep {
-			if k {
-				kept = append(kept, i)
-			}
-		}
-		was := rows
-		if t, rows, err = s.step(b, f.Name, f.Keep, t, rows, kept, missing); err != nil {
-			return nil, nil, s.rowAt(b.spec, was, err)
-		}
+		filters = append(filters, cohort.Filter{Name: f.Name, Keep: f.Keep})
 	}
-	return t, rows, nil
+	rows, steps, err := cohort.Apply(t, filters, b.spec.Treatment)
+	if err != nil {
+		return nil, nil, fmt.Errorf("eligibility: %w", err)
+	}
+	b.attrition = append(b.attrition, steps...)
+	return t.Take(rows), rows, nil
 }
 
 // step records an attrition row and takes the kept rows.
@@ -296,20 +285,6 @@ func components(set []int, person []string) (cluster []int, n int) {
 		cluster[i] = number[r]
 	}
 	return cluster, len(number)
-}
-
-// checkAttrition tests that the rows of the attrition table add up: what one step
-// leaves is what the next starts with.
-func (s *state) checkAttrition(b *built) error {
-	for i, st := range b.attrition {
-		if st.UnitsOut > st.UnitsIn || st.TreatedOut > st.TreatedIn || st.TreatedIn > st.UnitsIn || st.TreatedOut > st.UnitsOut {
-			return fmt.Errorf("attrition step %s does not add up", st.Name)
-		}
-		if i > 0 && (st.UnitsIn != b.attrition[i-1].UnitsOut || st.TreatedIn != b.attrition[i-1].TreatedOut) {
-			return fmt.Errorf("attrition step %s does not start where the one before ended", st.Name)
-		}
-	}
-	return nil
 }
 
 // seedOf keys a random stage of the run.
