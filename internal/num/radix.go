@@ -6,26 +6,38 @@ import "math"
 // r-th smallest value, equal values in index order. Values must be finite and the
 // length at most 2^31-1; -0 counts as 0. The work is that of [OrderKeys] on the bits.
 func OrderFloats(x []float64) []int32 {
-	n := len(x)
-	if n > math.MaxInt32 {
-		panic("num: OrderFloats of more than 2^31-1 values")
-	}
-	keys := make([]uint64, n)
-	for i, v := range x {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			panic("num: OrderFloats of a value that is not finite")
+	order, _ := OrderFloatsWorkers(x, 1)
+	return order
+}
+
+// OrderFloatsWorkers is [OrderFloats] as [OrderWorkers] finds it.
+func OrderFloatsWorkers(x []float64, workers int) (order, equal []int32) {
+	keys := make([]uint64, len(x))
+	ForChunks(len(x), workers, func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			if math.IsNaN(x[i]) || math.IsInf(x[i], 0) {
+				keys[i] = math.MaxUint64 // of no finite number
+				continue
+			}
+			keys[i] = floatKey(x[i])
 		}
-		k := math.Float64bits(v + 0) // -0 + 0 is +0
-		// Flipping the sign bit of positive numbers and every bit of negative ones
-		// makes the order of the bits the order of the numbers.
-		if k>>63 == 1 {
-			k = ^k
-		} else {
-			k |= 1 << 63
-		}
-		keys[i] = k
+	})
+	order, equal = OrderWorkers(keys, workers)
+	if n := len(order); n > 0 && keys[order[n-1]] == math.MaxUint64 {
+		panic("num: order of a value that is not finite")
 	}
-	return OrderKeys(keys)
+	return order, equal
+}
+
+// floatKey makes the order of unsigned numbers that of floats; -0 counts as 0.
+func floatKey(v float64) uint64 {
+	k := math.Float64bits(v + 0) // -0 + 0 is +0
+	// Flipping the sign bit of positive numbers and every bit of negative ones makes
+	// the order of the bits the order of the numbers.
+	if k>>63 == 1 {
+		return ^k
+	}
+	return k | 1<<63
 }
 
 // Ranks returns the distinct values of x in ascending order and, for each value of
