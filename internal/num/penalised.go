@@ -52,7 +52,8 @@ type PenalisedCV struct {
 //
 // The path that it makes itself ends early, as glmnet's, where a
 // thousandth of the null deviance is left or, from the fifth λ on, a step explains less
-// than 1e-5 of what is explained.
+// than 1e-5 of it (and, other than there, less than a thousandth of what is explained: the
+// first steps of a ridge explain little and must not end it).
 //
 // Cross-validation fits the same λ without each fold in turn (columns standardised anew)
 // and takes the deviance of its rows, p kept within 1e-5 and 1-1e-5; Mean is the mean of
@@ -134,7 +135,7 @@ func (f *PenalisedFit) ends() bool {
 	const atLeast = 5
 	i := len(f.Deviance) - 1
 	gain := func(i int) float64 { return 1 - f.Deviance[i]/f.NullDev }
-	return gain(i) > 0.999 || i+1 >= atLeast && gain(i)-gain(i-1) < 1e-5*gain(i)
+	return gain(i) > 0.999 || i+1 >= atLeast && gain(i)-gain(i-1) < math.Min(1e-5, 1e-3*gain(i))
 }
 
 // validate fills CV.
