@@ -15,7 +15,7 @@ type metricFinder struct {
 	width  int       // dims and one per caliper on a column
 	at     []float64 // of the partners, width each, in tree order
 	rows   []int32   // in tree order
-	ties   []int32   // by row
+	ties   ties
 	nodes  []branch
 	boxes  []float64 // per node: width lows, then width highs
 	leaf   []int32   // node of each place
@@ -35,7 +35,7 @@ type branch struct {
 
 const leafSize = 12
 
-func newMetricFinder(rows []int32, space *whitened, ties []int32, limits *calipers) *metricFinder {
+func newMetricFinder(rows []int32, space *whitened, ties ties, limits *calipers) *metricFinder {
 	f := &metricFinder{
 		space: space, dims: space.dims, width: space.dims + len(limits.within), rows: rows, ties: ties, limits: limits,
 		leaf: make([]int32, len(rows)), taken: make([]bool, len(rows)),
@@ -299,7 +299,7 @@ func (s *metricSearch) look(pos int32) {
 		}
 	}
 	row := f.rows[pos]
-	s.insert(pick{pos: pos, row: row, tie: f.ties[row], dist: f.space.between(f.unit, row, f.gap)})
+	s.insert(pick{pos: pos, row: row, tie: f.ties.of(row), dist: f.space.between(f.unit, row, f.gap)})
 }
 
 func (s *metricSearch) insert(p pick) {

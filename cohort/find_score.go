@@ -3,6 +3,8 @@ package cohort
 import (
 	"math"
 	"sort"
+
+	"utfall/internal/num"
 )
 
 // scoreFinder finds partners by |score difference| on an array sorted by (score, tie).
@@ -12,23 +14,26 @@ type scoreFinder struct {
 	all         []float64 // by row
 	rows        []int32   // partners by (score, tie)
 	score       []float64 // of rows
-	ties        []int32   // by row
-	right, left []int32   // forests; nil when partners are never taken
+	ties        ties
+	right, left []int32 // forests; nil when partners are never taken
 	limits      *calipers
 }
 
 // newScoreFinder takes over rows, which are sorted by (score, tie).
-func newScoreFinder(rows []int32, all []float64, ties []int32, limits *calipers, replace bool) *scoreFinder {
+func newScoreFinder(rows []int32, all []float64, ties ties, limits *calipers, replace bool, workers int) *scoreFinder {
 	f := &scoreFinder{all: all, rows: rows, ties: ties, limits: limits, score: make([]float64, len(rows))}
-	for i, r := range rows {
-		f.score[i] = all[r]
-	}
 	if !replace {
 		f.right, f.left = make([]int32, len(rows)+1), make([]int32, len(rows)+1)
-		for i := range f.right {
-			f.right[i], f.left[i] = int32(i), int32(i)
-		}
+		f.right[len(rows)], f.left[len(rows)] = int32(len(rows)), int32(len(rows))
 	}
+	num.ForChunks(len(rows), workers, func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			f.score[i] = all[rows[i]]
+			if !replace {
+				f.right[i], f.left[i] = int32(i), int32(i)
+			}
+		}
+	})
 	return f
 }
 
@@ -124,7 +129,7 @@ func (w *walk) next() (pick, bool) {
 	}
 	f, b := w.f, 0
 	for i := 1; i < len(w.runs); i++ {
-		if f.ties[f.rows[w.runs[i].pos]] < f.ties[f.rows[w.runs[b].pos]] {
+		if f.ties.of(f.rows[w.runs[i].pos]) < f.ties.of(f.rows[w.runs[b].pos]) {
 			b = i
 		}
 	}
@@ -134,7 +139,7 @@ func (w *walk) next() (pick, bool) {
 		w.runs = append(w.runs[:b], w.runs[b+1:]...)
 	}
 	row := f.rows[pos]
-	return pick{pos: pos, row: row, tie: f.ties[row], dist: w.dist}, true
+	return pick{pos: pos, row: row, tie: f.ties.of(row), dist: w.dist}, true
 }
 
 // advance collects the runs of free partners at the next distance.

@@ -68,7 +68,7 @@ func (m Nearest) Match(ctx context.Context, t *table.Table, d Spec) (*Matched, e
 	if err := j.constraints(t); err != nil {
 		return nil, err
 	}
-	j.tieOrder()
+	j.tie = u.tiesBy(j.Ties, j.Seed, d.Workers)
 	if err := j.serve(ctx); err != nil {
 		return nil, err
 	}
@@ -154,13 +154,9 @@ type job struct {
 	limits calipers
 	block  []int32 // by row; nil = one block
 	blocks int
-	order  []int32 // rows by tie
-	tie    []int32 // by row: place in order
+	tie    ties
 	done   []served
 }
-
-// focal reports whether a row is of the group that is served.
-func (j *job) focal(row int) bool { return j.u.treated[row] == (j.Estimand == ATT) }
 
 // distances makes the score or the metric, and the width of the caliper on it.
 func (j *job) distances(ctx context.Context, t *table.Table) error {
@@ -254,22 +250,45 @@ func (j *job) constraints(t *table.Table) error {
 		if problem != "" {
 			return fmt.Errorf("%w: exact: %s", ErrCovariate, problem)
 		}
-		if j.block == nil {
-			j.block = make([]int32, j.u.n)
-		}
-		seen := map[[2]int32]int32{}
-		for i, c := range codes {
-			key := [2]int32{j.block[i], c}
-			b, ok := seen[key]
-			if !ok {
-				b = int32(len(seen))
-				seen[key] = b
-			}
-			j.block[i] = b
-		}
-		j.blocks = len(seen)
+		j.refine(codes)
 	}
 	return nil
+}
+
+// refine splits the blocks by the values of one more column.
+func (j *job) refine(codes []int32) {
+	if j.block == nil {
+		j.block = make([]int32, j.u.n)
+	}
+	levels := 1 + int64(slices.Max(codes))
+	key := func(row int) int64 { return int64(j.block[row])*levels + int64(codes[row]) }
+	if cells := int64(j.blocks) * levels; cells <= 4*int64(j.u.n)+1024 {
+		number := make([]int32, cells) // from 1 where the cell occurs
+		for i := range codes {
+			number[key(i)] = 1
+		}
+		j.blocks = 0
+		for c, occurs := range number {
+			if occurs == 1 {
+				j.blocks++
+				number[c] = int32(j.blocks)
+			}
+		}
+		for i := range codes {
+			j.block[i] = number[key(i)] - 1
+		}
+		return
+	}
+	number := map[int64]int32{}
+	for i := range codes {
+		b, ok := number[key(i)]
+		if !ok {
+			b = int32(len(number))
+			number[key(i)] = b
+		}
+		j.block[i] = b
+	}
+	j.blocks = len(number)
 }
 
 // exactCodes numbers the values of a column of any kind.
@@ -300,18 +319,17 @@ func exactCodes(t *table.Table, name string) ([]int32, string) {
 // serve matches block by block.
 func (j *job) serve(ctx context.Context) error {
 	focal, pool := j.split()
-	if j.Order == RandomOrder {
-		for b := range focal {
-			focal[b] = j.hashOrder(focal[b], j.Seed^randomKey)
-		}
-	}
 	j.done = make([]served, j.blocks)
 	errs := make([]error, j.blocks)
+	within := 1 // workers of a block
+	if j.blocks == 1 {
+		within = j.d.Workers
+	}
 	num.ForEach(j.blocks, j.d.Workers, func(b int) {
 		if len(focal[b]) == 0 || len(pool[b]) == 0 {
 			return
 		}
-		j.done[b], errs[b] = j.serveBlock(ctx, focal[b], pool[b])
+		j.done[b], errs[b] = j.serveBlock(ctx, focal[b], pool[b], within)
 	})
 	for _, err := range errs {
 		if err != nil {
@@ -322,18 +340,23 @@ func (j *job) serve(ctx context.Context) error {
 	return nil
 }
 
-func (j *job) serveBlock(ctx context.Context, focal, pool []int32) (served, error) {
+func (j *job) serveBlock(ctx context.Context, focal, pool []int32, workers int) (served, error) {
 	var f finder
 	if j.metric() {
 		f = newMetricFinder(pool, j.points, j.tie, &j.limits)
 	} else {
-		f = newScoreFinder(byScore(pool, j.out.Score, 1), j.out.Score, j.tie, &j.limits, j.Replace)
+		f = newScoreFinder(j.byScore(pool, 1, workers), j.out.Score, j.tie, &j.limits, j.Replace, workers)
 	}
 	switch j.Order {
 	case LargestOrder:
-		focal = byScore(focal, j.out.Score, -1)
+		focal = j.byScore(focal, -1, workers)
 	case SmallestOrder:
-		focal = byScore(focal, j.out.Score, 1)
+		focal = j.byScore(focal, 1, workers)
+	case RandomOrder:
+		j.byTie(focal)
+		focal = j.u.hashOrder(focal, j.Seed^randomKey, workers)
+	default:
+		j.byTie(focal)
 	}
 	run := serveOrdered
 	switch {

@@ -1,36 +1,49 @@
 package cohort
 
-import "utfall/internal/num"
+import (
+	"slices"
 
-// tieOrder lists the rows by the tie rule.
-func (j *job) tieOrder() {
-	n := j.u.n
-	switch {
-	case j.Ties == DataTies:
-		j.order = make([]int32, n)
-		for i := range j.order {
-			j.order[i] = int32(i)
+	"utfall/internal/num"
+)
+
+// ties is the place of each row by the tie rule; nil = the row itself.
+type ties []int32
+
+func (t ties) of(row int32) int32 {
+	if t == nil {
+		return row
+	}
+	return t[row]
+}
+
+// tiesBy gives each row its place by a tie rule and its seed.
+func (u *units) tiesBy(rule string, seed uint64, workers int) ties {
+	if rule == DataTies {
+		return nil
+	}
+	order := u.order
+	if seed != 0 {
+		order = u.hashOrder(order, seed, workers)
+	}
+	out := make(ties, u.n)
+	num.ForChunks(u.n, workers, func(_, lo, hi int) {
+		for place := lo; place < hi; place++ {
+			out[order[place]] = int32(place)
 		}
-	case j.Seed == 0:
-		j.order = j.u.order
-	default:
-		j.order = j.hashOrder(j.u.order, j.Seed)
-	}
-	j.tie = make([]int32, n)
-	for place, row := range j.order {
-		j.tie[row] = int32(place)
-	}
+	})
+	return out
 }
 
 // hashOrder sorts rows by the hash of their id under a key; rows that share one keep their order.
-func (j *job) hashOrder(rows []int32, key uint64) []int32 {
+func (u *units) hashOrder(rows []int32, key uint64, workers int) []int32 {
 	hash := make([]uint64, len(rows))
-	num.ForChunks(len(rows), j.d.Workers, func(_, lo, hi int) {
+	num.ForChunks(len(rows), workers, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			hash[i] = num.KeyedHash(key, j.u.id(int(rows[i])))
+			hash[i] = num.KeyedHash(key, u.id(int(rows[i])))
 		}
 	})
-	return reorder(rows, num.OrderKeys(hash))
+	order, _ := num.OrderWorkers(hash, workers)
+	return reorder(rows, order)
 }
 
 func reorder(rows, order []int32) []int32 {
@@ -44,36 +57,62 @@ func reorder(rows, order []int32) []int32 {
 // randomKey keeps the random order apart from the ties of the same seed.
 const randomKey = 0x7a6d_6f72_6465_7221
 
-// byScore sorts rows by sign·score; equal scores keep their order.
-func byScore(rows []int32, score []float64, sign float64) []int32 {
+// byScore sorts rows, ascending, by (sign·score, tie).
+func (j *job) byScore(rows []int32, sign float64, workers int) []int32 {
 	v := make([]float64, len(rows))
 	for i, r := range rows {
-		v[i] = sign * score[r]
+		v[i] = sign * j.out.Score[r]
 	}
-	return reorder(rows, num.OrderFloats(v))
+	order, equal := num.OrderFloatsWorkers(v, workers)
+	out := reorder(rows, order)
+	for i := 0; i < len(equal); {
+		lo, hi := equal[i]-1, equal[i]+1
+		for i++; i < len(equal) && equal[i] == hi; i++ {
+			hi++
+		}
+		j.byTie(out[lo:hi])
+	}
+	return out
 }
 
-// split deals the rows to the blocks, in tie order.
+// byTie sorts rows, ascending, by the tie rule.
+func (j *job) byTie(rows []int32) {
+	if j.tie == nil {
+		return
+	}
+	if len(rows) < 64 {
+		slices.SortFunc(rows, func(a, b int32) int { return int(j.tie[a] - j.tie[b]) })
+		return
+	}
+	places := make([]uint64, len(rows))
+	for i, r := range rows {
+		places[i] = uint64(j.tie[r])
+	}
+	copy(rows, reorder(rows, num.OrderKeys(places)))
+}
+
+// split deals the rows to the blocks, ascending.
 func (j *job) split() (focal, pool [][]int32) {
 	size := make([][2]int32, j.blocks)
-	at := func(row int32) int32 {
+	side := arm(j.Estimand == ATT)
+	block := func(row int) int32 {
 		if j.block == nil {
 			return 0
 		}
 		return j.block[row]
 	}
-	for _, r := range j.order {
-		size[at(r)][arm(j.focal(int(r)))]++
+	for r, treated := range j.u.treated {
+		size[block(r)][arm(treated)]++
 	}
 	focal, pool = make([][]int32, j.blocks), make([][]int32, j.blocks)
 	for b, s := range size {
-		pool[b], focal[b] = make([]int32, 0, s[0]), make([]int32, 0, s[1])
+		pool[b], focal[b] = make([]int32, 0, s[1-side]), make([]int32, 0, s[side])
 	}
-	for _, r := range j.order {
-		if b := at(r); j.focal(int(r)) {
-			focal[b] = append(focal[b], r)
+	for r, treated := range j.u.treated {
+		if b := block(r); arm(treated) == side {
+			focal[b] = append(focal[b], int32(r))
 		} else {
-			pool[b] = append(pool[b], r)
+			pool[b] = append(pool[b], int32(r))
 		}
 	}
 	return focal, pool

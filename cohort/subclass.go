@@ -165,20 +165,7 @@ func (m Subclass) cuts(s *strata) []float64 {
 // subclass is another in the end.
 func (m Subclass) fill(s *strata, number int) int {
 	set, before := s.out.Set, slices.Clone(s.out.Set)
-	place := make([]int32, s.u.n)
-	for i := range place {
-		place[i] = int32(i)
-	}
-	if m.Ties != DataTies {
-		order := s.u.order
-		if m.Seed != 0 {
-			order = (&job{u: s.u}).hashOrder(place, m.Seed)
-		}
-		place = make([]int32, s.u.n)
-		for k, r := range order {
-			place[r] = int32(k)
-		}
-	}
+	place := s.u.tiesBy(m.Ties, m.Seed, s.d.Workers)
 	for a := range 2 {
 		members := make([][]int32, number+1)
 		for i, k := range set {
@@ -236,12 +223,12 @@ func donor(members [][]int32, empty int) (from int, largest bool) {
 }
 
 // extreme is the member with the largest or the smallest score, ties by place.
-func extreme(rows []int32, score []float64, place []int32, largest bool) int32 {
+func extreme(rows []int32, score []float64, place ties, largest bool) int32 {
 	return slices.MinFunc(rows, func(a, b int32) int {
 		c := cmp.Compare(score[a], score[b])
 		if largest {
 			c = -c
 		}
-		return cmp.Or(c, cmp.Compare(place[a], place[b]))
+		return cmp.Or(c, cmp.Compare(place.of(a), place.of(b)))
 	})
 }

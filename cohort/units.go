@@ -66,14 +66,16 @@ func readUnits(t *table.Table, d Spec) (*units, error) {
 			u.hash[i] = num.KeyedHash(0, u.id(i))
 		}
 	})
-	u.order = num.OrderKeys(u.hash)
-	return u, u.settleCollisions(d.ID)
+	var equal []int32
+	u.order, equal = num.OrderWorkers(u.hash, d.Workers)
+	return u, u.settleCollisions(d.ID, equal)
 }
 
-// settleCollisions orders ids that share a hash by their bytes and finds ids that are there twice.
-func (u *units) settleCollisions(column string) error {
+// settleCollisions orders ids that share a hash by their bytes and finds ids that are
+// there twice; equal are the places whose hash is that of the place before.
+func (u *units) settleCollisions(column string, equal []int32) error {
 	twice := 0
-	for i := 1; i < u.n; i++ {
+	for _, i := range equal {
 		for j := i; j > 0 && u.hash[u.order[j]] == u.hash[u.order[j-1]]; j-- {
 			a, b := u.id(int(u.order[j-1])), u.id(int(u.order[j]))
 			if a == b {
