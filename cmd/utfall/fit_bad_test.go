@@ -24,7 +24,7 @@ func TestFitUsage(t *testing.T) {
 			[]string{"--bogus", "hc9", "--level", "--family, which belongs to glm", `"stray"`, "-z", "xml", "--data is needed", "--outcome is needed"}},
 		{[]string{"ols", "--data", path, "--outcome", "t", "--covariates", "x,x"}, []string{`"x" twice`}},
 		{[]string{"ols", "--data", path, "--outcome", "t", "--covariates", "t"}, []string{`"t" is named by --outcome and by --covariates`}},
-		{[]string{"ols", "--data", path, "--outcome", "t", "--vcov", "wild"}, []string{"wild is not built yet"}},
+		{[]string{"ols", "--data", path, "--outcome", "t", "--vcov", "wild"}, []string{"wild needs --cluster"}},
 		{[]string{"ols", "--data", path, "--outcome", "t", "--vcov", "cr1"}, []string{"needs --cluster"}},
 		{[]string{"ols", "--data", path, "--outcome", "t", "--vcov", "hc1", "--cluster", "x"}, []string{"does not use --cluster"}},
 		{[]string{"ols", "--data", path, "--outcome", "t", "--outcome", "x"}, []string{"given twice"}},

@@ -13,7 +13,7 @@ import (
 	"utfall/table"
 )
 
-var vcovKinds = []string{"iid", "hc0", "hc1", "hc2", "hc3", "cr0", "cr1", "cr2", "cr3"}
+var vcovKinds = []string{"iid", "hc0", "hc1", "hc2", "hc3", "hc4", "cr0", "cr1", "cr2", "cr3", "jackknife"}
 
 // fitWeights is a weight column and what its numbers mean.
 type fitWeights struct {
@@ -55,9 +55,9 @@ func checkVcov(vcov string, clusters bool, clusterFlag string, w fitWeights) (pr
 	problems = choice("vcov", vcov, vcovKinds, "wild")
 	switch {
 	case len(problems) > 0:
-	case strings.HasPrefix(vcov, "cr") && !clusters:
+	case (strings.HasPrefix(vcov, "cr") || vcov == "jackknife") && !clusters:
 		problems = append(problems, fmt.Sprintf("--vcov %s needs %s", vcov, clusterFlag))
-	case vcov != "" && !strings.HasPrefix(vcov, "cr") && clusters && clusterFlag == "--cluster":
+	case vcov != "" && vcov != "jackknife" && !strings.HasPrefix(vcov, "cr") && clusters && clusterFlag == "--cluster":
 		problems = append(problems, fmt.Sprintf("--vcov %s does not use --cluster", vcov))
 	case vcov != "iid" && w.kind == precision:
 		problems = append(problems, "--weight-kind precision goes with --vcov iid; leave it out")
@@ -74,8 +74,7 @@ type fitOLS struct {
 	covariates  []string
 	absorb      []string
 	weights     fitWeights
-	vcov        string
-	cluster     []string
+	errors      fitErrors
 	noIntercept bool
 }
 
@@ -86,8 +85,7 @@ func (m *fitOLS) flags(f *flagSet) {
 	f.list(&m.absorb, "absorb", "`columns` whose values are fixed effects")
 	m.weights.kinds = []string{precision}
 	m.weights.flags(f, "sampling", " or, with --vcov iid and then the default, precision (one over the variance)")
-	f.text(&m.vcov, "vcov", "", "covariance: "+strings.Join(vcovKinds, ", ")+" (default: cr1 with --cluster, hc1 with weights, else iid)")
-	f.list(&m.cluster, "cluster", "`column`: rows with its same value are dependent")
+	m.errors.flags(f)
 	f.yes(&m.noIntercept, "no-intercept", false, "fit without a constant")
 	f.need("outcome")
 }
@@ -100,30 +98,21 @@ func (m *fitOLS) columns() fitColumns {
 		c.add("absorb", n)
 	}
 	c.add("weights", m.weights.column)
-	for _, n := range m.cluster {
-		c.add("cluster", n)
-	}
+	m.errors.columns(&c)
 	return c
 }
 
 func (m *fitOLS) check() []string {
-	if m.weights.column != "" && m.vcov == "iid" && !m.f.given("weight-kind") {
+	if m.weights.column != "" && m.errors.vcov == "iid" && !m.f.given("weight-kind") {
 		m.weights.kind = precision
 	}
-	problems := append(m.weights.check(m.f), checkVcov(m.vcov, len(m.cluster) > 0, "--cluster", m.weights)...)
-	if len(m.cluster) > 1 {
-		problems = append(problems, "--cluster with several columns is not built yet; give one")
-	}
+	problems := append(m.weights.check(m.f), m.errors.check(m.weights)...)
 	if len(m.absorb) > 0 {
 		if m.noIntercept {
 			problems = append(problems, "--no-intercept has no meaning with --absorb, whose effects replace the constant")
 		}
 		if m.weights.kind == precision {
-			problems = append(problems, "--vcov iid with --weights is not built yet with --absorb; use hc1 or cr1")
-		}
-		switch m.vcov {
-		case "hc2", "hc3", "cr2", "cr3":
-			problems = append(problems, fmt.Sprintf("--vcov %s is not built yet with --absorb; name the effects in --covariates and --categorical, or use hc1 or cr1", m.vcov))
+			problems = append(problems, "--vcov iid with --weights is not built with --absorb; use hc1 or cr1")
 		}
 	}
 	if len(m.covariates) == 0 && (m.noIntercept || len(m.absorb) > 0) {
@@ -146,7 +135,7 @@ func (m *fitOLS) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if f.Weight, err = m.weights.read(d); err != nil {
 		return nil, err
 	}
-	o := effect.OLS{Vcov: effect.Vcov(m.vcov), NoIntercept: m.noIntercept, AbsorbNames: m.absorb, Workers: d.workers}
+	o := effect.OLS{Vcov: effect.Vcov(m.errors.vcov), NoIntercept: m.noIntercept, AbsorbNames: m.absorb, Workers: d.workers}
 	for _, n := range m.absorb {
 		codes, _, err := d.codes(n)
 		if err != nil {
@@ -154,16 +143,16 @@ func (m *fitOLS) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 		o.Absorb = append(o.Absorb, codes)
 	}
-	for _, n := range m.cluster {
-		if f.Cluster, _, err = d.codes(n); err != nil {
-			return nil, err
-		}
+	if o.Second, o.Conley, o.Wild, err = m.errors.read(d, f); err != nil {
+		return nil, err
 	}
 	r, err := o.Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	return newFitOutput(r), nil
+	out := newFitOutput(r)
+	describeClusters(out)
+	return out, nil
 }
 
 // weighted is classical weighted least squares, V(y) = σ²/w: least squares of √w·y on √w·x.

@@ -185,19 +185,30 @@ func (e *effects) parts(a, b int) int {
 }
 
 // open returns the coefficients to count beside clusters (fixest's rule): a set
-// whose levels each lie within one cluster counts as one coefficient.
-func (e *effects) open(cluster []int) int {
+// whose levels each lie within one cluster, of one way of clustering, counts as one
+// coefficient.
+func (e *effects) open(clusters ...[]int) int {
 	k := e.rank()
-	for s, rows := range e.rows {
-		nested := true
-		for _, rs := range rows {
-			for _, r := range rs {
-				nested = nested && cluster[r] == cluster[rs[0]]
-			}
+	for s := range e.rows {
+		nested := false
+		for _, c := range clusters {
+			nested = nested || c != nil && e.nested(s, c)
 		}
 		if nested {
 			k -= e.levels[s] - 1
 		}
 	}
 	return max(k, 1)
+}
+
+// nested reports whether each level of a set lies within one cluster.
+func (e *effects) nested(s int, cluster []int) bool {
+	for _, rs := range e.rows[s] {
+		for _, r := range rs {
+			if cluster[r] != cluster[rs[0]] {
+				return false
+			}
+		}
+	}
+	return true
 }

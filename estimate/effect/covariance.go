@@ -8,7 +8,6 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
-	"utfall/table"
 )
 
 // covariance returns the covariance of the kept coefficients in the coordinates z =
@@ -18,28 +17,37 @@ func (l *linear) covariance(s *solution) (*mat.SymDense, []float64, error) {
 	q := s.fit.Rank
 	s.vcov = vcovText[l.vcov]
 	open := s.units - float64(s.params)
-	if l.vcov == IID {
+	plain := repeat(open, q)
+	if l.normal {
+		plain = repeat(math.Inf(1), q)
+	}
+	switch {
+	case l.vcov == IID:
+		sigma2 := s.fit.RSS / open
+		if l.dispersion > 0 {
+			sigma2 = l.dispersion
+		}
 		inner := mat.NewSymDense(q, nil)
 		for i := range q {
-			inner.SetSym(i, i, s.fit.RSS/open)
+			inner.SetSym(i, i, sigma2)
 		}
-		return inner, repeat(open, q), nil
-	}
-	if !l.vcov.clustered() {
+		return inner, plain, nil
+	case l.vcov == Spatial:
+		inner, err := l.meatConley(s)
+		return inner, plain, err
+	case !l.vcov.clustered():
 		inner, err := l.meatHC(s)
-		return inner, repeat(open, q), err
+		return inner, plain, err
+	}
+	if l.second != nil {
+		return l.twoWay(s)
 	}
 	sets, g := dense(l.cluster)
 	s.clusters = g
-	if g < 2 {
-		return nil, nil, fmt.Errorf("%w: clustered errors need at least 2 clusters, there is %d", estimate.ErrTooFew, g)
-	}
-	if g < 30 {
-		s.notes = append(s.notes, table.Note{Code: "few-clusters",
-			Text: fmt.Sprintf("Only %d clusters: clustered standard errors are too small when clusters are few; compare cr2.", g),
-			Args: map[string]any{"clusters": g}})
-	}
 	rows := rowsOf(sets, g)
+	if err := l.checkClusters(s, g); err != nil {
+		return nil, nil, err
+	}
 	if l.vcov == CR2 {
 		return l.meatCR2(s, rows)
 	}
@@ -47,18 +55,27 @@ func (l *linear) covariance(s *solution) (*mat.SymDense, []float64, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if l.vcov == CR1 {
-		k := float64(s.fit.Rank + l.absorbedOpen)
-		gf := float64(g)
-		inner.ScaleSym(gf/(gf-1)*(s.units-1)/(s.units-k), inner)
-		if l.rawY != nil {
-			s.vcov += "; absorbed effects nested in clusters are counted once in K"
-		}
+	inner.ScaleSym(l.clusterFactor(s, g), inner)
+	if l.rawY != nil && l.vcov == CR1 {
+		s.vcov += "; absorbed effects nested in clusters are counted once in K"
 	}
 	return inner, repeat(float64(g-1), q), nil
 }
 
-// meatHC returns Σ w²e²zz' with the leverage correction of hc2 and hc3 and the
+// clusterFactor is the finite-sample factor of a clustered covariance with g clusters.
+func (l *linear) clusterFactor(s *solution, g int) float64 {
+	gf := float64(g)
+	switch l.vcov {
+	case CR1, Wild:
+		k := float64(s.fit.Rank + l.absorbedOpen)
+		return gf / (gf - 1) * (s.units - 1) / (s.units - k)
+	case Jackknife:
+		return (gf - 1) / gf
+	}
+	return 1
+}
+
+// meatHC returns Σ w²e²zz' with the leverage correction of hc2, hc3 and hc4 and the
 // factor of hc1. A frequency weight counts its copies: Σ w·e²zz' and the leverage
 // of one copy.
 func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
@@ -74,19 +91,28 @@ func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
 			if l.kind == estimate.Frequency {
 				f, hat = w, 1
 			}
-			if l.vcov == HC2 || l.vcov == HC3 {
+			if l.vcov == HC2 || l.vcov == HC3 || l.vcov == HC4 {
 				h := 0.0
 				for _, v := range z {
 					h += float64(v * v)
 				}
-				rest := 1 - h*hat
+				h *= hat
+				if l.hat != nil {
+					h += l.hat[r]
+				}
+				rest := 1 - h
 				if rest < 1e-10 {
 					bad[lo/num.Chunk]++
 					continue
 				}
-				e /= rest
-				if l.vcov == HC2 {
-					e *= math.Sqrt(rest)
+				switch l.vcov {
+				case HC2:
+					e /= math.Sqrt(rest)
+				case HC3:
+					e /= rest
+				case HC4:
+					delta := math.Min(4, s.units*h/float64(s.params))
+					e *= math.Pow(rest, -delta/2)
 				}
 			}
 			addOuter(acc, z, float64(f*float64(e*e)))
@@ -109,7 +135,8 @@ func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
 }
 
 // meatCR returns Σ s̃s̃' over clusters, s̃ = Z'We for cr0 and cr1 and (I-N)⁻¹Z'We,
-// N = Z'WZ of the cluster, for cr3: by Woodbury Z'W(I-H)⁻¹e.
+// N = Z'WZ of the cluster, for cr3 and the jackknife: by Woodbury Z'W(I-H)⁻¹e, which
+// is what leaving the cluster out takes from the coefficients.
 func (l *linear) meatCR(s *solution, rows [][]int) (*mat.SymDense, error) {
 	q := s.fit.Rank
 	bad := make([]int, (len(rows)+num.Chunk-1)/num.Chunk)
@@ -123,7 +150,7 @@ func (l *linear) meatCR(s *solution, rows [][]int) (*mat.SymDense, error) {
 					score[i] += v
 				}
 			}
-			if l.vcov == CR3 {
+			if l.vcov == CR3 || l.vcov == Jackknife {
 				rest := l.gram(s, rows[c])
 				for i := range q {
 					for j := i; j < q; j++ {

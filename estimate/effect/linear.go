@@ -21,13 +21,19 @@ type linear struct {
 	y       []float64
 	weight  []float64 // nil = 1
 	kind    estimate.WeightKind
-	cluster []int // dense, nil if none
+	cluster []int // nil if none
+	second  []int // another way of clustering, nil if none
+	place   *places
 	vcov    Vcov
 	centred bool // a constant is in the span: R² about the mean
+	// A generalised linear model is solved as the least squares of its last step.
+	dispersion float64 // known variance of the errors; 0 = estimated
+	normal     bool    // without clusters the reference distribution is the normal
 	// Absorbed effects: y and x are already residuals from them.
 	rawY         []float64 // outcome before absorbing, nil if none
 	absorbed     int       // coefficients that the absorbed effects take
 	absorbedOpen int       // the same, those nested in clusters counted once
+	hat          []float64 // leverage of the absorbed dummies by row, nil if not needed
 	tolerance    float64   // reached in absorbing
 	workers      int
 }
@@ -45,7 +51,9 @@ type solution struct {
 	vcov         string
 	rSquared, adjRSquared, withinRSquared,
 	sigma float64
-	notes []table.Note
+	concentration *concentration // nil without clusters
+	wild          map[string]any // of the wild bootstrap, nil without
+	notes         []table.Note
 }
 
 // solve fits the problem. The names are for messages.
@@ -88,6 +96,9 @@ func (l *linear) solve(names []string) (*solution, error) {
 		return nil, err
 	}
 	l.spread(s, inner, df)
+	if l.vcov.clustered() {
+		l.concentration(s, names)
+	}
 	l.describe(s)
 	return s, nil
 }

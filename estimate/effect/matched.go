@@ -27,9 +27,9 @@ func (m matchedFit) fit(ctx context.Context, f *estimate.Frame) (*estimate.Resul
 	switch term {
 	case "":
 		term = "att"
-	case "att", "atc", "ate":
+	case "att", "atc", "ate", "ato":
 	default:
-		return nil, fmt.Errorf("%w: estimand %q; known are att, atc, ate", ErrOption, term)
+		return nil, fmt.Errorf("%w: estimand %q; known are att, atc, ate, ato", ErrOption, term)
 	}
 	if err := f.Check(); err != nil {
 		return nil, err
@@ -56,9 +56,12 @@ func (m matchedFit) fit(ctx context.Context, f *estimate.Frame) (*estimate.Resul
 	if cluster == nil {
 		cluster = f.Set
 	}
-	vcov, err := m.vcov.resolve(cluster != nil, s.kind, false)
+	vcov, err := m.vcov.resolve(cluster != nil, s.kind)
 	if err != nil {
 		return nil, err
+	}
+	if vcov == Wild || vcov == Spatial {
+		return nil, fmt.Errorf("%w: vcov %s is for the regression itself (ols), not for an effect", ErrOption, vcov)
 	}
 	if m.vcov == "" && vcov == IID {
 		vcov = HC1 // two groups of people rarely share a variance

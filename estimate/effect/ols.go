@@ -46,9 +46,16 @@ type OLS struct {
 	Vcov Vcov
 	// NoIntercept fits without a constant.
 	NoIntercept bool
+	// Second holds one code per frame row of another way of clustering beside f.Cluster:
+	// V = V₁ + V₂ - V₁₂. Allowed with cr0 and cr1.
+	Second []int
+	// Conley places the rows for vcov conley; Wild draws for vcov wild.
+	Conley *Conley
+	Wild   WildBootstrap
 	// Absorb holds one code per frame row for each set of fixed effects to absorb, and
-	// AbsorbNames their names. They replace the intercept. Allowed with iid, hc0, hc1,
-	// cr0 and cr1.
+	// AbsorbNames their names. They replace the intercept. hc2, hc3 and hc4 are allowed
+	// with one set; cr2 (without sampling or matching weights), cr3, jackknife and wild
+	// where every set is nested in the clusters, for then they equal those with dummies.
 	Absorb      [][]int
 	AbsorbNames []string
 	// Workers never changes the result; < 1 means all processors.
@@ -85,31 +92,15 @@ func (o OLS) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 			return nil, fmt.Errorf("%w: absorbed effect %q has %d codes for %d rows", ErrOption, o.AbsorbNames[i], len(codes), len(f.Y))
 		}
 	}
-	vcov, err := o.Vcov.resolve(f.Cluster != nil, s.kind, o.Absorb != nil)
-	if err != nil {
+	intercept := !o.NoIntercept && o.Absorb == nil
+	l := &linear{y: s.y, centred: intercept, workers: o.Workers}
+	e := errorKind{vcov: o.Vcov, second: o.Second, conley: o.Conley, wild: o.Wild}
+	if err := e.into(l, s); err != nil {
 		return nil, err
 	}
-	intercept := !o.NoIntercept && o.Absorb == nil
-	l := &linear{n: len(s.rows), y: s.y, weight: s.weight, kind: s.kind, cluster: s.codes(f.Cluster), vcov: vcov, centred: intercept, workers: o.Workers}
-	var names []string
-	if intercept {
-		names = append(names, "(intercept)")
-	}
-	names = append(names, f.XNames...)
-	l.k = len(names)
-	if l.k == 0 {
-		return nil, fmt.Errorf("%w: no covariate and no intercept", estimate.ErrCollinear)
-	}
-	l.x = make([]float64, l.n*l.k)
-	for i, r := range s.rows {
-		row := l.x[i*l.k : (i+1)*l.k]
-		if intercept {
-			row[0] = 1
-			row = row[1:]
-		}
-		if f.X != nil {
-			copy(row, f.X.RawRowView(r))
-		}
+	names, err := l.fill(s, intercept)
+	if err != nil {
+		return nil, err
 	}
 	if o.Absorb != nil {
 		if err := l.absorb(ctx, o, s); err != nil {
@@ -132,9 +123,17 @@ func (o OLS) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 	for j, name := range names {
 		res.Estimates = append(res.Estimates, estimate.Wald(name, estimate.Coefficient, sol.coef[j], sol.se[j], sol.df[j], f.Level))
 	}
+	if l.vcov == Wild {
+		notes, err := l.wild(ctx, sol, e.wild, res.Estimates)
+		if err != nil {
+			return nil, err
+		}
+		res.Notes = append(res.Notes, notes...)
+	}
 	res.Cov = sol.cov
 	sol.place(res, s, nil)
 	res.Details = sol.details(l)
+	sol.clustered(res.Details, names)
 	res.Notes = append(res.Notes, zeroError(res.Estimates)...)
 	return res, nil
 }
@@ -149,7 +148,10 @@ func (l *linear) absorb(ctx context.Context, o OLS, s *sample) error {
 	l.rawY, l.absorbed = s.y, e.rank()
 	l.absorbedOpen = l.absorbed
 	if l.cluster != nil && l.vcov.clustered() {
-		l.absorbedOpen = e.open(l.cluster)
+		l.absorbedOpen = e.open(l.cluster, l.second)
+	}
+	if err := l.canAbsorb(e); err != nil {
+		return err
 	}
 	columns := make([][]float64, l.k+1)
 	reached := make([]float64, l.k+1)

@@ -301,8 +301,8 @@ func TestOLSErrors(t *testing.T) {
 		f    *estimate.Frame
 		want error
 	}{
-		"unknown vcov":            {OLS{Vcov: "hc4"}, base, ErrOption},
-		"wild":                    {OLS{Vcov: "wild"}, base, ErrOption},
+		"unknown vcov":            {OLS{Vcov: "hc9"}, base, ErrOption},
+		"wild and too few draws":  {OLS{Vcov: Wild, Wild: WildBootstrap{Replicates: 3}}, base, ErrOption},
 		"clusters missing":        {OLS{Vcov: CR1}, &unclustered, ErrOption},
 		"one cluster":             {OLS{Vcov: CR1}, &oneCluster, estimate.ErrTooFew},
 		"iid with sampling":       {OLS{Vcov: IID}, weights(estimate.Sampling, 2), estimate.ErrWeights},
@@ -315,7 +315,7 @@ func TestOLSErrors(t *testing.T) {
 		"cluster with leverage 1": {OLS{Vcov: CR3}, lone, estimate.ErrNotIdentified},
 		"absorb without name":     {OLS{Absorb: [][]int{codes}}, base, ErrOption},
 		"absorb of other length":  {OLS{Absorb: [][]int{{1}}, AbsorbNames: []string{"a"}}, base, ErrOption},
-		"absorb and hc3":          {OLS{Vcov: HC3, Absorb: [][]int{codes}, AbsorbNames: []string{"a"}}, base, ErrOption},
+		"two absorbed and hc3":    {OLS{Vcov: HC3, Absorb: [][]int{codes, codes}, AbsorbNames: []string{"a", "b"}}, base, ErrOption},
 		"absorb, no intercept":    {OLS{NoIntercept: true, Absorb: [][]int{codes}, AbsorbNames: []string{"a"}}, base, ErrOption},
 		"invalid frame":           {OLS{}, &estimate.Frame{}, estimate.ErrInvalidFrame},
 	} {
