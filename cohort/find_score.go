@@ -3,8 +3,6 @@ package cohort
 import (
 	"math"
 	"sort"
-
-	"utfall/internal/num"
 )
 
 // scoreFinder finds partners by |score difference| on an array sorted by (score, tie).
@@ -19,21 +17,15 @@ type scoreFinder struct {
 	limits      *calipers
 }
 
-// newScoreFinder takes over rows, which are sorted by (score, tie).
-func newScoreFinder(rows []int32, all []float64, ties ties, limits *calipers, replace bool, workers int) *scoreFinder {
-	f := &scoreFinder{all: all, rows: rows, ties: ties, limits: limits, score: make([]float64, len(rows))}
+// newScoreFinder takes over rows and their scores, which are sorted by (score, tie).
+func newScoreFinder(rows []int32, score, all []float64, ties ties, limits *calipers, replace bool) *scoreFinder {
+	f := &scoreFinder{all: all, rows: rows, score: score, ties: ties, limits: limits}
 	if !replace {
 		f.right, f.left = make([]int32, len(rows)+1), make([]int32, len(rows)+1)
-		f.right[len(rows)], f.left[len(rows)] = int32(len(rows)), int32(len(rows))
-	}
-	num.ForChunks(len(rows), workers, func(_, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			f.score[i] = all[rows[i]]
-			if !replace {
-				f.right[i], f.left[i] = int32(i), int32(i)
-			}
+		for i := range f.right {
+			f.right[i], f.left[i] = int32(i), int32(i)
 		}
-	})
+	}
 	return f
 }
 

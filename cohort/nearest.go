@@ -217,16 +217,15 @@ func (j *job) distances(ctx context.Context, t *table.Table) error {
 // scoreSD is the standard deviation over all units, divisor n-1.
 func scoreSD(score []float64, u *units, workers int) float64 {
 	n := float64(u.n)
-	sum := num.SumChunks(u.n, 1, workers, func(lo, hi int, acc []float64) {
-		for _, r := range u.order[lo:hi] {
-			acc[0] += score[r]
+	sum := num.SumExact(u.n, 1, workers, func(lo, hi int, sums []num.ExactSum) {
+		for _, s := range score[lo:hi] {
+			sums[0].Add(s)
 		}
 	})
 	mean := sum[0] / n
-	ss := num.SumChunks(u.n, 1, workers, func(lo, hi int, acc []float64) {
-		for _, r := range u.order[lo:hi] {
-			d := score[r] - mean
-			acc[0] += float64(d * d)
+	ss := num.SumExact(u.n, 1, workers, func(lo, hi int, sums []num.ExactSum) {
+		for _, s := range score[lo:hi] {
+			sums[0].Add((s - mean) * (s - mean))
 		}
 	})
 	return math.Sqrt(ss[0] / (n - 1))
@@ -345,13 +344,14 @@ func (j *job) serveBlock(ctx context.Context, focal, pool []int32, workers int) 
 	if j.metric() {
 		f = newMetricFinder(pool, j.points, j.tie, &j.limits)
 	} else {
-		f = newScoreFinder(j.byScore(pool, 1, workers), j.out.Score, j.tie, &j.limits, j.Replace, workers)
+		rows, score := j.byScore(pool, 1, workers)
+		f = newScoreFinder(rows, score, j.out.Score, j.tie, &j.limits, j.Replace)
 	}
 	switch j.Order {
 	case LargestOrder:
-		focal = j.byScore(focal, -1, workers)
+		focal, _ = j.byScore(focal, -1, workers)
 	case SmallestOrder:
-		focal = j.byScore(focal, 1, workers)
+		focal, _ = j.byScore(focal, 1, workers)
 	case RandomOrder:
 		j.byTie(focal)
 		focal = j.u.hashOrder(focal, j.Seed^randomKey, workers)

@@ -42,7 +42,7 @@ func (u *units) hashOrder(rows []int32, key uint64, workers int) []int32 {
 			hash[i] = num.KeyedHash(key, u.id(int(rows[i])))
 		}
 	})
-	order, _ := num.OrderWorkers(hash, workers)
+	order, _ := num.SortKeys(hash, workers)
 	return reorder(rows, order)
 }
 
@@ -57,13 +57,13 @@ func reorder(rows, order []int32) []int32 {
 // randomKey keeps the random order apart from the ties of the same seed.
 const randomKey = 0x7a6d_6f72_6465_7221
 
-// byScore sorts rows, ascending, by (sign·score, tie).
-func (j *job) byScore(rows []int32, sign float64, workers int) []int32 {
+// byScore sorts rows, ascending, by (sign·score, tie) and returns that score with them.
+func (j *job) byScore(rows []int32, sign float64, workers int) ([]int32, []float64) {
 	v := make([]float64, len(rows))
 	for i, r := range rows {
 		v[i] = sign * j.out.Score[r]
 	}
-	order, equal := num.OrderFloatsWorkers(v, workers)
+	order, equal := num.SortFloats(v, workers)
 	out := reorder(rows, order)
 	for i := 0; i < len(equal); {
 		lo, hi := equal[i]-1, equal[i]+1
@@ -72,7 +72,7 @@ func (j *job) byScore(rows []int32, sign float64, workers int) []int32 {
 		}
 		j.byTie(out[lo:hi])
 	}
-	return out
+	return out, v
 }
 
 // byTie sorts rows, ascending, by the tie rule.

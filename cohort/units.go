@@ -27,8 +27,7 @@ type units struct {
 	treated []bool
 	count   int      // treated
 	ids     []string // nil = row number from 1
-	hash    []uint64
-	order   []int32 // rows by ascending (hash, id)
+	order   []int32  // rows by ascending (hash, id)
 }
 
 func (u *units) id(row int) string {
@@ -60,23 +59,23 @@ func readUnits(t *table.Table, d Spec) (*units, error) {
 		}
 		u.ids = ids
 	}
-	u.hash = make([]uint64, u.n)
+	hash := make([]uint64, u.n)
 	num.ForChunks(u.n, d.Workers, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			u.hash[i] = num.KeyedHash(0, u.id(i))
+			hash[i] = num.KeyedHash(0, u.id(i))
 		}
 	})
 	var equal []int32
-	u.order, equal = num.OrderWorkers(u.hash, d.Workers)
-	return u, u.settleCollisions(d.ID, equal)
+	u.order, equal = num.SortKeys(hash, d.Workers)
+	return u, u.settleCollisions(d.ID, hash, equal)
 }
 
 // settleCollisions orders ids that share a hash by their bytes and finds ids that are
 // there twice; equal are the places whose hash is that of the place before.
-func (u *units) settleCollisions(column string, equal []int32) error {
+func (u *units) settleCollisions(column string, hash []uint64, equal []int32) error {
 	twice := 0
 	for _, i := range equal {
-		for j := i; j > 0 && u.hash[u.order[j]] == u.hash[u.order[j-1]]; j-- {
+		for j := i; j > 0 && hash[j] == hash[j-1]; j-- {
 			a, b := u.id(int(u.order[j-1])), u.id(int(u.order[j]))
 			if a == b {
 				twice++

@@ -4,28 +4,29 @@ import (
 	"math"
 	"math/bits"
 	"runtime"
+	"slices"
 )
 
 // OrderKeys returns the stable ascending order of keys: order[r] is the index of the
 // r-th smallest key, equal keys in index order.
 func OrderKeys(keys []uint64) []int32 {
-	order, _ := OrderWorkers(keys, 1)
+	order, _ := SortKeys(slices.Clone(keys), 1)
 	return order
 }
 
-// OrderWorkers returns the order of [OrderKeys], found by several workers, and the
-// places in it whose key is also that of the place before, ascending. There is one
-// stable order, so that the number of workers cannot change it; workers < 1 means
-// [runtime.GOMAXPROCS].
+// SortKeys sorts keys in place and returns the stable order in which they were, found
+// by several workers, and the places whose key is also that of the place before,
+// ascending. There is one such order, so that the number of workers cannot change it;
+// workers < 1 means [runtime.GOMAXPROCS].
 //
 // Most-significant-digit radix sort. The first digit is taken relative to the
 // smallest key and from the highest bit in which keys differ, so that hashes, numbers
 // in a narrow range and the bits of floats all spread over the buckets; a bucket is
 // split further by digits of its own range.
-func OrderWorkers(keys []uint64, workers int) (order, equal []int32) {
+func SortKeys(keys []uint64, workers int) (order, equal []int32) {
 	n := len(keys)
 	if n > math.MaxInt32 {
-		panic("num: OrderWorkers of more than 2^31-1 keys")
+		panic("num: SortKeys of more than 2^31-1 keys")
 	}
 	if n == 0 {
 		return nil, nil
@@ -89,7 +90,7 @@ func OrderWorkers(keys []uint64, workers int) (order, equal []int32) {
 		for b := cuts[c]; b < cuts[c+1]; b++ {
 			room = sortKeyed(recs[first[b]:first[b+1]], room)
 			for i := first[b]; i < first[b+1]; i++ {
-				order[i] = recs[i].idx
+				order[i], keys[i] = recs[i].idx, recs[i].key
 				if i > first[b] && recs[i].key == recs[i-1].key {
 					repeated[c] = append(repeated[c], i)
 				}

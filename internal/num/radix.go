@@ -1,17 +1,20 @@
 package num
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // OrderFloats returns the stable ascending order of x: order[r] is the index of the
 // r-th smallest value, equal values in index order. Values must be finite and the
 // length at most 2^31-1; -0 counts as 0. The work is that of [OrderKeys] on the bits.
 func OrderFloats(x []float64) []int32 {
-	order, _ := OrderFloatsWorkers(x, 1)
+	order, _ := SortFloats(slices.Clone(x), 1)
 	return order
 }
 
-// OrderFloatsWorkers is [OrderFloats] as [OrderWorkers] finds it.
-func OrderFloatsWorkers(x []float64, workers int) (order, equal []int32) {
+// SortFloats sorts x in place and returns what [SortKeys] does; -0 becomes 0.
+func SortFloats(x []float64, workers int) (order, equal []int32) {
 	keys := make([]uint64, len(x))
 	ForChunks(len(x), workers, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -22,10 +25,19 @@ func OrderFloatsWorkers(x []float64, workers int) (order, equal []int32) {
 			keys[i] = floatKey(x[i])
 		}
 	})
-	order, equal = OrderWorkers(keys, workers)
-	if n := len(order); n > 0 && keys[order[n-1]] == math.MaxUint64 {
+	order, equal = SortKeys(keys, workers)
+	if n := len(keys); n > 0 && keys[n-1] == math.MaxUint64 {
 		panic("num: order of a value that is not finite")
 	}
+	ForChunks(len(x), workers, func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			if k := keys[i]; k>>63 == 1 {
+				x[i] = math.Float64frombits(k &^ (1 << 63))
+			} else {
+				x[i] = math.Float64frombits(^k)
+			}
+		}
+	})
 	return order, equal
 }
 
