@@ -8,221 +8,311 @@ import (
 
 // comparison holds what the rows of a balance table share; its slices follow u.order.
 type comparison struct {
-	u       *units
-	o       BalanceOptions
-	treated []bool
-	weight  []float64 // nil = no design
-	n       [2]float64
-	sumW    [2]float64
-	sumW2   [2]float64 // of weights scaled to add up to 1
+	u   *units
+	o   BalanceOptions
+	all sample
 }
 
-func newComparison(u *units, o BalanceOptions) *comparison {
-	c := &comparison{u: u, o: o, treated: make([]bool, u.n), n: [2]float64{float64(u.n - u.count), float64(u.count)}}
-	for i, r := range u.order {
-		c.treated[i] = u.treated[r]
+// scratch is what one worker needs to look at one column.
+type scratch struct {
+	x      []float64
+	tag    []uint8
+	weight [][]float64
+	rank   num.Ranker
+	cells  []float64
+}
+
+// Bits of a tag.
+const (
+	treatedTag = 1
+	idleTag    = 2 // weight 0 in every design
+)
+
+// sample is the units that have a value, in the order in which sums are formed.
+type sample struct {
+	x      []float64
+	tag    []uint8
+	weight [][]float64 // by design
+	n      [2]int
+	sumW   [][2]float64
+	sumW2  [][2]float64 // of weights scaled to add up to 1
+	some   [][2]int     // units with a weight above 0
+}
+
+func newComparison(u *units, o BalanceOptions, designs [][]float64, workers int) *comparison {
+	c := &comparison{u: u, o: o}
+	c.all.tag = make([]uint8, u.n)
+	c.all.weight = make([][]float64, len(designs))
+	for d := range designs {
+		c.all.weight[d] = make([]float64, u.n)
 	}
-	if o.Weight == nil {
-		return c
-	}
-	c.weight = make([]float64, u.n)
-	for i, r := range u.order {
-		c.weight[i] = o.Weight[r]
-	}
-	s := num.SumChunks(u.n, 4, 1, func(lo, hi int, acc []float64) {
+	num.ForChunks(u.n, workers, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			a, w := arm(c.treated[i]), c.weight[i]
-			acc[a] += w
-			acc[2+a] += float64(w * w)
+			r := u.order[i]
+			tag := uint8(idleTag)
+			for d, w := range designs {
+				c.all.weight[d][i] = w[r]
+				if w[r] > 0 {
+					tag = 0
+				}
+			}
+			c.all.tag[i] = tag | uint8(arm(u.treated[r]))
 		}
 	})
-	for a := range 2 {
-		c.sumW[a] = s[a]
-		c.sumW2[a] = s[2+a] / s[a] / s[a]
-	}
+	c.all.totals()
 	return c
 }
 
-// category gives a row for every level. A level's mean is its share.
-func (c *comparison) category(v covariate) []BalanceRow {
-	k := len(v.levels)
-	s := num.SumChunks(c.u.n, 4*k, 1, func(lo, hi int, acc []float64) {
-		for i := lo; i < hi; i++ {
-			at := int(v.codes[c.u.order[i]])
-			a := arm(c.treated[i])
-			acc[a*k+at]++
-			if c.weight != nil {
-				acc[(2+a)*k+at] += c.weight[i]
+// totals counts the sample and adds up its weights.
+func (s *sample) totals() {
+	s.n = [2]int{}
+	for _, t := range s.tag {
+		s.n[t&treatedTag]++
+	}
+	k := len(s.weight)
+	s.sumW, s.sumW2, s.some = make([][2]float64, k), make([][2]float64, k), make([][2]int, k)
+	for d, weight := range s.weight {
+		some := &s.some[d]
+		sums := num.SumChunks(len(s.tag), 4, 1, func(lo, hi int, acc []float64) {
+			for i := lo; i < hi; i++ {
+				a, w := s.tag[i]&treatedTag, weight[i]
+				acc[a] += w
+				acc[2+a] += float64(w * w)
+				if w > 0 {
+					some[a]++
+				}
+			}
+		})
+		for a := range 2 {
+			s.sumW[d][a] = sums[a]
+			s.sumW2[d][a] = sums[2+a] / sums[a] / sums[a]
+		}
+	}
+}
+
+// moments are means and variances by group: before, then each design.
+type moments struct {
+	mean, variance [][2]float64
+	lo, hi         [2]float64 // of all units of the group
+	binary         bool       // all values are 0 or 1
+	whole          bool       // all values are whole numbers
+}
+
+func (s *sample) moments() *moments {
+	k := len(s.weight)
+	m := &moments{mean: make([][2]float64, 1+k), variance: make([][2]float64, 1+k), binary: true, whole: true}
+	inf := math.Inf(1)
+	lo, hi := make([][2]float64, 1+k), make([][2]float64, 1+k) // of units with a weight
+	for d := range lo {
+		lo[d], hi[d] = [2]float64{inf, inf}, [2]float64{-inf, -inf}
+	}
+	s.sum(func(d int, weight []float64, from, to int, acc []float64) {
+		for i := from; i < to; i++ {
+			a, v, w := s.tag[i]&treatedTag, s.x[i], 1.0
+			if weight != nil {
+				w = weight[i]
+			} else {
+				m.binary = m.binary && (v == 0 || v == 1)
+				m.whole = m.whole && v == math.Trunc(v)
+			}
+			acc[a] += float64(w * v)
+			if w > 0 {
+				if v < lo[d][a] {
+					lo[d][a] = v
+				}
+				if v > hi[d][a] {
+					hi[d][a] = v
+				}
 			}
 		}
-	})
-	apart := make([]int, k) // pairs of which one is in the level
-	for _, p := range c.o.Pairs {
-		if x, y := v.codes[p[0]], v.codes[p[1]]; x != y {
-			apart[x]++
-			apart[y]++
+	}, m.mean, 0)
+	m.lo, m.hi = lo[0], hi[0]
+	if m.binary {
+		for d := range m.mean {
+			for a, p := range m.mean[d] {
+				m.variance[d][a] = p * (1 - p)
+			}
+		}
+		return m
+	}
+	s.sum(func(d int, weight []float64, from, to int, acc []float64) {
+		for i := from; i < to; i++ {
+			a := s.tag[i] & treatedTag
+			e := s.x[i] - m.mean[d][a]
+			if weight != nil {
+				acc[a] += float64(weight[i] * float64(e*e))
+			} else {
+				acc[a] += float64(e * e)
+			}
+		}
+	}, m.variance, 1)
+	for d := range m.variance {
+		for a := range 2 {
+			switch {
+			case d == 0:
+			case s.some[d-1][a] < 2:
+				m.variance[d][a] = math.NaN()
+			default:
+				m.variance[d][a] /= 1 - s.sumW2[d-1][a]
+			}
+			if m.variance[d][a] >= 0 && lo[d][a] == hi[d][a] { // one value, whatever rounding made of its mean
+				m.mean[d][a], m.variance[d][a] = lo[d][a], 0
+			}
 		}
 	}
-	rows := make([]BalanceRow, k)
-	for l := range k {
-		before := [2]float64{s[l] / c.n[0], s[k+l] / c.n[1]}
-		after := [2]float64{math.NaN(), math.NaN()}
-		if c.weight != nil {
-			after = [2]float64{s[2*k+l] / c.sumW[0], s[3*k+l] / c.sumW[1]}
-		}
-		rows[l] = c.binary(v.name+"["+v.levels[l]+"]", before, after, float64(apart[l]))
-	}
-	return rows
+	return m
 }
 
-// binary makes the row of a 0/1 column from its means and the number of pairs that it tells apart.
-func (c *comparison) binary(name string, before, after [2]float64, apart float64) BalanceRow {
-	sd := c.denominator([2]float64{before[0] * (1 - before[0]), before[1] * (1 - before[1])})
-	stat := func(m [2]float64) BalanceStat {
-		gap := math.Abs(m[1] - m[0])
-		return BalanceStat{
-			MeanTreated: m[1], MeanControl: m[0], SMD: ratio(m[1]-m[0], sd), VarianceRatio: math.NaN(),
-			ECDFMean: gap, ECDFMax: gap, PairDistance: math.NaN(),
+// sum forms sums by group: before over the number of units less lost, then by design
+// over the sum of the weights.
+func (s *sample) sum(add func(d int, weight []float64, from, to int, acc []float64), out [][2]float64, lost int) {
+	for d := range out {
+		var weight []float64
+		total := [2]float64{float64(s.n[0] - lost), float64(s.n[1] - lost)}
+		if d > 0 {
+			weight, total = s.weight[d-1], s.sumW[d-1]
+		}
+		sums := num.SumChunks(len(s.x), 2, 1, func(from, to int, acc []float64) { add(d, weight, from, to, acc) })
+		for a := range 2 {
+			out[d][a] = sums[a] / total[a]
 		}
 	}
-	row := BalanceRow{Variable: name, Before: stat(before), After: stat(after)}
-	if len(c.o.Pairs) > 0 {
-		row.After.PairDistance = ratio(apart/float64(len(c.o.Pairs)), sd)
-	}
-	return row
 }
 
-// denominator is the SD that the options ask for, of the groups' variances before matching.
-func (c *comparison) denominator(variance [2]float64) float64 {
+// denominator is the SD that the options ask for, before any design. mean and
+// variance are those of the groups before; binary variances have the divisor n.
+func (c *comparison) denominator(n [2]int, mean, variance [2]float64, binary bool) float64 {
 	switch c.o.Denominator {
 	case ControlSD:
 		return math.Sqrt(variance[0])
 	case PooledSD:
 		return math.Sqrt((variance[0] + variance[1]) / 2)
+	case AllSD:
+		n0, n1 := float64(n[0]), float64(n[1])
+		gap := mean[1] - mean[0]
+		between := float64(n0 * n1 / (n0 + n1) * float64(gap*gap))
+		if binary {
+			return math.Sqrt((float64(n0*variance[0]) + float64(n1*variance[1]) + between) / (n0 + n1))
+		}
+		within := 0.0 // a group of one has no variance of its own, and no spread either
+		for a, k := range [2]float64{n0, n1} {
+			if k > 1 {
+				within += float64((k - 1) * variance[a])
+			}
+		}
+		return math.Sqrt((within + between) / (n0 + n1 - 1))
 	}
 	return math.Sqrt(variance[1])
 }
 
 // ratio is NaN where the denominator is 0 or does not exist.
 func ratio(x, y float64) float64 {
-	if !(y > 0) {
+	if !(y > 0) || math.IsInf(y, 1) {
 		return math.NaN()
 	}
 	return x / y
 }
 
-func (c *comparison) number(v covariate) []BalanceRow {
-	x := make([]float64, c.u.n)
-	for i, r := range c.u.order {
-		x[i] = v.values[r]
-	}
-	apart := make([]float64, len(c.o.Pairs))
-	for i, p := range c.o.Pairs {
-		apart[i] = math.Abs(v.values[p[0]] - v.values[p[1]])
-	}
-	mean := c.means(x)
-	if zeroOne(x) {
-		return []BalanceRow{c.binary(v.name, mean[0], mean[1], num.Sum(apart))}
-	}
-	variance := c.variances(x, mean)
-	sd := c.denominator(variance[0])
-	row := BalanceRow{Variable: v.name}
-	ecdf := c.ecdf(x)
-	for k, s := range []*BalanceStat{&row.Before, &row.After} {
-		*s = BalanceStat{
-			MeanTreated: mean[k][1], MeanControl: mean[k][0], SMD: ratio(mean[k][1]-mean[k][0], sd),
-			VarianceRatio: ratio(variance[k][1], variance[k][0]), ECDFMean: ecdf[k][0], ECDFMax: ecdf[k][1], PairDistance: math.NaN(),
+// fill puts the numbers of a row together; ecdf and overlap are by design, nil for a binary row.
+func (c *comparison) fill(row *BalanceRow, s *sample, m *moments, ecdf [][2]float64, overlap []float64, pairs float64) {
+	sd := c.denominator(s.n, m.mean[0], m.variance[0], m.binary)
+	row.Binary, row.Control, row.Treated = m.binary, s.n[0], s.n[1]
+	stats := make([]BalanceStat, 0, len(m.mean))
+	for d, mean := range m.mean {
+		st := missingStat()
+		st.MeanTreated, st.MeanControl = mean[1], mean[0]
+		st.SMD = ratio(mean[1]-mean[0], sd)
+		if m.binary {
+			gap := math.Abs(mean[1] - mean[0])
+			st.ECDFMean, st.ECDFMax, st.Overlap = gap, gap, 1-gap
+		} else {
+			st.VarianceRatio = ratio(m.variance[d][1], m.variance[d][0])
+			st.ECDFMean, st.ECDFMax, st.Overlap = ecdf[d][0], ecdf[d][1], overlap[d]
 		}
+		stats = append(stats, st)
 	}
-	if len(apart) > 0 {
-		row.After.PairDistance = ratio(num.Sum(apart)/float64(len(apart)), sd)
+	row.Before, row.After = stats[0], missingStat()
+	rest := stats[1:]
+	if c.o.Weight != nil {
+		row.After, rest = rest[0], rest[1:]
 	}
-	return []BalanceRow{row}
+	if len(rest) > 0 {
+		row.Others = rest
+	}
+	row.After.PairDistance = ratio(pairs, sd)
 }
 
-// means returns the group means, before and after.
-func (c *comparison) means(x []float64) [2][2]float64 {
-	s := num.SumChunks(len(x), 4, 1, func(lo, hi int, acc []float64) {
+// category gives a row for every level. A level's mean is its share.
+func (c *comparison) category(v covariate) []BalanceRow {
+	k, designs := len(v.levels), len(c.all.weight)
+	var has sample // the units with a value
+	s := c.all
+	if v.has != nil {
+		has = c.observed(factor{col: &v}, factor{}, &scratch{})
+		s = has
+	}
+	cells := num.SumChunks(c.u.n, 2*(1+designs)*k, 1, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
-			a := arm(c.treated[i])
-			acc[a] += x[i]
-			if c.weight != nil {
-				acc[2+a] += float64(c.weight[i] * x[i])
-			}
-		}
-	})
-	out := [2][2]float64{{s[0] / c.n[0], s[1] / c.n[1]}, {math.NaN(), math.NaN()}}
-	if c.weight != nil {
-		out[1] = [2]float64{s[2] / c.sumW[0], s[3] / c.sumW[1]}
-	}
-	return out
-}
-
-func (c *comparison) variances(x []float64, mean [2][2]float64) [2][2]float64 {
-	s := num.SumChunks(len(x), 4, 1, func(lo, hi int, acc []float64) {
-		for i := lo; i < hi; i++ {
-			a := arm(c.treated[i])
-			d := x[i] - mean[0][a]
-			acc[a] += float64(d * d)
-			if c.weight != nil {
-				d = x[i] - mean[1][a]
-				acc[2+a] += float64(c.weight[i] * float64(d*d))
-			}
-		}
-	})
-	out := [2][2]float64{{s[0] / (c.n[0] - 1), s[1] / (c.n[1] - 1)}, {math.NaN(), math.NaN()}}
-	if c.weight != nil {
-		for a := range 2 {
-			out[1][a] = s[2+a] / c.sumW[a] / (1 - c.sumW2[a])
-		}
-	}
-	return out
-}
-
-// cell is what a distribution function needs of a row, in one place: rows are visited
-// in the order of their values, and each visit costs one look at memory.
-type cell struct {
-	x, weight float64
-	arm       int
-}
-
-// ecdf returns mean and largest distance of the distribution functions over the
-// distinct values of all rows, before and after.
-func (c *comparison) ecdf(x []float64) [2][2]float64 {
-	cells := make([]cell, len(x))
-	for i, v := range x {
-		cells[i] = cell{x: v, arm: arm(c.treated[i])}
-		if c.weight != nil {
-			cells[i].weight = c.weight[i]
-		}
-	}
-	order := num.OrderFloats(x)
-	var count, cum [2]float64
-	var sum, top [2]float64
-	distinct := 0.0
-	now := cells[order[0]]
-	for r := range order {
-		here := now
-		count[here.arm]++
-		cum[here.arm] += here.weight
-		if r+1 < len(order) {
-			if now = cells[order[r+1]]; now.x == here.x {
+			at := int(v.codes[c.u.order[i]])
+			if at < 0 {
 				continue
 			}
+			a := int(c.all.tag[i] & treatedTag)
+			acc[a*k+at]++
+			if c.all.tag[i]&idleTag != 0 {
+				continue
+			}
+			for d := range designs {
+				acc[(2*(1+d)+a)*k+at] += c.all.weight[d][i]
+			}
 		}
-		distinct++
-		gap := math.Abs(count[1]/c.n[1] - count[0]/c.n[0])
-		sum[0] += gap
-		top[0] = math.Max(top[0], gap)
-		if c.weight != nil {
-			gap = math.Abs(cum[1]/c.sumW[1] - cum[0]/c.sumW[0])
-			sum[1] += gap
-			top[1] = math.Max(top[1], gap)
+	})
+	apart, pairs := make([]int, k), 0 // pairs of which one is in the level
+	for _, p := range c.o.Pairs {
+		x, y := v.codes[p[0]], v.codes[p[1]]
+		if x < 0 || y < 0 {
+			continue
+		}
+		pairs++
+		if x != y {
+			apart[x]++
+			apart[y]++
 		}
 	}
-	out := [2][2]float64{{sum[0] / distinct, top[0]}, {math.NaN(), math.NaN()}}
-	if c.weight != nil {
-		out[1] = [2]float64{sum[1] / distinct, top[1]}
+	rows := make([]BalanceRow, k)
+	for l := range k {
+		m := &moments{binary: true, mean: make([][2]float64, 1+designs), variance: make([][2]float64, 1+designs)}
+		for d := range m.mean {
+			total := [2]float64{float64(s.n[0]), float64(s.n[1])}
+			if d > 0 {
+				total = s.sumW[d-1]
+			}
+			for a := range 2 {
+				p := cells[(2*d+a)*k+l] / total[a]
+				m.mean[d][a], m.variance[d][a] = p, p*(1-p)
+			}
+		}
+		rows[l] = BalanceRow{Variable: v.name + "[" + v.levels[l] + "]", Kind: LevelRow, Column: v.name, Level: v.levels[l]}
+		c.fill(&rows[l], &s, m, nil, nil, float64(apart[l])/float64(pairs))
 	}
-	return out
+	return rows
+}
+
+// number gives the row of a number, of missing values, of a square or an interaction.
+func (c *comparison) number(row BalanceRow, a, b factor, sc *scratch) BalanceRow {
+	s := c.observed(a, b, sc)
+	m := s.moments()
+	apart := make([]float64, 0, len(c.o.Pairs))
+	for _, p := range c.o.Pairs {
+		if a.has(p[0]) && b.has(p[0]) && a.has(p[1]) && b.has(p[1]) {
+			apart = append(apart, math.Abs(float64(a.value(p[0])*b.value(p[0]))-float64(a.value(p[1])*b.value(p[1]))))
+		}
+	}
+	var ecdf [][2]float64
+	var overlap []float64
+	if !m.binary {
+		ecdf, overlap = s.distances(m, sc)
+	}
+	c.fill(&row, &s, m, ecdf, overlap, num.Sum(apart)/float64(len(apart)))
+	return row
 }

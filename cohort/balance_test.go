@@ -49,21 +49,21 @@ func TestBalanceByHand(t *testing.T) {
 	}
 	nan, r2 := math.NaN(), math.Sqrt2
 	require.Equal(t, "x", b.Rows[0].Variable)
-	check("x before", b.Rows[0].Before, BalanceStat{2, 3, -1 / r2, 2.0 / 7, 1.0 / 6, 1.0 / 3, nan})
-	check("x after", b.Rows[0].After, BalanceStat{2, 5.0 / 3, (2 - 5.0/3) / r2, 4, 1.0 / 6, 0.5, 0.5 / r2})
+	check("x before", b.Rows[0].Before, stat7(2, 3, -1/r2, 2.0/7, 1.0/6, 1.0/3, nan))
+	check("x after", b.Rows[0].After, stat7(2, 5.0/3, (2-5.0/3)/r2, 4, 1.0/6, 0.5, 0.5/r2))
 	// Levels: a ½ of the treated and ⅓ of the untreated before, weights ⅓ after; SD ½. Pair 2 is b with c.
 	require.Equal(t, "g[a]", b.Rows[1].Variable)
-	check("a before", b.Rows[1].Before, BalanceStat{0.5, 1.0 / 3, 1.0 / 3, nan, 1.0 / 6, 1.0 / 6, nan})
-	check("a after", b.Rows[1].After, BalanceStat{0.5, 1.0 / 3, 1.0 / 3, nan, 1.0 / 6, 1.0 / 6, 0})
-	check("b after", b.Rows[2].After, BalanceStat{0.5, 0, 1, nan, 0.5, 0.5, 1})
+	check("a before", b.Rows[1].Before, stat7(0.5, 1.0/3, 1.0/3, nan, 1.0/6, 1.0/6, nan))
+	check("a after", b.Rows[1].After, stat7(0.5, 1.0/3, 1.0/3, nan, 1.0/6, 1.0/6, 0))
+	check("b after", b.Rows[2].After, stat7(0.5, 0, 1, nan, 0.5, 0.5, 1))
 	// No treated unit has level c: the treated SD is 0 and nothing divides by it.
 	require.Equal(t, "g[c]", b.Rows[3].Variable)
-	check("c after", b.Rows[3].After, BalanceStat{0, 2.0 / 3, nan, nan, 2.0 / 3, 2.0 / 3, nan})
+	check("c after", b.Rows[3].After, stat7(0, 2.0/3, nan, nan, 2.0/3, 2.0/3, nan))
 	require.Equal(t, []string{"no-denominator"}, codes(notes))
 	require.Equal(t, []string{"g[c]"}, notes[0].Args["columns"])
 	// A number column of 0 and 1 is binary: SD √(½·½); pairs (0,1) and (1,1).
-	check("0/1 before", b.Rows[4].Before, BalanceStat{0.5, 2.0 / 3, -1.0 / 3, nan, 1.0 / 6, 1.0 / 6, nan})
-	check("0/1 after", b.Rows[4].After, BalanceStat{0.5, 1, -1, nan, 0.5, 0.5, 1})
+	check("0/1 before", b.Rows[4].Before, stat7(0.5, 2.0/3, -1.0/3, nan, 1.0/6, 1.0/6, nan))
+	check("0/1 after", b.Rows[4].After, stat7(0.5, 1, -1, nan, 0.5, 0.5, 1))
 	reftest.Agree(t, "ESS", b.ESSControl, 9.0/5, 14)
 	reftest.Agree(t, "ESS treated", b.ESSTreated, 2, 14)
 	require.Equal(t, "treated", b.Denominator)
@@ -78,6 +78,11 @@ func TestBalanceByHand(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, notes)
 	reftest.Agree(t, "SMD over the pooled SD", b.Rows[0].Before.SMD, -1/math.Sqrt(4.5), 13)
+}
+
+// stat7 is a stat without an overlap coefficient.
+func stat7(mt, mc, smd, ratio, mean, top, pairs float64) BalanceStat {
+	return BalanceStat{MeanTreated: mt, MeanControl: mc, SMD: smd, VarianceRatio: ratio, ECDFMean: mean, ECDFMax: top, PairDistance: pairs}
 }
 
 func TestBalanceWithoutADesign(t *testing.T) {

@@ -47,28 +47,3 @@ type Step struct {
 	TreatedIn, TreatedOut int
 	Missing               int
 }
-
-// Balance compares the groups before and after the design.
-type Balance struct {
-	// Denominator says what a standardised mean difference is divided by.
-	Denominator string
-	Rows        []BalanceRow
-	// Effective sample size (Kish) by group, after weighting.
-	ESSTreated, ESSControl float64
-}
-
-// BalanceRow is one covariate (a level of one, for categories). Numbers that are
-// not defined are NaN: the variance ratio of a binary column, for example.
-type BalanceRow struct {
-	Variable      string
-	Before, After BalanceStat
-}
-
-// BalanceStat compares the distribution of one covariate in two groups.
-type BalanceStat struct {
-	MeanTreated, MeanControl float64
-	SMD                      float64 // standardised mean difference; the denominator is Balance.Denominator, before and after
-	VarianceRatio            float64 // treated over control; NaN for binary columns
-	ECDFMean, ECDFMax        float64 // mean and largest distance between the empirical distribution functions; the largest is the Kolmogorov–Smirnov statistic
-	PairDistance             float64 // mean distance within pairs over the denominator of SMD; NaN where no pairs are given
-}

@@ -112,10 +112,15 @@ type covariate struct {
 	values []float64
 	codes  []int32
 	levels []string // those that occur
+	has    []bool   // nil = every row has a value, as everywhere but in a balance table; a code without one is -1
 }
 
 // readCovariates reads the columns and reports every one that cannot be used.
 func readCovariates(t *table.Table, names, categorical []string) ([]covariate, error) {
+	return readColumns(t, names, categorical, readCovariate)
+}
+
+func readColumns(t *table.Table, names, categorical []string, read func(t *table.Table, name string, categorical bool) (covariate, string)) ([]covariate, error) {
 	var problems []string
 	out := make([]covariate, 0, len(names))
 	for i, name := range names {
@@ -123,7 +128,7 @@ func readCovariates(t *table.Table, names, categorical []string) ([]covariate, e
 			problems = append(problems, fmt.Sprintf("column %q is named twice", name))
 			continue
 		}
-		c, problem := readCovariate(t, name, slices.Contains(categorical, name))
+		c, problem := read(t, name, slices.Contains(categorical, name))
 		if problem != "" {
 			problems = append(problems, problem)
 		}
