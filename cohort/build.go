@@ -8,127 +8,169 @@ import (
 	"utfall/table"
 )
 
-// Outcome is a column made from the paths after time zero. Exactly one of At and
-// Over is set. The value is missing where a month it needs is not observed; death,
-// emigration and pension are states, so they are observed.
-type Outcome struct {
-	Name   string   `yaml:"name,omitempty"`
-	States []string `yaml:"states,omitempty"` // the states that count
-	At     int      `yaml:"at,omitempty"`     // in one of the states At months after time zero: 0 or 1
-	Over   int      `yaml:"over,omitempty"`   // months in the states during the first Over months
-}
-
-// Built is what [Build] gives: one row per unit, with background known at time zero
-// and outcomes after it, and the paths that both were made from.
+// Built is a cohort table: one row per unit, with background known at time zero. Of
+// [BuildDesign] it holds nothing from after time zero; [Built.Open] reads that.
 type Built struct {
 	Table     *table.Table
-	Paths     *Paths
+	Paths     *Paths // of [Build]; nil after [BuildDesign]
 	Attrition []Step
+	Features  []Feature // of every background column: its source and when it was known
+	Estimand  string    // the effect that the design is for: StartVersusWait or StartVersusNot
+	Notes     []table.Note
+
+	timing Timing
+	units  []unit
 }
 
-// Build turns a register into a cohort table by the [Timing]. Rows are sorted by
+// unit is a person at a time zero, by name, so that a register read again finds it.
+type unit struct {
+	person  string
+	zero    Month
+	treated bool
+}
+
+// BuildDesign is the design stage: it turns a register into a cohort table by the
+// [Timing], and sees nothing of a person after the unit's time zero. Rows are sorted by
 // person and time zero whatever the order of the input.
 //
-// Background columns see only months before time zero: age in completed years by
-// calendar year, the state of the last month, how long it had lasted (within the
-// longest look-back), and months in each state over each look-back
-// ("months_STATE_12"). A person whose longest look-back is not fully observed is
-// left out and counted. Columns of the people table are carried along except those
-// named in drop (what was not known at time zero, such as the date of death).
+// Background columns see only months before time zero, less those of which the register
+// does not tell yet ([Timing.Lag]): age in completed years by calendar year, the state of
+// the last month, how long it had lasted (within the longest look-back), and the features
+// of [Timing.Features] over each look-back ("months_STATE_12"). A person whose longest
+// look-back is not fully observed is left out and counted. Columns of the people table
+// are carried along except those named in drop (what was not known at time zero, such as
+// the date of death), those of [Register.KnownFrom] without the values of which the date
+// is after time zero. [Built.Features] lists what was made and when it was known.
+//
+// Histories are handed to it as [past]s, which end with the month of time zero; of that
+// month it asks only whether the person was observed. That the window lies within the
+// data is not asked here, because the end of the data is known only from later spells:
+// [Built.Open] refuses if it does not.
+func BuildDesign(r Register, t Timing, drop []string, seed uint64, workers int) (*Built, error) {
+	if errs := t.Check(); len(errs) > 0 {
+		return nil, errs[0]
+	}
+	s, err := readSources(r, t)
+	if err != nil {
+		return nil, err
+	}
+	return s.design(r, t, drop, seed, workers)
+}
+
+// Build is [BuildDesign] and [Built.Open] for all units in one.
 func Build(r Register, t Timing, outcomes []Outcome, drop []string, seed uint64, workers int) (*Built, error) {
 	if errs := t.Check(); len(errs) > 0 {
 		return nil, errs[0]
 	}
+	s, err := readSources(r, t)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.design(r, t, drop, seed, workers)
+	if err != nil {
+		return nil, err
+	}
+	o, err := b.open(r, s, nil, outcomes, workers)
+	if err != nil {
+		return nil, err
+	}
+	b.Table, b.Paths = o.Table, o.Paths
+	return b, nil
+}
+
+// sources is a register by person.
+type sources struct {
+	ids    []string // by row of the people table
+	person map[string]int
+	h      *histories
+	parts  *participations
+	money  *amounts // nil unless a feature needs it
+}
+
+// readSources reads the register for everybody in the people table.
+func readSources(r Register, t Timing) (*sources, error) {
 	ids, has, err := r.People.Text("person")
 	if err != nil {
 		return nil, err
 	}
-	person := make(map[string]int, len(ids))
+	s := &sources{ids: ids, person: make(map[string]int, len(ids))}
 	for i, id := range ids {
 		if has != nil && !has[i] {
 			return nil, fmt.Errorf("people: row %d has no person", i+1)
 		}
-		if _, dup := person[id]; dup {
+		if _, dup := s.person[id]; dup {
 			return nil, fmt.Errorf("people: row %d: the person is there twice", i+1)
 		}
-		person[id] = i
+		s.person[id] = i
 	}
-	h, err := readHistories(r.Spells, person, len(ids))
-	if err != nil {
-		return nil, fmt.Errorf("spells: %w", err)
+	return s, s.read(r, t)
+}
+
+// read groups the tables by the persons in s.
+func (s *sources) read(r Register, t Timing) (err error) {
+	if s.h, err = readHistories(r.Spells, s.person, len(s.ids)); err != nil {
+		return fmt.Errorf("spells: %w", err)
 	}
-	last, err := lastMonth(r.Spells)
-	if err != nil {
-		return nil, fmt.Errorf("spells: %w", err)
+	if s.parts, err = readParticipations(r.Participations, s.person, len(s.ids), t); err != nil {
+		return fmt.Errorf("participations: %w", err)
 	}
-	first, err := firstStarts(r.Participations, person, len(ids))
-	if err != nil {
-		return nil, fmt.Errorf("participations: %w", err)
+	if t.has(AmountFeatures) {
+		if s.money, err = readAmounts(r.Amounts, s.person, len(s.ids)); err != nil {
+			return fmt.Errorf("amounts: %w", err)
+		}
 	}
+	return nil
+}
+
+// design draws the units and makes the columns known at time zero.
+func (s *sources) design(r Register, t Timing, drop []string, seed uint64, workers int) (*Built, error) {
 	from, _ := ParseMonth(t.From)
 	to, _ := ParseMonth(t.To)
-	cands, steps := candidates(ids, first, from, to, seed, func(p int, m Month) bool { return m <= last && h.at(p, m) >= 0 })
-
-	paths := &Paths{States: h.states, Before: t.maxLookBack(), After: t.FollowUp + 1}
-	width := paths.Before + paths.After
-	paths.Code = make([]int8, len(cands)*width)
-	num.ForChunks(len(cands), workers, func(_, lo, hi int) {
-		for u := lo; u < hi; u++ {
-			h.fill(cands[u].person, cands[u].zero, paths.Before, paths.After, last, paths.Code[u*width:(u+1)*width])
-		}
-	})
-	cands, paths, steps = completeLookBack(cands, paths, steps)
-
-	b := &Built{Paths: paths, Attrition: steps}
-	if b.Table, err = unitTable(r.People.Without(drop...), ids, cands, paths, t); err != nil {
-		return nil, err
+	b := &Built{timing: t, Estimand: StartVersusWait}
+	if t.later() == LaterCensors {
+		b.Estimand = StartVersusNot
 	}
-	for _, o := range outcomes {
-		c, err := o.column(paths, len(cands))
-		if err != nil {
-			return nil, err
-		}
-		if b.Table.Has(c.Name) {
-			return nil, fmt.Errorf("outcome %q has the name of another column", c.Name)
-		}
-		if b.Table, err = b.Table.With(c); err != nil {
-			return nil, err
-		}
+	buf := make([]int8, 2)
+	cands, steps := drawnMonths(s.ids, s.parts, from, to, seed, func(p int, m Month) bool { return s.h.past(p, m, buf).present() })
+	cands, steps = s.completeLookBack(cands, steps, t, workers)
+	b.Attrition = steps
+	b.units = make([]unit, len(cands))
+	for u, c := range cands {
+		b.units[u] = unit{s.ids[c.person], c.zero, c.treated}
 	}
-	return b, nil
+	return b, s.unitTable(b, r, cands, t, drop, workers)
 }
 
 // completeLookBack leaves out units whose longest look-back has a month that was not observed.
-func completeLookBack(cands []candidate, paths *Paths, steps []Step) ([]candidate, *Paths, []Step) {
+func (s *sources) completeLookBack(cands []candidate, steps []Step, t Timing, workers int) ([]candidate, []Step) {
 	prev := steps[len(steps)-1]
-	s := Step{
-		Name: "look-back", Rule: fmt.Sprintf("observed in all of the %d months before time zero", paths.Before),
+	step := Step{
+		Name: "look-back", Rule: fmt.Sprintf("observed in all of the %d months before time zero", t.pastMonths()-1),
 		UnitsIn: prev.UnitsOut, TreatedIn: prev.TreatedOut,
 	}
-	var keep []int
-	for u, c := range cands {
-		whole := true
-		for m := -paths.Before; m < 0 && whole; m++ {
-			whole = paths.At(u, m) >= 0
+	ok := make([]bool, len(cands))
+	num.ForChunks(len(cands), workers, func(_, lo, hi int) {
+		buf := make([]int8, t.pastMonths())
+		for u := lo; u < hi; u++ {
+			ok[u] = whole(s.h.past(cands[u].person, cands[u].zero, buf))
 		}
-		if !whole {
+	})
+	var kept []candidate
+	for u, c := range cands {
+		if !ok[u] {
 			continue
 		}
-		keep = append(keep, u)
+		kept = append(kept, c)
 		if c.treated {
-			s.TreatedOut++
+			step.TreatedOut++
 		}
 	}
-	s.UnitsOut = len(keep)
-	kept := make([]candidate, len(keep))
-	for i, u := range keep {
-		kept[i] = cands[u]
-	}
-	return kept, paths.Take(keep), append(steps, s)
+	step.UnitsOut = len(kept)
+	return kept, append(steps, step)
 }
 
-// unitTable makes the columns known at time zero.
-func unitTable(people *table.Table, ids []string, cands []candidate, paths *Paths, t Timing) (*table.Table, error) {
+// unitTable makes the table of what is known at time zero, and the list of its features.
+func (s *sources) unitTable(b *Built, r Register, cands []candidate, t Timing, drop []string, workers int) error {
 	n := len(cands)
 	rows := make([]int, n)
 	units, persons := make([]string, n), make([]string, n)
@@ -137,9 +179,9 @@ func unitTable(people *table.Table, ids []string, cands []candidate, paths *Path
 	quarter := make([]string, n)
 	for u, c := range cands {
 		rows[u] = c.person
-		persons[u] = ids[c.person]
+		persons[u] = s.ids[c.person]
 		units[u] = persons[u] + "@" + c.zero.String()
-		if c.treated {
+		if c.treated && t.participation() == FirstParticipation {
 			units[u] = persons[u]
 		}
 		treated[u] = c.treated
@@ -153,114 +195,81 @@ func unitTable(people *table.Table, ids []string, cands []candidate, paths *Path
 		table.NewInteger(table.Field{Name: ZeroColumn, Unit: "month", Role: table.TimeRole}, zero, nil),
 		table.CategoryOf(table.Field{Name: QuarterColumn}, quarter),
 	}
-	last, lasted := make([]string, n), make([]int64, n)
-	counts := make([][]int64, len(t.LookBack)*len(paths.States))
-	for i := range counts {
-		counts[i] = make([]int64, n)
+	for _, c := range []string{ZeroColumn, QuarterColumn} {
+		b.Features = append(b.Features, Feature{Column: c, Source: designSource, Known: KnownAtZero})
 	}
-	for u := range n {
-		code := paths.At(u, -1)
-		last[u] = paths.States[code]
-		for m := -1; m >= -paths.Before && paths.At(u, m) == code; m-- {
-			lasted[u]++
-		}
-		for l, months := range t.LookBack {
-			for m := -months; m < 0; m++ {
-				counts[l*len(paths.States)+int(paths.At(u, m))][u]++
-			}
-		}
-	}
-	cols = append(cols,
-		table.CategoryOf(table.Field{Name: LastStateColumn}, last),
-		table.NewInteger(table.Field{Name: DurationColumn, Unit: "months"}, lasted, nil))
-	for l, months := range t.LookBack {
-		for s, state := range paths.States {
-			f := table.Field{Name: fmt.Sprintf("months_%s_%d", state, months), Unit: "months"}
-			cols = append(cols, table.NewInteger(f, counts[l*len(paths.States)+s], nil))
-		}
-	}
-	out, err := table.New(cols...)
+	made, features, err := s.historyColumns(cands, t, nil, workers)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	background := people.Take(rows)
+	b.Features = append(b.Features, features...)
+	if b.Table, err = table.New(append(cols, made...)...); err != nil {
+		return err
+	}
+	return b.background(r, rows, zero, drop)
+}
+
+const (
+	peopleSource = "people"
+	designSource = "design"
+)
+
+// background adds the columns of the people table, and the age at time zero.
+func (b *Built) background(r Register, rows []int, zero []int64, drop []string) error {
+	for _, name := range sortedNames(r.KnownFrom) {
+		if slices.Contains(drop, name) || slices.Contains(drop, r.KnownFrom[name]) {
+			return fmt.Errorf("people: known_from: column %q or the date of it is dropped as well; do one of the two", name)
+		}
+	}
+	background, lost, err := notYetKnown(r.People.Without(drop...).Take(rows), r.KnownFrom, zero)
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedNames(lost) {
+		b.Notes = append(b.Notes, table.Note{
+			Code: "not-yet-known", Text: fmt.Sprintf("column %q: in %d units the value became known after time zero and was taken away", name, lost[name]),
+			Args: map[string]any{"column": name, "units": lost[name]},
+		})
+	}
+	out := b.Table
 	for _, f := range background.Fields() {
 		if f.Name == PersonColumn {
 			continue
 		}
 		if out.Has(f.Name) {
-			return nil, fmt.Errorf("people: the column name %q is taken by the design", f.Name)
+			return fmt.Errorf("people: the column name %q is taken by the design", f.Name)
 		}
 		c, err := background.Column(f.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if out, err = out.With(c); err != nil {
-			return nil, err
+			return err
 		}
+		feature := Feature{Column: f.Name, Source: peopleSource, Known: KnownTaken}
+		if date := r.KnownFrom[f.Name]; date != "" {
+			feature.Known, feature.Dated = KnownDated, date
+		}
+		for _, date := range r.KnownFrom {
+			if f.Name == date {
+				feature.Known, feature.Dated = KnownDated, date
+			}
+		}
+		b.Features = append(b.Features, feature)
 	}
-	if !people.Has("birth_year") {
-		return out, nil
+	b.Table = out
+	if !background.Has("birth_year") {
+		return nil
 	}
 	born, err := out.Integer("birth_year")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	age := make([]int64, n)
+	age := make([]int64, len(zero))
 	for u := range age {
 		age[u] = zero[u]/12 - born.Values[u]
 	}
-	return out.With(table.NewInteger(table.Field{Name: AgeColumn, Unit: "years"}, age, born.Valid))
-}
-
-// Check lists what is wrong with the outcome, given the follow-up of the timing.
-func (o Outcome) Check(followUp int) []error {
-	var errs []error
-	if o.Name == "" {
-		errs = append(errs, fmt.Errorf("outcome: give it a name"))
-	}
-	if len(o.States) == 0 {
-		errs = append(errs, fmt.Errorf("outcome %q: states: name at least one state", o.Name))
-	}
-	if (o.At == 0) == (o.Over == 0) {
-		errs = append(errs, fmt.Errorf("outcome %q: give either at or over, in months", o.Name))
-	}
-	if o.At < 0 || o.Over < 0 || max(o.At, o.Over) > followUp {
-		errs = append(errs, fmt.Errorf("outcome %q: at and over must lie between 1 and the follow-up of %d months", o.Name, followUp))
-	}
-	return errs
-}
-
-func (o Outcome) column(p *Paths, n int) (table.Column, error) {
-	counts := make([]bool, len(p.States))
-	for _, s := range o.States {
-		k := slices.Index(p.States, s)
-		if k < 0 {
-			return table.Column{}, fmt.Errorf("outcome %q: no spell has the state %q", o.Name, s)
-		}
-		counts[k] = true
-	}
-	values, ok := make([]float64, n), make([]bool, n)
-	lo, hi := o.At, o.At+1
-	if o.Over > 0 {
-		lo, hi = 0, o.Over
-	}
-	for u := range n {
-		ok[u] = true
-		for m := lo; m < hi; m++ {
-			code := p.At(u, m)
-			if code < 0 {
-				ok[u] = false
-				break
-			}
-			if counts[code] {
-				values[u]++
-			}
-		}
-	}
-	f := table.Field{Name: o.Name, Role: table.OutcomeRole, Unit: "share"}
-	if o.Over > 0 {
-		f.Unit = "months"
-	}
-	return table.NewFloat(f, values, ok), nil
+	b.Features = append(b.Features, Feature{Column: AgeColumn, Source: peopleSource, Known: KnownAtZero})
+	b.Table, err = out.With(table.NewInteger(table.Field{Name: AgeColumn, Unit: "years"}, age, born.Valid))
+	return err
 }

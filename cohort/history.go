@@ -24,7 +24,8 @@ type histories struct {
 }
 
 // readHistories groups spells by person. A month covered by two spells belongs to
-// the one that started first (ingest rejects overlaps unless a priority was declared).
+// the one that started first, of two that started in one month to the state first in
+// byte order (ingest rejects overlaps unless a priority was declared).
 func readHistories(t *table.Table, person map[string]int, n int) (*histories, error) {
 	ids, has, err := t.Text("person")
 	if err != nil {
@@ -85,10 +86,12 @@ func readHistories(t *table.Table, person map[string]int, n int) (*histories, er
 			if s[i].from != s[j].from {
 				return s[i].from < s[j].from
 			}
-			if s[i].to != s[j].to {
-				return s[i].to < s[j].to
+			// The end comes last: which state holds in a month must not hang on when a spell
+			// will end.
+			if s[i].state != s[j].state {
+				return s[i].state < s[j].state
 			}
-			return s[i].state < s[j].state
+			return s[i].to < s[j].to
 		})
 	}
 	return h, nil
@@ -133,31 +136,21 @@ func lastMonth(t *table.Table) (Month, error) {
 	return last, nil
 }
 
-// at returns the state of a person in a month, -1 if none was recorded.
-func (h *histories) at(p int, m Month) int8 {
-	s := h.spells[p]
-	i := sort.Search(len(s), func(i int) bool { return s[i].from > m })
-	for i--; i >= 0; i-- {
-		if s[i].to > m {
-			return s[i].state
-		}
-		if i > 0 && s[i-1].to <= s[i].to {
-			break // spells are in order: earlier ones that end no later cannot hold m
-		}
-	}
-	return -1
+// past writes the months up to and including zero into buf, as many as it has room
+// for, and returns it as the person's past.
+func (h *histories) past(p int, zero Month, buf []int8) past {
+	h.fill(p, zero+1-Month(len(buf)), zero+1, buf)
+	return buf
 }
 
-// fill writes the states of months [zero-before, zero+after) of a person; months
-// after last are not observed.
-func (h *histories) fill(p int, zero Month, before, after int, last Month, out []int8) {
+// fill writes the states of months [from, to) of a person; the rest of out is not observed.
+func (h *histories) fill(p int, from, to Month, out []int8) {
 	for i := range out {
 		out[i] = -1
 	}
-	lo, hi := zero-Month(before), min(zero+Month(after), last+1)
 	for _, s := range h.spells[p] {
-		for m := max(s.from, lo); m < min(s.to, hi); m++ {
-			if k := int(m - lo); out[k] < 0 {
+		for m := max(s.from, from); m < min(s.to, to); m++ {
+			if k := int(m - from); out[k] < 0 {
 				out[k] = s.state
 			}
 		}

@@ -3,7 +3,6 @@ package cohort
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 
@@ -14,22 +13,48 @@ import (
 // Timing says when each person's follow-up starts, and is the emulation of "start
 // the measure this month, or go on as before" on register data.
 //
-// A person who takes up a first participation in a month of the intake window is a
-// participant with that month as time zero. Every person is also a comparison
-// candidate at one month of the window, drawn by a keyed hash of the person, and
-// stays one if observed and not yet a participant in that month: comparison people
-// are drawn at risk, and whether they take part later plays no role in the draw. So
-// one person may be a comparison person first and a participant later; the two rows
-// are two units of one person (see [PersonColumn]).
+// drawn-month (the default): a person who takes up a participation in a month of the
+// intake window is a participant with that month as time zero. Every person is also a
+// comparison candidate at one month of the window, drawn by a keyed hash of the
+// person, and stays one if observed and not yet a participant in that month:
+// comparison people are drawn at risk, and whether they take part later plays no role
+// in the draw. So one person may be a comparison person first and a participant later;
+// the two rows are two units of one person (see [PersonColumn]).
 //
 // Source: risk-set designs in Fredriksson and Johansson (2008) and the target-trial
-// emulation of Hernán and Robins (2016).
+// emulation of Hernán and Robins (2016). Registry: cohort/METHODS.md, "Time zero and
+// background".
 type Timing struct {
 	From     string `yaml:"from,omitempty"`      // first month of the intake window, "2013-01"
 	To       string `yaml:"to,omitempty"`        // last month of the intake window
 	LookBack []int  `yaml:"look_back,omitempty"` // months before time zero over which states are counted, e.g. 6, 12, 24
 	FollowUp int    `yaml:"follow_up,omitempty"` // months after time zero that outcomes may use
+	DataEnd  string `yaml:"data_end,omitempty"`  // last month that the register covers; absent = the last in which a spell begins, or goes on that has an end
+
+	Design        string `yaml:"design,omitempty"`        // drawn-month
+	Participation string `yaml:"participation,omitempty"` // which starts count: first (default), each, washout
+	Washout       int    `yaml:"washout,omitempty"`       // months without participation before time zero, of participation: washout
+	Later         string `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor
+
+	Lag      int            `yaml:"lag,omitempty"`      // months after its end that the register tells of a month
+	Lags     map[string]int `yaml:"lags,omitempty"`     // the same by source (spells, participations, amounts), where it is another
+	Features []string       `yaml:"features,omitempty"` // of what lies before time zero: months (default), changes, trend, amounts, participations
 }
+
+// Designs of [Timing.Design].
+const (
+	DrawnMonth = "drawn-month" // a comparison month a person, by lot
+)
+
+// What becomes of a comparison person who starts after time zero ([Timing.Later]), and
+// the names of the effects that are then estimated.
+const (
+	LaterStays   = "stay"   // follow-up goes on: StartVersusWait
+	LaterCensors = "censor" // follow-up ends, and weights make up for it: StartVersusNot
+
+	StartVersusWait = "start-now-versus-wait"
+	StartVersusNot  = "start-now-versus-not-within-follow-up"
+)
 
 // Columns that [Build] adds beside those of the people table.
 const (
@@ -85,44 +110,17 @@ func civil(z int) (year, month int) {
 	return year, month
 }
 
-// Check lists what is wrong with the options.
-func (t Timing) Check() []error {
-	var errs []error
-	from, err := ParseMonth(t.From)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("from: %w", err))
-	}
-	to, err := ParseMonth(t.To)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("to: %w", err))
-	} else if from > to {
-		errs = append(errs, errors.New("from: the intake window ends before it starts"))
-	}
-	if len(t.LookBack) == 0 {
-		errs = append(errs, errors.New("look_back: give at least one number of months"))
-	}
-	for i, l := range t.LookBack {
-		if slices.Contains(t.LookBack[:i], l) {
-			errs = append(errs, fmt.Errorf("look_back: %d months are there twice", l))
-		}
-		if l < 1 || l > 240 {
-			errs = append(errs, errors.New("look_back: months must lie between 1 and 240"))
-			break
-		}
-	}
-	if t.FollowUp < 1 || t.FollowUp > 240 {
-		errs = append(errs, errors.New("follow_up: months must lie between 1 and 240"))
-	}
-	return errs
-}
-
 // Register is what [Build] reads: the participant model as tables. Rows may come in
 // any order. All dates are civil dates; a state holds in a month if it holds on the
 // month's first day.
 type Register struct {
 	People         *table.Table // person, birth_year, and background columns
 	Spells         *table.Table // person, state, from, to (exclusive; missing = goes on)
-	Participations *table.Table // person, start
+	Participations *table.Table // person, start, end (exclusive; missing = goes on; read where several participations a person count)
+	Amounts        *table.Table // person, month (a date in it), amount; nil where no feature needs it
+	// KnownFrom names, for columns of People, the date column of People that says when the
+	// value became known: units whose time zero is before have no value.
+	KnownFrom map[string]string
 }
 
 // Paths are the month-by-month states of the units around time zero.
@@ -134,7 +132,12 @@ type Paths struct {
 }
 
 // At returns the state of unit u in month m relative to time zero, -1 if not observed.
-func (p *Paths) At(u, m int) int8 { return p.Code[u*(p.Before+p.After)+p.Before+m] }
+func (p *Paths) At(u, m int) int8 {
+	if m < -p.Before || m >= p.After {
+		return -1
+	}
+	return p.Code[u*(p.Before+p.After)+p.Before+m]
+}
 
 // Take returns the paths of the given units in the given order.
 func (p *Paths) Take(units []int) *Paths {
@@ -153,34 +156,38 @@ type candidate struct {
 	treated bool
 }
 
-// candidates returns the participants and the comparison draws, sorted by person and
-// month, with the attrition row that counts those that were not at risk. first holds
-// each person's first participation month, 0 where there is none.
-func candidates(ids []string, first []Month, from, to Month, seed uint64, observed func(person int, m Month) bool) ([]candidate, []Step) {
+// drawnMonths returns the participants and a comparison month a person, with the
+// attrition row that counts those that were not at risk.
+func drawnMonths(ids []string, parts *participations, from, to Month, seed uint64, observed func(person int, m Month) bool) ([]candidate, []Step) {
 	var out []candidate
-	start := Step{Name: "candidates", Rule: fmt.Sprintf("first participation in %s to %s, or the month drawn for comparison", from, to)}
-	risk := Step{Name: "at-risk", Rule: "observed in the month before and in the month of time zero, and no participation before it"}
+	start := Step{Name: "candidates", Rule: fmt.Sprintf("%s in %s to %s, or the month drawn for comparison", parts.what(), from, to)}
+	risk := Step{Name: "at-risk", Rule: "observed in the month before and in the month of time zero, and " + parts.free()}
 	span := uint64(to - from + 1)
 	for p, id := range ids {
-		s := first[p]
-		if s >= from && s <= to {
+		for _, m := range parts.zeros(p, from, to) {
 			start.UnitsIn++
 			start.TreatedIn++
-			if observed(p, s-1) && observed(p, s) {
-				out = append(out, candidate{p, s, true})
+			if observed(p, m) {
+				out = append(out, candidate{p, m, true})
 				risk.TreatedOut++
 			}
 		}
 		start.UnitsIn++
 		m := from + Month(num.KeyedHash(seed, "time-zero/"+id)%span)
-		if (s == 0 || s > m) && observed(p, m-1) && observed(p, m) {
+		if parts.ready(p, m) && !parts.starts(p, m) && observed(p, m) {
 			out = append(out, candidate{p, m, false})
 		}
 	}
 	start.UnitsOut, start.TreatedOut = start.UnitsIn, start.TreatedIn
 	risk.UnitsIn, risk.TreatedIn, risk.UnitsOut = start.UnitsOut, start.TreatedOut, len(out)
-	sort.Slice(out, func(i, j int) bool {
-		a, b := out[i], out[j]
+	sortCandidates(out, ids)
+	return out, []Step{start, risk}
+}
+
+// sortCandidates orders units by person and time zero.
+func sortCandidates(c []candidate, ids []string) {
+	sort.Slice(c, func(i, j int) bool {
+		a, b := c[i], c[j]
 		if c := strings.Compare(ids[a.person], ids[b.person]); c != 0 {
 			return c < 0
 		}
@@ -189,31 +196,4 @@ func candidates(ids []string, first []Month, from, to Month, seed uint64, observ
 		}
 		return !a.treated && b.treated
 	})
-	return out, []Step{start, risk}
 }
-
-// firstStarts returns each person's first participation month.
-func firstStarts(t *table.Table, person map[string]int, n int) ([]Month, error) {
-	ids, has, err := t.Text("person")
-	if err != nil {
-		return nil, err
-	}
-	start, err := t.Float("start")
-	if err != nil {
-		return nil, err
-	}
-	first := make([]Month, n)
-	for i, id := range ids {
-		p, known := person[id]
-		if (has != nil && !has[i]) || !known || !start.Has(i) {
-			continue
-		}
-		if m := MonthOfDays(int32(start.Values[i])); first[p] == 0 || m < first[p] {
-			first[p] = m
-		}
-	}
-	return first, nil
-}
-
-// maxLookBack is the longest look-back.
-func (t Timing) maxLookBack() int { return slices.Max(t.LookBack) }

@@ -179,7 +179,7 @@ func TestBuildInvariants(t *testing.T) {
 		}
 		return tb.Take(rows)
 	}
-	got, err := Build(Register{reverse(r.People), reverse(r.Spells), reverse(r.Participations)}, toyTiming, nil, nil, 5, 4)
+	got, err := Build(Register{People: reverse(r.People), Spells: reverse(r.Spells), Participations: reverse(r.Participations)}, toyTiming, nil, nil, 5, 4)
 	require.NoError(t, err)
 	require.Equal(t, fmt.Sprint(want.Paths), fmt.Sprint(got.Paths))
 	for _, f := range want.Table.Fields() {
@@ -195,7 +195,8 @@ func TestComparisonMonthsAreSpread(t *testing.T) {
 	for i := range ids {
 		ids[i] = fmt.Sprintf("P%05d", i)
 	}
-	c, steps := candidates(ids, make([]Month, len(ids)), 100, 111, 9, func(int, Month) bool { return true })
+	nobody := &participations{spans: make([][]span, len(ids)), rule: FirstParticipation}
+	c, steps := drawnMonths(ids, nobody, 100, 111, 9, func(int, Month) bool { return true })
 	require.Equal(t, len(ids), steps[1].UnitsOut)
 	n := map[Month]int{}
 	for _, x := range c {

@@ -1,0 +1,118 @@
+package cohort
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Check lists what is wrong with the options.
+func (t Timing) Check() []error {
+	var errs []error
+	from, err := ParseMonth(t.From)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("from: %w", err))
+	}
+	to, toErr := ParseMonth(t.To)
+	if toErr != nil {
+		errs = append(errs, fmt.Errorf("to: %w", toErr))
+	} else if err == nil && from > to {
+		errs = append(errs, errors.New("from: the intake window ends before it starts"))
+	}
+	if t.DataEnd != "" {
+		if end, err := ParseMonth(t.DataEnd); err != nil {
+			errs = append(errs, fmt.Errorf("data_end: %w", err))
+		} else if toErr == nil && end < to {
+			errs = append(errs, errors.New("data_end: the intake window goes on after the end of the data"))
+		}
+	}
+	if len(t.LookBack) == 0 {
+		errs = append(errs, errors.New("look_back: give at least one number of months"))
+	}
+	for i, l := range t.LookBack {
+		if slices.Contains(t.LookBack[:i], l) {
+			errs = append(errs, fmt.Errorf("look_back: %d months are there twice", l))
+		}
+		if l < 1 || l > 240 {
+			errs = append(errs, errors.New("look_back: months must lie between 1 and 240"))
+			break
+		}
+	}
+	if t.FollowUp < 1 || t.FollowUp > 240 {
+		errs = append(errs, errors.New("follow_up: months must lie between 1 and 240"))
+	}
+	errs = append(errs, oneOf("design", t.Design, DrawnMonth)...)
+	errs = append(errs, oneOf("participation", t.Participation, FirstParticipation, EachParticipation, WashoutParticipation)...)
+	errs = append(errs, oneOf("later", t.Later, LaterStays, LaterCensors)...)
+	switch {
+	case t.Participation == WashoutParticipation && (t.Washout < 1 || t.Washout > 240):
+		errs = append(errs, errors.New("washout: give the months without participation before time zero, 1 to 240"))
+	case t.Participation != WashoutParticipation && t.Washout != 0:
+		errs = append(errs, errors.New("washout: it belongs to participation: washout"))
+	}
+	if t.Lag < 0 || t.Lag > 120 {
+		errs = append(errs, errors.New("lag: months must lie between 0 and 120"))
+	}
+	for _, source := range sortedNames(t.Lags) {
+		errs = append(errs, oneOf("lags", source, SpellSource, ParticipationSource, AmountSource)...)
+		if l := t.Lags[source]; l < 0 || l > 120 {
+			errs = append(errs, fmt.Errorf("lags: %s: months must lie between 0 and 120", source))
+		}
+	}
+	for i, f := range t.Features {
+		if slices.Contains(t.Features[:i], f) {
+			errs = append(errs, fmt.Errorf("features: %s is there twice", f))
+		}
+		errs = append(errs, oneOf("features", f, MonthFeatures, ChangeFeatures, TrendFeatures, AmountFeatures, ParticipationFeatures)...)
+	}
+	for source, features := range map[string][]string{AmountSource: {AmountFeatures}, ParticipationSource: {ParticipationFeatures}} {
+		if _, ok := t.Lags[source]; ok && !slices.ContainsFunc(features, t.has) {
+			errs = append(errs, fmt.Errorf("lags: %s: no feature is made from it", source))
+		}
+	}
+	return errs
+}
+
+// oneOf is the error for a word that is not among those allowed; empty means the default.
+func oneOf(key, value string, allowed ...string) []error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return []error{fmt.Errorf("%s: %q is none of: %s", key, value, strings.Join(allowed, ", "))}
+}
+
+func sortedNames[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// maxLookBack is the longest look-back.
+func (t Timing) maxLookBack() int { return slices.Max(t.LookBack) }
+
+func (t Timing) design() string { return cmp.Or(t.Design, DrawnMonth) }
+
+func (t Timing) participation() string { return cmp.Or(t.Participation, FirstParticipation) }
+
+func (t Timing) later() string { return cmp.Or(t.Later, LaterStays) }
+
+// lag is the number of months that the register is behind in a source.
+func (t Timing) lag(source string) int {
+	if l, ok := t.Lags[source]; ok {
+		return l
+	}
+	return t.Lag
+}
+
+// has says whether a group of features is made.
+func (t Timing) has(group string) bool {
+	if len(t.Features) == 0 {
+		return group == MonthFeatures
+	}
+	return slices.Contains(t.Features, group)
+}
