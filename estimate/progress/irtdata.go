@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -52,7 +53,8 @@ type irtData struct {
 	kind    estimate.WeightKind
 	cluster []int
 	level   float64
-	order   []int // persons in byte order of unit
+	key     []string // of each person, group and answers; "" = takes no part
+	order   []int    // persons who take part by key, weight and unit: never the order of the rows
 	notes   []table.Note
 }
 
@@ -122,9 +124,9 @@ func newIRTData(f irtFrame, names []string, waves []*mat.Dense, kind irtKind) (*
 	if err := d.weights(f.weight); err != nil {
 		return nil, err
 	}
-	d.order = byUnit(f.unit)
-	for r, i := range d.order[1:] {
-		if f.unit[i] == f.unit[d.order[r]] {
+	order := byUnit(f.unit)
+	for r, i := range order[1:] {
+		if f.unit[i] == f.unit[order[r]] {
 			return nil, &estimate.RowError{Row: i, Err: invalid("the person is there twice; one row a person is needed")}
 		}
 	}
@@ -152,9 +154,9 @@ func (d *irtData) weights(w estimate.Weights) error {
 	}
 	if w.Kind == estimate.Sampling || w.Kind == estimate.Matching {
 		persons, sum := 0.0, 0.0
-		for _, i := range byUnit(d.unit) {
-			if d.weight[i] > 0 {
-				persons, sum = persons+1, sum+d.weight[i]
+		for _, v := range slices.Sorted(slices.Values(d.weight)) {
+			if v > 0 {
+				persons, sum = persons+1, sum+v
 			}
 		}
 		for i := range d.weight {
@@ -240,8 +242,30 @@ func (d *irtData) code(names []string, waves []*mat.Dense, kind irtKind) error {
 			map[string]any{"answers": missing, "of": n * J * len(waves)})
 	}
 	d.layout()
+	d.sort()
 	d.remarks(kind)
 	return nil
+}
+
+// sort orders the persons by what they answered.
+func (d *irtData) sort() {
+	d.key, d.order = make([]string, len(d.unit)), nil
+	for i := range d.unit {
+		b := make([]byte, 2+len(d.columns))
+		b[0], b[1] = byte(d.group[i]>>8), byte(d.group[i])
+		any := false
+		for c, col := range d.columns {
+			b[2+c] = byte(col.x[i] + 1)
+			any = any || col.x[i] >= 0
+		}
+		if any && d.weight[i] > 0 {
+			d.key[i] = string(b)
+			d.order = append(d.order, i)
+		}
+	}
+	slices.SortFunc(d.order, func(a, b int) int {
+		return cmp.Or(strings.Compare(d.key[a], d.key[b]), cmp.Compare(d.weight[a], d.weight[b]), strings.Compare(d.unit[a], d.unit[b]))
+	})
 }
 
 // layout numbers parameters and cells of the items.
@@ -261,7 +285,7 @@ func (d *irtData) remarks(kind irtKind) {
 			count[v]++
 		}
 	}
-	persons, empty, full := 0, 0, 0
+	persons, empty, full, zero := 0, 0, 0, 0
 	for _, it := range d.items {
 		gap := false
 		for k, v := range it.values[1:] {
@@ -279,10 +303,15 @@ func (d *irtData) remarks(kind irtKind) {
 		}
 	}
 	for i := range d.unit {
+		n := 1
+		if d.kind == estimate.Frequency {
+			n = int(d.weight[i])
+		}
 		if d.weight[i] == 0 {
+			zero++
 			continue
 		}
-		persons++
+		persons += n
 		answered, low, high := 0, true, true
 		for _, c := range d.columns {
 			if c.x[i] >= 0 {
@@ -293,10 +322,13 @@ func (d *irtData) remarks(kind irtKind) {
 		}
 		switch {
 		case answered == 0:
-			empty++
+			empty += n
 		case low || high:
-			full++
+			full += n
 		}
+	}
+	if zero > 0 {
+		d.note("zero-weight", "Persons with weight 0 take no part.", map[string]any{"persons": zero})
 	}
 	if empty > 0 {
 		d.note("persons-without-answers", "Some persons answered no item and were left out; they have no score.", map[string]any{"persons": empty})
@@ -325,4 +357,18 @@ func plural(n int, one, more string) string {
 		return one
 	}
 	return more
+}
+
+// data checks the answers and codes them.
+func (a *Answers) data(model ItemModel) (*irtData, irtKind, error) {
+	kind, err := model.kind()
+	if err != nil {
+		return nil, kind, err
+	}
+	if a.X == nil {
+		return nil, kind, invalid("no answers")
+	}
+	f := irtFrame{unit: a.Unit, weight: a.Weight, group: a.Group, groups: a.GroupNames, cluster: a.Cluster, level: a.Level}
+	d, err := newIRTData(f, a.Names, []*mat.Dense{a.X}, kind)
+	return d, kind, err
 }

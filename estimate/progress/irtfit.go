@@ -43,10 +43,11 @@ type irtModel struct {
 	latent []irtTrait
 	cells  int
 	theta  []float64
+	fine   float64 // distance of the nodes of the answer
 }
 
 func newIRTModel(d *irtData, freeSpan bool) *irtModel {
-	m := &irtModel{items: d.items}
+	m := &irtModel{items: d.items, fine: fineStep}
 	par := 0
 	for _, it := range m.items {
 		m.cells += it.cats
@@ -269,8 +270,11 @@ const (
 	baseLimit  = 6.0
 	emSteps    = 12
 	newtonMax  = 60
-	slopeCap   = 50 // a steeper item repeats another one
-	leastSpan  = 1e-4
+	// coarseNewton is how many Newton steps take the information from coarse nodes: it only
+	// steers, and the likelihood and its gradient are those of the fine ones.
+	coarseNewton = 8
+	slopeCap     = 50 // a steeper item repeats another one
+	leastSpan    = 1e-4
 )
 
 // nodes covers every group to five and a half standard deviations, and at least ±6.
@@ -301,16 +305,18 @@ func (m *irtModel) solve(ctx context.Context, p *irtPatterns, workers int) (esti
 		}
 	}
 	if m.parameters() == 0 {
-		m.nodes(fineStep)
+		m.nodes(m.fine)
 		return estimate.Convergence{Converged: true}, nil
 	}
 	for iter := 1; iter <= newtonMax; iter++ {
 		if err := m.sane(); err != nil {
 			return estimate.Convergence{}, err
 		}
-		m.nodes(coarseStep)
+		if iter <= coarseNewton {
+			m.nodes(coarseStep)
+		}
 		step := m.posterior(p, true, workers).info
-		m.nodes(fineStep)
+		m.nodes(m.fine)
 		ll, cell, group := m.expect(p, workers)
 		grad, hess := m.complete(cell, group)
 		delta, decrement := ascent(step, hess, grad)
@@ -330,7 +336,7 @@ func (m *irtModel) solve(ctx context.Context, p *irtPatterns, workers int) (esti
 			if m.get(next); !m.valid() {
 				continue
 			}
-			if decrement < 1e-6*math.Abs(ll)*1e-8 { // the step is below the rounding of the log likelihood
+			if decrement < 1e-14*math.Abs(ll) { // the step is below the rounding of the log likelihood
 				moved = true
 				break
 			}

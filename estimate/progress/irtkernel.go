@@ -2,8 +2,6 @@ package progress
 
 import (
 	"math"
-	"slices"
-	"strings"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
@@ -23,30 +21,14 @@ type irtPatterns struct {
 	of         []int32 // of each person, the pattern; −1 = none
 }
 
-// patterns collapses persons; weights are added in byte order of unit.
+// patterns collapses persons.
 func (d *irtData) patterns() *irtPatterns {
-	keys := make([]string, len(d.unit))
-	var rows []int
-	for _, i := range d.order {
-		b := make([]byte, 2+len(d.columns))
-		b[0], b[1] = byte(d.group[i]>>8), byte(d.group[i])
-		any := false
-		for c, col := range d.columns {
-			b[2+c] = byte(col.x[i] + 1)
-			any = any || col.x[i] >= 0
-		}
-		if any && d.weight[i] > 0 {
-			keys[i] = string(b)
-			rows = append(rows, i)
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b int) int { return strings.Compare(keys[a], keys[b]) })
 	p := &irtPatterns{columns: len(d.columns), of: make([]int32, len(d.unit))}
 	for i := range p.of {
 		p.of[i] = -1
 	}
-	for r, i := range rows {
-		if r == 0 || keys[i] != keys[rows[r-1]] {
+	for r, i := range d.order {
+		if r == 0 || d.key[i] != d.key[d.order[r-1]] {
 			p.n++
 			p.group = append(p.group, int32(d.group[i]))
 			p.weight = append(p.weight, 0)

@@ -68,7 +68,7 @@ func sigmoid(x float64) float64 {
 	return 1 / (1 + math.Exp(-x))
 }
 
-// step is g' and g'' of g(δ) = log(1 − exp(−δ)) at the distance δ between the boundaries of
+// step is g' and g” of g(δ) = log(1 − exp(−δ)) at the distance δ between the boundaries of
 // category k, which does not depend on θ; 0 for the lowest and the highest category.
 func (it *irtItem) step(k int) (g1, g2 float64) {
 	if k == 0 || k == it.cats-1 {

@@ -1,0 +1,127 @@
+package progress
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// start gives every item parameters to begin with: slopes from the first principal component of
+// the correlations of the answers, thresholds from the shares of the categories. An item that goes
+// against the others starts with a negative slope.
+func (d *irtData) start() {
+	J := len(d.items)
+	corr := mat.NewSymDense(J, nil)
+	col := make([][]int16, J)
+	for _, c := range d.columns {
+		if col[c.item] == nil { // the first wave that has the item
+			col[c.item] = c.x
+		}
+	}
+	for a := range J {
+		corr.SetSym(a, a, 1)
+		for b := range a {
+			corr.SetSym(a, b, d.correlation(col[a], col[b]))
+		}
+	}
+	load := make([]float64, J)
+	var eig mat.EigenSym
+	if eig.Factorize(corr, true) {
+		var v mat.Dense
+		eig.VectorsTo(&v)
+		values := eig.Values(nil)
+		for j := range load {
+			load[j] = 0.85 * v.At(j, J-1) * math.Sqrt(max(values[J-1], 0))
+		}
+	}
+	if against(load) {
+		for j := range load {
+			load[j] = -load[j]
+		}
+	}
+	for j, it := range d.items {
+		l := max(-0.9, min(0.9, load[j]))
+		if it.a = 1.7 * l / math.Sqrt(1-float64(l*l)); it.fixed {
+			it.a = 1
+			if l < 0 {
+				d.reversed(it.name)
+			}
+		}
+		total := 0.0
+		for _, n := range it.used {
+			total += n + 0.5
+		}
+		above, grow := total, math.Sqrt(1+it.a*it.a/2.9)
+		for k := 1; k < it.cats; k++ {
+			if above -= it.used[k-1] + 0.5; it.graded {
+				it.d[k-1] = grow * math.Log(above/(total-above))
+				continue
+			}
+			it.d[k-1] = math.Log((it.used[k] + 0.5) / (it.used[k-1] + 0.5))
+			if k > 1 {
+				it.d[k-1] += it.d[k-2]
+			}
+		}
+	}
+}
+
+func (d *irtData) reversed(item string) {
+	d.note("item-reversed", "An item goes against the rest of the scale: turn its answers round if it is worded the other way.", map[string]any{"item": item})
+}
+
+// against says that most signs are negative: the trait then points the other way.
+func against(v []float64) bool {
+	minus, sum := 0, 0.0
+	for _, x := range v {
+		if x < 0 {
+			minus++
+		} else if x > 0 {
+			minus--
+		}
+		sum += x
+	}
+	return minus > 0 || minus == 0 && sum < 0
+}
+
+// correlation is that of the category numbers of two items over persons who answered both.
+func (d *irtData) correlation(a, b []int16) float64 {
+	var n, ma, mb, va, vb, c float64
+	for _, i := range d.order {
+		if a[i] < 0 || b[i] < 0 {
+			continue
+		}
+		w, x, y := d.weight[i], float64(a[i]), float64(b[i])
+		n += w
+		ma, mb = ma+float64(w*x), mb+float64(w*y)
+		va, vb, c = va+float64(w*x*x), vb+float64(w*y*y), c+float64(w*x*y)
+	}
+	if n == 0 {
+		return 0
+	}
+	ma, mb = ma/n, mb/n
+	va, vb, c = va/n-float64(ma*ma), vb/n-float64(mb*mb), c/n-float64(ma*mb)
+	if !(va > 1e-12) || !(vb > 1e-12) {
+		return 0
+	}
+	return c / math.Sqrt(va*vb)
+}
+
+// orient turns the trait round if most slopes are negative.
+func (m *irtModel) orient() {
+	slopes := make([]float64, 0, len(m.items))
+	for _, it := range m.items {
+		if it.fixed {
+			return
+		}
+		slopes = append(slopes, it.a)
+	}
+	if !against(slopes) {
+		return
+	}
+	for _, it := range m.items {
+		it.a = -it.a
+	}
+	for g := range m.latent {
+		m.latent[g].e1 = -m.latent[g].e1
+	}
+}
