@@ -15,6 +15,8 @@ type scoreFinder struct {
 	ties        ties
 	right, left []int32 // forests; nil when partners are never taken
 	limits      *calipers
+	runs        []run // room of the walk
+	found       []pick
 }
 
 // newScoreFinder takes over rows and their scores, which are sorted by (score, tie).
@@ -112,7 +114,7 @@ type run struct{ pos, end int32 }
 
 func (f *scoreFinder) walk(s float64) walk {
 	r := int32(sort.SearchFloat64s(f.score, s))
-	return walk{f: f, s: s, l: r - 1, r: r}
+	return walk{f: f, s: s, l: r - 1, r: r, runs: f.runs[:0]}
 }
 
 func (w *walk) next() (pick, bool) {
@@ -179,11 +181,11 @@ func (f *scoreFinder) best(unit int32) pick {
 
 func (f *scoreFinder) nearest(unit int32, k int) []pick { return f.search(unit, k) }
 
-// search returns up to k partners; if none keeps the calipers, one without a row that
+// search returns up to k partners, until it is called again; if none keeps the calipers, one without a row that
 // says which of them the nearest broke.
 func (f *scoreFinder) search(unit int32, k int) []pick {
 	w := f.walk(f.all[unit])
-	var out []pick
+	out := f.found[:0]
 	var bound uint64
 	met := false
 	for {
@@ -212,5 +214,6 @@ func (f *scoreFinder) search(unit int32, k int) []pick {
 	if len(out) > 0 {
 		out[0].bound, out[0].met = bound, met
 	}
+	f.runs, f.found = w.runs, out
 	return out
 }

@@ -25,16 +25,16 @@ type Spec struct {
 type units struct {
 	n       int
 	treated []bool
-	count   int      // treated
-	ids     []string // nil = row number from 1
-	order   []int32  // rows by ascending (hash, id)
+	count   int                  // treated
+	ids     func(row int) string // nil = row number from 1
+	order   []int32              // rows by ascending (hash, id)
 }
 
 func (u *units) id(row int) string {
 	if u.ids == nil {
 		return strconv.Itoa(row + 1)
 	}
-	return u.ids[row]
+	return u.ids(row)
 }
 
 func readUnits(t *table.Table, d Spec) (*units, error) {
@@ -50,11 +50,11 @@ func readUnits(t *table.Table, d Spec) (*units, error) {
 		return nil, fmt.Errorf("%w: column %q is 1 in all of the %d rows", ErrNoControls, d.Treatment, u.n)
 	}
 	if d.ID != "" {
-		ids, has, err := t.Text(d.ID)
+		ids, missing, err := t.TextAt(d.ID)
 		if err != nil {
 			return nil, fmt.Errorf("id: %w", err)
 		}
-		if missing := countFalse(has); missing > 0 {
+		if missing > 0 {
 			return nil, fmt.Errorf("id: column %q has %d missing values", d.ID, missing)
 		}
 		u.ids = ids
@@ -114,14 +114,4 @@ func readTreatment(t *table.Table, name string) (treated []bool, count int, err 
 		return nil, 0, fmt.Errorf("treatment: column %q has %d missing values and %d values other than 0 and 1", name, missing, other)
 	}
 	return treated, count, nil
-}
-
-func countFalse(ok []bool) int {
-	n := 0
-	for _, v := range ok {
-		if !v {
-			n++
-		}
-	}
-	return n
 }

@@ -170,13 +170,16 @@ func (v *verifier) distances() error {
 	}
 	raw := v.m.CaliperRaw
 	if v.m.Caliper > 0 || v.m.CaliperScore > 0 {
-		mean, ss := 0.0, 0.0
-		for i, s := range g.Score {
-			step := s - mean
-			mean += step / float64(i+1)
-			ss += step * (s - mean)
+		mean, ss, rest := 0.0, 0.0, 0.0
+		for _, s := range g.Score {
+			mean += s
 		}
-		sd := math.Sqrt(ss / float64(v.n-1))
+		mean /= float64(v.n)
+		for _, s := range g.Score {
+			ss += (s - mean) * (s - mean)
+			rest += s - mean // what rounding left in the mean
+		}
+		sd := math.Sqrt((ss - rest*rest/float64(v.n)) / float64(v.n-1))
 		if math.Abs(sd-g.ScoreSD) > relative*sd {
 			return fmt.Errorf("the SD of the score is not the one that the calipers used")
 		}
@@ -267,6 +270,9 @@ func (v *verifier) quadraticForm() (func(a, b int) float64, error) {
 func (v *verifier) sets() error {
 	taken := make([]bool, v.units+1)
 	for row, s := range v.got.Set {
+		if s == 0 && v.has[row] == 0 && v.uses[row] == 0 {
+			continue
+		}
 		switch unit, partner := v.has[row] > 0, v.uses[row] > 0; {
 		case s < 0 || s > v.units:
 			return fmt.Errorf("row %d is in set %d of %d", row+1, s, v.units)
@@ -299,6 +305,9 @@ func (v *verifier) weights() error {
 	factor := float64(v.partners) / float64(v.units)
 	total := 0.0
 	for row, w := range v.got.Weight {
+		if w == 0 && v.has[row] == 0 && v.uses[row] == 0 {
+			continue
+		}
 		want := share[row] * factor
 		if v.has[row] > 0 {
 			want = 1
@@ -318,7 +327,7 @@ func (v *verifier) weights() error {
 	// The same weights from the sets alone.
 	size := make([]int32, v.units+1)
 	for row, s := range v.got.Set {
-		if v.has[row] == 0 {
+		if s > 0 && v.has[row] == 0 {
 			size[s]++
 		}
 	}
