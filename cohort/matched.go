@@ -43,6 +43,7 @@ type Matched struct {
 	Calipers   []CaliperUse
 	Cuts       map[string][]float64 // by column: the cut points between the cells or, under [SubclassCuts], between the subclasses
 	Moved      int                  // units put into a neighbouring subclass so that each has both groups
+	Optimum    *Optimum
 	Counts     MatchCounts
 	Notes      []table.Note
 }

@@ -54,6 +54,7 @@ type cellVerifier struct {
 	treated []float64
 	sets    int
 	cells   int
+	pairs   int               // that the sets come with
 	key     []strings.Builder // by row
 }
 
@@ -74,8 +75,8 @@ func (v *cellVerifier) shapes() error {
 	if len(g.Set) != n || len(g.Weight) != n {
 		return fmt.Errorf("%d sets and %d weights for %d rows", len(g.Set), len(g.Weight), n)
 	}
-	if len(g.Pairs) != 0 || len(g.PairDistance) != 0 || g.Replaced {
-		return fmt.Errorf("sets of cells have no pairs and no replacement")
+	if len(g.Pairs) != v.pairs || len(g.PairDistance) != v.pairs || g.Replaced {
+		return fmt.Errorf("sets of cells have no pairs, unless they are made of them, and no replacement")
 	}
 	for i, s := range g.Set {
 		if s < 0 {
@@ -376,7 +377,7 @@ func (v *cellVerifier) counts() error {
 		squares[a] += w * w
 	}
 	c := v.got.Counts
-	if want := (MatchCounts{Treated: all[1], Control: all[0], MatchedTreated: in[1], MatchedControl: in[0], Sets: v.sets, Blocks: v.cells,
+	if want := (MatchCounts{Treated: all[1], Control: all[0], MatchedTreated: in[1], MatchedControl: in[0], Sets: v.sets, Pairs: v.pairs, Blocks: v.cells,
 		ESSTreated: c.ESSTreated, ESSControl: c.ESSControl}); c != want {
 		return fmt.Errorf("the counts are %+v and the sets give %+v", c, want)
 	}
