@@ -2,36 +2,73 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"utfall/estimate"
 	"utfall/estimate/effect"
 )
 
-// fitEffect is an effect in a cohort whose design has been made.
+// fitEffect is an effect on people: in a cohort whose design has been made, or by an
+// estimator that makes its own comparison.
 type fitEffect struct {
-	f                  *flagSet
-	treatment, outcome string
-	covariates         []string
-	method, estimand   string
-	weights            fitWeights
-	sets, vcov         string
-	cluster            []string
-	interactions       bool
+	f                    *flagSet
+	treatment, outcome   string
+	covariates           []string
+	method, estimand     string
+	weights              fitWeights
+	sets, vcov           string
+	cluster              []string
+	interactions, ratios bool
+	outcomeModel, errors string
+	folds, repeats       int
+	seed                 uint64
+	ratio                int
+	metric, variance     string
+	correct              bool
+	quantiles            []string
+	at                   []float64 // the quantiles, once checked
+	conditional          int       // J of --variance; 0 is homoscedastic
 }
+
+// effectFlags are the flags that a method of effect uses beside those of all of them.
+var effectFlags = map[string][]string{
+	"difference":              {"weights", "weight-kind", "sets", "cluster", "vcov"},
+	"regression":              {"covariates", "weights", "weight-kind", "sets", "cluster", "vcov", "interactions"},
+	"g-computation":           {"covariates", "weights", "weight-kind", "sets", "cluster", "vcov", "outcome-model", "ratios"},
+	"ipw":                     {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "quantiles"},
+	"aipw":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "errors", "folds", "repeats", "seed"},
+	"tmle":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "folds", "repeats", "seed"},
+	"bias-corrected-matching": {"covariates", "ratio", "metric", "variance", "bias-correction"},
+}
+
+var effectMethods = []string{"difference", "regression", "g-computation", "ipw", "aipw", "tmle", "bias-corrected-matching"}
 
 func (m *fitEffect) flags(f *flagSet) {
 	m.f = f
 	f.column(&m.treatment, "treatment", "0 or 1")
 	f.column(&m.outcome, "outcome", "a number")
-	f.list(&m.covariates, "covariates", "`columns`, comma separated: of the regression")
-	f.text(&m.method, "method", "difference", "difference or regression")
-	f.text(&m.estimand, "estimand", "att", "the effect that the weights make this: att, atc or ate; names the term and changes no number")
+	f.list(&m.covariates, "covariates", "`columns`, comma separated: of the models or of the distance")
+	f.text(&m.method, "method", "difference", strings.Join(effectMethods, ", "))
+	f.text(&m.estimand, "estimand", "att", "effect on the treated (att), the untreated (atc), all (ate) or the overlap (ato: ipw). With difference and regression the design decides, and it only names the term")
 	m.weights.flags(f, "matching", "")
-	f.column(&m.sets, "sets", "matched sets; empty = in none, and the row is left out. Errors are clustered on them")
+	f.column(&m.sets, "sets", "matched sets (difference, regression, g-computation); empty = in none, and the row is left out. Errors are clustered on them")
 	f.list(&m.cluster, "cluster", "`column`: rows with its same value are dependent (instead of sets)")
-	f.text(&m.vcov, "vcov", "", "covariance: "+strings.Join(vcovKinds, ", ")+" (default: cr1 with sets or a cluster, else hc1)")
+	f.text(&m.vcov, "vcov", "", "covariance: "+strings.Join(vcovKinds, ", ")+" (default: cr1 with sets or a cluster, else hc1); of models of means hc0, hc1, cr0, cr1 (default: cr0 with sets or a cluster, else hc0)")
 	f.yes(&m.interactions, "interactions", false, "with regression: slopes differ between the groups, and the effect is the mean over the treated")
+	f.text(&m.outcomeModel, "outcome-model", "", "of g-computation and aipw: linear or logistic (default: logistic for an outcome of 0 and 1)")
+	f.text(&m.errors, "errors", "", "of aipw: influence (default), or stacked, right also where one of the models is wrong")
+	f.yes(&m.ratios, "ratios", false, "risk ratio and odds ratio too, of an outcome of 0 and 1")
+	f.list(&m.quantiles, "quantiles", "`numbers` between 0 and 1: effects on these quantiles too (ipw)")
+	f.whole(&m.folds, "folds", 0, "of cross-fitting (aipw, tmle); 0 = none")
+	f.whole(&m.repeats, "repeats", 0, "of the split into folds, odd (default 5)")
+	f.seed(&m.seed, "of the split into folds")
+	f.whole(&m.ratio, "ratio", 1, "matches of each unit (bias-corrected-matching)")
+	f.text(&m.metric, "metric", effect.InverseVarianceMetric, "of bias-corrected-matching: inverse-variance or mahalanobis")
+	f.text(&m.variance, "variance", "homoscedastic", "of bias-corrected-matching: homoscedastic, or from how many neighbours of the same group, for example 4")
+	f.yes(&m.correct, "bias-correction", true, "of bias-corrected-matching: false leaves the regression out")
 	f.need("treatment", "outcome")
 }
 
@@ -49,34 +86,131 @@ func (m *fitEffect) columns() fitColumns {
 }
 
 func (m *fitEffect) check() []string {
-	problems := choice("method", m.method, []string{"difference", "regression"}, "g-computation", "ipw", "aipw", "tmle", "bias-corrected-matching")
-	problems = append(problems, oneOf("estimand", m.estimand, "att", "atc", "ate")...)
-	problems = append(problems, m.weights.check(m.f)...)
-	flag := "--cluster"
-	if len(m.cluster) == 0 {
-		flag = "--cluster or --sets"
+	problems := oneOf("method", m.method, effectMethods...)
+	if len(problems) > 0 {
+		return problems
 	}
-	problems = append(problems, checkVcov(m.vcov, len(m.cluster) > 0 || m.sets != "", flag, m.weights)...)
+	bad := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
+	used := effectFlags[m.method]
+	var all []string
+	for _, name := range effectMethods {
+		for _, flag := range effectFlags[name] {
+			if m.f.given(flag) && !slices.Contains(used, flag) && !slices.Contains(all, flag) {
+				all = append(all, flag)
+				switch {
+				case flag == "sets" && m.method != "bias-corrected-matching":
+					bad("--method %s makes its own comparison and does not use --sets; use difference, regression or g-computation", m.method)
+				case flag == "covariates":
+					bad("--method difference does not use --covariates; use another --method")
+				default:
+					bad("--method %s does not use --%s", m.method, flag)
+				}
+			}
+		}
+	}
+	if slices.Contains(used, "covariates") && len(m.covariates) == 0 {
+		bad("--method %s needs --covariates", m.method)
+	}
+	problems = append(problems, m.weights.check(m.f)...)
 	if len(m.cluster) > 1 {
-		problems = append(problems, "--cluster with several columns is not built yet; give one")
+		bad("--cluster with several columns is not built yet; give one")
 	}
 	switch m.method {
-	case "difference":
-		if len(m.covariates) > 0 {
-			problems = append(problems, "--method difference does not use --covariates; use --method regression")
+	case "difference", "regression":
+		problems = append(problems, oneOf("estimand", m.estimand, "att", "atc", "ate", "ato")...)
+		flag := "--cluster"
+		if len(m.cluster) == 0 {
+			flag = "--cluster or --sets"
 		}
-		if m.interactions {
-			problems = append(problems, "--method difference does not use --interactions")
-		}
-	case "regression":
-		if len(m.covariates) == 0 {
-			problems = append(problems, "--method regression needs --covariates")
-		}
+		problems = append(problems, checkVcov(m.vcov, len(m.cluster) > 0 || m.sets != "", flag, m.weights)...)
 		if m.interactions && m.estimand != "att" {
-			problems = append(problems, "--interactions gives the effect on the treated: --estimand att")
+			bad("--interactions gives the effect on the treated: --estimand att")
+		}
+		return problems
+	case "ipw":
+		problems = append(problems, oneOf("estimand", m.estimand, "att", "atc", "ate", "ato")...)
+	default:
+		if m.estimand == "ato" {
+			bad("--method %s has no --estimand ato; ipw has", m.method)
+		} else {
+			problems = append(problems, oneOf("estimand", m.estimand, "att", "atc", "ate")...)
+		}
+	}
+	return append(problems, m.checkMeans()...)
+}
+
+// checkMeans lists what is wrong with the flags of the methods that estimate means.
+func (m *fitEffect) checkMeans() (problems []string) {
+	bad := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
+	problems = append(problems, oneOf("outcome-model", m.outcomeModel, "linear", "logistic")...)
+	problems = append(problems, oneOf("errors", m.errors, "influence", "stacked")...)
+	problems = append(problems, oneOf("metric", m.metric, effect.InverseVarianceMetric, effect.MahalanobisMetric)...)
+	if slices.Contains(effectFlags[m.method], "vcov") {
+		problems = append(problems, oneOf("vcov", m.vcov, "hc0", "hc1", "cr0", "cr1")...)
+		clustered := strings.HasPrefix(m.vcov, "cr")
+		if clustered && len(m.cluster) == 0 && m.sets == "" {
+			bad("--vcov %s needs --cluster", m.vcov)
+		}
+		if m.vcov != "" && !clustered && len(m.cluster) > 0 {
+			bad("--vcov %s does not use --cluster", m.vcov)
+		}
+		if m.weights.column != "" && m.weights.kind == string(estimate.Matching) && m.method != "g-computation" {
+			bad("--method %s makes its own weights: with weights of a sample give --weight-kind sampling (or frequency), with those of a design use difference, regression or g-computation", m.method)
+		}
+	}
+	switch {
+	case m.f.given("folds") && m.folds < 2:
+		bad("--folds must be at least 2")
+	case m.folds == 0 && (m.f.given("repeats") || m.f.given("seed")):
+		bad("--repeats and --seed go with --folds")
+	case m.f.given("repeats") && (m.repeats < 1 || m.repeats%2 == 0):
+		bad("--repeats must be an odd number")
+	case m.folds > 0 && m.errors == "stacked":
+		bad("--errors stacked does not go with --folds")
+	}
+	if m.ratio < 1 {
+		bad("--ratio must be at least 1")
+	}
+	if m.variance != "homoscedastic" {
+		j, err := strconv.Atoi(m.variance)
+		if err != nil || j < 1 {
+			bad("--variance %q is neither homoscedastic nor a whole number of at least 1", m.variance)
+		}
+		m.conditional = j
+	}
+	m.at = nil
+	for _, s := range m.quantiles {
+		p, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+		switch {
+		case err != nil || !(p > 0 && p < 1):
+			bad("--quantiles: %q is not a number strictly between 0 and 1", s)
+		case slices.Contains(m.at, p):
+			bad("--quantiles: %s is given twice", s)
+		default:
+			m.at = append(m.at, p)
 		}
 	}
 	return problems
+}
+
+// estimator is the method with its options.
+func (m *fitEffect) estimator(workers int) estimate.Estimator {
+	vcov := effect.Vcov(m.vcov)
+	switch m.method {
+	case "regression":
+		return effect.Regression{Vcov: vcov, Estimand: m.estimand, Interactions: m.interactions}
+	case "g-computation":
+		return effect.GComputation{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+	case "ipw":
+		return effect.IPW{Estimand: m.estimand, Vcov: vcov, Ratios: m.ratios, Quantiles: m.at, Workers: workers}
+	case "aipw":
+		return effect.AIPW{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Errors: m.errors, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+	case "tmle":
+		return effect.TMLE{Estimand: m.estimand, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+	case "bias-corrected-matching":
+		return effect.BiasCorrectedMatching{Estimand: m.estimand, Ratio: m.ratio, Metric: m.metric, Variance: m.conditional, Unadjusted: !m.correct, Workers: workers}
+	}
+	return effect.Difference{Vcov: vcov, Estimand: m.estimand}
 }
 
 func (m *fitEffect) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
@@ -105,15 +239,18 @@ func (m *fitEffect) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 			return nil, err
 		}
 	}
-	var e estimate.Estimator = effect.Difference{Vcov: effect.Vcov(m.vcov), Estimand: m.estimand}
-	if m.method == "regression" {
-		e = effect.Regression{Vcov: effect.Vcov(m.vcov), Estimand: m.estimand, Interactions: m.interactions}
-	}
-	r, err := e.Fit(ctx, f)
+	r, err := m.estimator(d.workers).Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	out := newFitOutput(r, "treated")
 	out.details["method"] = m.method
+	if repeats, ok := r.Details["repeats"].([]effect.Repeat); ok {
+		t := fitTable{title: "Splits of the units", header: []string{"split", "estimate", "std.error"}}
+		for _, x := range repeats {
+			t.rows = append(t.rows, []any{strconv.Itoa(x.Repeat), x.Estimate, x.StdError})
+		}
+		out.tables = append(out.tables, t)
+	}
 	return out, nil
 }

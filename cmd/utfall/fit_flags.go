@@ -129,10 +129,6 @@ func unbuiltFlags(method string) []string {
 	switch method {
 	case "match":
 		return []string{"min-controls", "max-controls"}
-	case "effect":
-		return []string{"folds", "ratio", "metric", "variance"}
-	case "glm":
-		return []string{"weights", "absorb", "vcov", "cluster", "no-intercept"}
 	case "states":
 		return []string{"panel-observed", "exact-death"}
 	}
