@@ -130,15 +130,24 @@ func (s *sources) design(r Register, t Timing, drop []string, seed uint64, worke
 	if t.later() == LaterCensors {
 		b.Estimand = StartVersusNot
 	}
-	buf := make([]int8, 2)
-	cands, steps := drawnMonths(s.ids, s.parts, from, to, seed, func(p int, m Month) bool { return s.h.past(p, m, buf).present() })
-	cands, steps = s.completeLookBack(cands, steps, t, workers)
-	b.Attrition = steps
+	var cands []candidate
+	var sets *riskSetDrawer
+	var err error
+	switch t.design() {
+	case RiskSet:
+		if sets, cands, b.Attrition, err = s.riskSets(t, seed, workers); err != nil {
+			return nil, err
+		}
+	default:
+		buf := make([]int8, 2)
+		cands, b.Attrition = drawnMonths(s.ids, s.parts, from, to, seed, func(p int, m Month) bool { return s.h.past(p, m, buf).present() })
+		cands, b.Attrition = s.completeLookBack(cands, b.Attrition, t, workers)
+	}
 	b.units = make([]unit, len(cands))
 	for u, c := range cands {
 		b.units[u] = unit{s.ids[c.person], c.zero, c.treated}
 	}
-	return b, s.unitTable(b, r, cands, t, drop, workers)
+	return b, s.unitTable(b, r, cands, t, sets, drop, workers)
 }
 
 // completeLookBack leaves out units whose longest look-back has a month that was not observed.
@@ -170,7 +179,7 @@ func (s *sources) completeLookBack(cands []candidate, steps []Step, t Timing, wo
 }
 
 // unitTable makes the table of what is known at time zero, and the list of its features.
-func (s *sources) unitTable(b *Built, r Register, cands []candidate, t Timing, drop []string, workers int) error {
+func (s *sources) unitTable(b *Built, r Register, cands []candidate, t Timing, sets *riskSetDrawer, drop []string, workers int) error {
 	n := len(cands)
 	rows := make([]int, n)
 	units, persons := make([]string, n), make([]string, n)
@@ -197,6 +206,13 @@ func (s *sources) unitTable(b *Built, r Register, cands []candidate, t Timing, d
 	}
 	for _, c := range []string{ZeroColumn, QuarterColumn} {
 		b.Features = append(b.Features, Feature{Column: c, Source: designSource, Known: KnownAtZero})
+	}
+	if sets != nil {
+		c, f, err := sets.column(cands)
+		if err != nil {
+			return err
+		}
+		cols, b.Features = append(cols, c), append(b.Features, f)
 	}
 	made, features, err := s.historyColumns(cands, t, nil, workers)
 	if err != nil {

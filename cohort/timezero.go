@@ -3,7 +3,7 @@ package cohort
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"utfall/internal/num"
@@ -21,6 +21,12 @@ import (
 // in the draw. So one person may be a comparison person first and a participant later;
 // the two rows are two units of one person (see [PersonColumn]).
 //
+// risk-set: each participant is compared with people at risk in the same calendar
+// month who come from the same state and have been in it for as long (in bands): the
+// category [RiskSetColumn], on which a match is to be exact. Of those at risk at most
+// Draws for each participant are drawn by a keyed hash; with all of them, every month
+// is a trial of its own (sequential trials). A person can be drawn in several months.
+//
 // Source: risk-set designs in Fredriksson and Johansson (2008) and the target-trial
 // emulation of Hernán and Robins (2016). Registry: cohort/METHODS.md, "Time zero and
 // background".
@@ -31,10 +37,13 @@ type Timing struct {
 	FollowUp int    `yaml:"follow_up,omitempty"` // months after time zero that outcomes may use
 	DataEnd  string `yaml:"data_end,omitempty"`  // last month that the register covers; absent = the last in which a spell begins, or goes on that has an end
 
-	Design        string `yaml:"design,omitempty"`        // drawn-month
-	Participation string `yaml:"participation,omitempty"` // which starts count: first (default), each, washout
-	Washout       int    `yaml:"washout,omitempty"`       // months without participation before time zero, of participation: washout
-	Later         string `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor
+	Design        string   `yaml:"design,omitempty"`        // drawn-month (default), risk-set
+	Origin        []string `yaml:"origin,omitempty"`        // risk-set: states that people come from; absent = all
+	Durations     []int    `yaml:"durations,omitempty"`     // risk-set: months at which a band of time spent in the state begins; absent = 1, 3, 6, 12, 24
+	Draws         *int     `yaml:"draws,omitempty"`         // risk-set: people at risk drawn for each participant; absent = 20, 0 = all
+	Participation string   `yaml:"participation,omitempty"` // which starts count: first (default), each, washout
+	Washout       int      `yaml:"washout,omitempty"`       // months without participation before time zero, of participation: washout
+	Later         string   `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor
 
 	Lag      int            `yaml:"lag,omitempty"`      // months after its end that the register tells of a month
 	Lags     map[string]int `yaml:"lags,omitempty"`     // the same by source (spells, participations, amounts), where it is another
@@ -44,6 +53,7 @@ type Timing struct {
 // Designs of [Timing.Design].
 const (
 	DrawnMonth = "drawn-month" // a comparison month a person, by lot
+	RiskSet    = "risk-set"    // those at risk when and where a participant starts
 )
 
 // What becomes of a comparison person who starts after time zero ([Timing.Later]), and
@@ -66,6 +76,7 @@ const (
 	LastStateColumn   = "last_state"
 	DurationColumn    = "months_in_last_state"
 	AgeColumn         = "age"
+	RiskSetColumn     = "risk_set" // category: calendar month, origin state and band of months in it
 )
 
 // Month is a calendar month counted as 12·year + month-1.
@@ -154,6 +165,7 @@ type candidate struct {
 	person  int // row of the people table
 	zero    Month
 	treated bool
+	cell    int32 // risk-set: the cell
 }
 
 // drawnMonths returns the participants and a comparison month a person, with the
@@ -168,14 +180,14 @@ func drawnMonths(ids []string, parts *participations, from, to Month, seed uint6
 			start.UnitsIn++
 			start.TreatedIn++
 			if observed(p, m) {
-				out = append(out, candidate{p, m, true})
+				out = append(out, candidate{person: p, zero: m, treated: true})
 				risk.TreatedOut++
 			}
 		}
 		start.UnitsIn++
 		m := from + Month(num.KeyedHash(seed, "time-zero/"+id)%span)
 		if parts.ready(p, m) && !parts.starts(p, m) && observed(p, m) {
-			out = append(out, candidate{p, m, false})
+			out = append(out, candidate{person: p, zero: m})
 		}
 	}
 	start.UnitsOut, start.TreatedOut = start.UnitsIn, start.TreatedIn
@@ -186,14 +198,13 @@ func drawnMonths(ids []string, parts *participations, from, to Month, seed uint6
 
 // sortCandidates orders units by person and time zero.
 func sortCandidates(c []candidate, ids []string) {
-	sort.Slice(c, func(i, j int) bool {
-		a, b := c[i], c[j]
-		if c := strings.Compare(ids[a.person], ids[b.person]); c != 0 {
-			return c < 0
+	slices.SortFunc(c, func(a, b candidate) int {
+		if a.person != b.person { // no person is there twice
+			return strings.Compare(ids[a.person], ids[b.person])
 		}
 		if a.zero != b.zero {
-			return a.zero < b.zero
+			return int(a.zero - b.zero)
 		}
-		return !a.treated && b.treated
+		return arm(a.treated) - arm(b.treated)
 	})
 }

@@ -43,7 +43,7 @@ func (t Timing) Check() []error {
 	if t.FollowUp < 1 || t.FollowUp > 240 {
 		errs = append(errs, errors.New("follow_up: months must lie between 1 and 240"))
 	}
-	errs = append(errs, oneOf("design", t.Design, DrawnMonth)...)
+	errs = append(errs, oneOf("design", t.Design, DrawnMonth, RiskSet)...)
 	errs = append(errs, oneOf("participation", t.Participation, FirstParticipation, EachParticipation, WashoutParticipation)...)
 	errs = append(errs, oneOf("later", t.Later, LaterStays, LaterCensors)...)
 	switch {
@@ -52,6 +52,7 @@ func (t Timing) Check() []error {
 	case t.Participation != WashoutParticipation && t.Washout != 0:
 		errs = append(errs, errors.New("washout: it belongs to participation: washout"))
 	}
+	errs = append(errs, t.checkRiskSet()...)
 	if t.Lag < 0 || t.Lag > 120 {
 		errs = append(errs, errors.New("lag: months must lie between 0 and 120"))
 	}
@@ -73,6 +74,64 @@ func (t Timing) Check() []error {
 		}
 	}
 	return errs
+}
+
+// checkRiskSet lists what is wrong with the options of risk sets.
+func (t Timing) checkRiskSet() []error {
+	var errs []error
+	if t.design() != RiskSet {
+		for _, o := range []struct {
+			key   string
+			given bool
+		}{{"origin", t.Origin != nil}, {"durations", t.Durations != nil}, {"draws", t.Draws != nil}} {
+			if o.given {
+				errs = append(errs, fmt.Errorf("%s: it belongs to design: risk-set", o.key))
+			}
+		}
+		return errs
+	}
+	for i, s := range t.Origin {
+		if slices.Contains(t.Origin[:i], s) {
+			errs = append(errs, fmt.Errorf("origin: %s is there twice", s))
+		}
+	}
+	for i, d := range t.Durations {
+		if d < 0 || i > 0 && d <= t.Durations[i-1] {
+			errs = append(errs, errors.New("durations: cut points must rise, from 0 on"))
+			break
+		}
+		if len(t.LookBack) > 0 && d > t.maxLookBack() {
+			errs = append(errs, errors.New("durations: a state is followed back over the longest look-back, no cut point can be above it"))
+			break
+		}
+	}
+	if t.Draws != nil && *t.Draws < 0 {
+		errs = append(errs, errors.New("draws: give a number of people for each participant, or 0 for all"))
+	}
+	return errs
+}
+
+// durationCuts are the durations above 1 at which a band begins.
+func (t Timing) durationCuts() []int {
+	all := t.Durations
+	if all == nil {
+		all = []int{1, 3, 6, 12, 24}
+	}
+	var cuts []int
+	for _, c := range all {
+		if c > 1 && c <= t.maxLookBack() { // every state has lasted a month
+			cuts = append(cuts, c)
+		}
+	}
+	return cuts
+}
+
+// draws is the number of people at risk drawn for each participant, 0 = all.
+func (t Timing) draws() int {
+	if t.Draws == nil {
+		return 20
+	}
+	return *t.Draws
 }
 
 // oneOf is the error for a word that is not among those allowed; empty means the default.

@@ -140,9 +140,11 @@ func TestEveryKeyMatters(t *testing.T) {
 		"cohorts.time_zero.from": {"from: 2013-01", "from: 2014-01", ""}, "cohorts.time_zero.to": {"to: 2015-12", "to: 2014-12", ""}, "cohorts.time_zero.look_back": {"look_back: [6, 24]", "look_back: [6, 30]", ""},
 		"cohorts.time_zero.follow_up": {"follow_up: 36", "follow_up: 23", refused}, "cohorts.time_zero.drop": {"drop: [born]", "drop: [born2]", refused},
 		"cohorts.time_zero.outcomes.name": {"{name: work,", "{name: work2,", refused}, "cohorts.time_zero.outcomes.states": {"states: [work], at", "states: [work, studies], at", ""},
-		"cohorts.time_zero.data_end": {"follow_up: 36", "follow_up: 36\n      data_end: 2016-12", ""}, "cohorts.time_zero.design": {"follow_up: 36", "follow_up: 36\n      design: other", refused},
+		"cohorts.time_zero.data_end": {"follow_up: 36", "follow_up: 36\n      data_end: 2016-12", ""}, "cohorts.time_zero.design": {"follow_up: 36", "follow_up: 36\n      design: risk-set", ""},
 		"cohorts.time_zero.participation": {"follow_up: 36", "follow_up: 36\n      participation: each", refused}, "cohorts.time_zero.washout": {"follow_up: 36", "follow_up: 36\n      washout: 3", refused},
 		"cohorts.time_zero.later": {"follow_up: 36", "follow_up: 36\n      later: censor", ""}, "cohorts.time_zero.lag": {"follow_up: 36", "follow_up: 36\n      lag: 12", ""},
+		"cohorts.time_zero.origin": {"follow_up: 36", "follow_up: 36\n      origin: [work]", refused}, "cohorts.time_zero.durations": {"follow_up: 36", "follow_up: 36\n      durations: [3]", refused},
+		"cohorts.time_zero.draws": {"follow_up: 36", "follow_up: 36\n      draws: 5", refused},
 		"cohorts.time_zero.lags": {"follow_up: 36", "follow_up: 36\n      lags: {spells: 12}", ""}, "cohorts.time_zero.features": {"follow_up: 36", "follow_up: 36\n      features: [amounts]", refused},
 		"cohorts.time_zero.outcomes.at": {"at: 24}\n", "at: 12}\n", ""}, "cohorts.time_zero.outcomes.over": {"over: 24", "over: 12", ""},
 
@@ -249,7 +251,7 @@ func optionRun(t *testing.T, dir, text string) string {
 func optionTry(t *testing.T, dir string, spec *Spec, figures bool) (string, error) {
 	t.Helper()
 	s := &state{ctx: t.Context(), spec: spec, o: Options{DataDir: dir, Workers: 2}, lang: lang.Lang(spec.Language), policy: spec.Disclosure.Policy(), cohorts: map[string]*built{}}
-	steps := []func() error{s.ingest, s.buildCohorts, s.estimate}
+	steps := []func() error{s.ingest, s.buildCohorts, s.unlock, s.estimate}
 	if figures {
 		steps = append(steps, s.draw)
 	}
