@@ -113,8 +113,10 @@ func Compare(ctx context.Context, t *table.Table, d Spec, o BalanceOptions) (Bal
 	if err != nil {
 		return Balance{}, nil, err
 	}
-	if names := overflows(cov); (o.Squares || o.Interactions) && len(names) > 0 {
-		return Balance{}, nil, fmt.Errorf("%w: the squares and products of %s are too large to be numbers", ErrCovariate, quoted(names))
+	if o.Squares || o.Interactions {
+		if names := overflows(cov); len(names) > 0 {
+			return Balance{}, nil, fmt.Errorf("%w: the squares and products of %s are too large to be numbers", ErrCovariate, quoted(names))
+		}
 	}
 	designs := make([][]float64, 0, 1+len(o.Others))
 	if o.Weight != nil {

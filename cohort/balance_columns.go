@@ -176,12 +176,8 @@ func readWithMissing(t *table.Table, name string, categorical bool) (covariate, 
 	if err != nil {
 		return c, err.Error()
 	}
-	missing := col.Missing()
-	switch {
-	case missing == 0:
+	if col.Missing() == 0 {
 		return readCovariate(t, name, categorical)
-	case missing == t.Rows():
-		return c, fmt.Sprintf("column %q has no value in any row", name)
 	}
 	c.has = make([]bool, t.Rows())
 	for i := range c.has {

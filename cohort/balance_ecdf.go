@@ -122,28 +122,42 @@ func (w *ascending) gap() {
 	}
 }
 
-// ranked walks along the sorted values.
+// ranked walks along the sorted values. The weights of a run of units are fetched
+// before they are used: they lie far apart, and the processor then waits for many of
+// them at once.
 func (w *ascending) ranked(sc *scratch) {
+	const run = 256
 	s := w.s
 	order := sc.rank.Rank(s.x, s.tag)
+	fetched := make([][run]float64, len(s.weight))
 	was := 0
-	for r, e := range order {
-		a := int(e >> 30 & treatedTag)
-		w.count[a]++
-		if e>>30&idleTag == 0 {
-			for d, weight := range s.weight {
-				w.cum[2*d+a] += weight[e&num.RankedIndex]
+	for lo := 0; lo < len(order); lo += run {
+		part := order[lo:min(lo+run, len(order))]
+		for d, weight := range s.weight {
+			to := fetched[d][:len(part)]
+			for i, e := range part {
+				to[i] = 0
+				if e>>30&idleTag == 0 {
+					to[i] = weight[e&num.RankedIndex]
+				}
 			}
 		}
-		if r+1 < len(order) && order[r+1]>>32 == e>>32 {
-			continue
+		for i, e := range part {
+			a := int(e >> 30 & treatedTag)
+			w.count[a]++
+			for d := range fetched {
+				w.cum[2*d+a] += fetched[d][i]
+			}
+			if r := lo + i + 1; r < len(order) && order[r]>>32 == e>>32 {
+				continue
+			}
+			if w.count[w.small] == was {
+				w.gap()
+				continue
+			}
+			w.close(was, s.x[e&num.RankedIndex])
+			was = w.count[w.small]
 		}
-		if w.count[w.small] == was {
-			w.gap()
-			continue
-		}
-		w.close(was, s.x[e&num.RankedIndex])
-		was = w.count[w.small]
 	}
 }
 

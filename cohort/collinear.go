@@ -16,58 +16,69 @@ func collinear(cov []covariate, u *units, workers int) []string {
 	if k < 2 {
 		return nil
 	}
-	// fill writes rows of u.order, by column, and returns how many have every value.
-	fill := func(rows []int32, out []float64, keep []int32) int {
-		keep = keep[:0]
-	row:
-		for _, r := range rows {
+	// fill writes the complete rows of lo to hi, by column, less the centres, and returns
+	// how many they are. Rows are taken as they come in the table, which is fast: what is
+	// decided has five digits more room than their order has influence.
+	fill := func(lo, hi int, centre, out []float64) int {
+		keep := make([]bool, hi-lo)
+		m := 0
+		for i := range keep {
+			keep[i] = true
 			for c := range cov {
-				if cov[c].has != nil && !cov[c].has[r] {
-					continue row
-				}
+				keep[i] = keep[i] && (cov[c].has == nil || cov[c].has[lo+i])
 			}
-			keep = append(keep, r)
+			m += arm(keep[i])
 		}
 		j := 0
 		for c := range cov {
-			if cov[c].codes == nil {
-				to := out[j*num.Chunk:]
-				for i, r := range keep {
-					to[i] = cov[c].values[r]
-				}
-				j++
-				continue
+			first, last := -1, -1
+			if cov[c].codes != nil {
+				first, last = 1, len(cov[c].levels)-1
 			}
-			for l := 1; l < len(cov[c].levels); l++ {
-				to := out[j*num.Chunk:]
-				for i, r := range keep {
-					to[i] = float64(arm(int(cov[c].codes[r]) == l))
+			for l := first; l <= last; l++ {
+				to, k := out[j*num.Chunk:(j+1)*num.Chunk], 0
+				for i, ok := range keep {
+					switch {
+					case !ok:
+						continue
+					case l < 0:
+						to[k] = cov[c].values[lo+i] - centre[j]
+					default:
+						to[k] = float64(arm(int(cov[c].codes[lo+i]) == l)) - centre[j]
+					}
+					k++
 				}
 				j++
 			}
 		}
-		return len(keep)
+		return m
 	}
 	// One pass about the means of the first chunk, which are near enough to those of
 	// all that no digits cancel.
 	centre := make([]float64, k)
-	block, keep := make([]float64, k*num.Chunk), make([]int32, 0, num.Chunk)
-	head := fill(u.order[:min(u.n, num.Chunk)], block, keep)
+	block := make([]float64, k*num.Chunk)
+	head := fill(0, min(u.n, num.Chunk), centre, block)
 	for j := range k {
 		for _, v := range block[j*num.Chunk : j*num.Chunk+head] {
 			centre[j] += v / float64(head)
 		}
 	}
+	free := make(chan []float64, u.n/num.Chunk+1) // blocks that no worker uses now
 	// The last cell counts the rows.
 	cross := num.SumChunks(u.n, k*(k+1)+1, workers, func(lo, hi int, acc []float64) {
-		block, keep := make([]float64, k*num.Chunk), make([]int32, 0, num.Chunk)
-		m := fill(u.order[lo:hi], block, keep)
+		var block []float64
+		select {
+		case block = <-free:
+		default:
+			block = make([]float64, k*num.Chunk)
+		}
+		defer func() { free <- block }()
+		m := fill(lo, hi, centre, block)
 		acc[k*(k+1)] = float64(m)
 		for a := range k {
 			x := block[a*num.Chunk : a*num.Chunk+m]
-			for i := range x {
-				x[i] -= centre[a]
-				acc[k*k+a] += x[i]
+			for _, v := range x {
+				acc[k*k+a] += v
 			}
 			for b := 0; b <= a; b++ {
 				acc[a*k+b] = dotBlock(x, block[b*num.Chunk:b*num.Chunk+m])
