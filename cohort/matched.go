@@ -1,6 +1,8 @@
 package cohort
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -43,7 +45,7 @@ type Matched struct {
 	Calipers   []CaliperUse
 	Cuts       map[string][]float64 // by column: the cut points between the cells or, under [SubclassCuts], between the subclasses
 	Moved      int                  // units put into a neighbouring subclass so that each has both groups
-	Optimum    *Optimum
+	Optimum    *Optimum             // of optimal and full matching: the proof
 	Counts     MatchCounts
 	Notes      []table.Note
 }
@@ -148,32 +150,46 @@ func (j *job) noSupport(attempts int) error {
 }
 
 type numbered struct {
-	id  string
-	row int32
+	id   string
+	head uint64 // the first 8 bytes of the id
+	row  int32
 }
 
 // number sorts the links by set and gives each its number.
 func (j *job) number(links []link) {
 	out := j.out
-	served := make([]bool, j.u.n)
+	out.Set = make([]int, j.u.n)
 	var units []numbered
 	for _, l := range links {
-		if !served[l.unit] {
-			served[l.unit] = true
-			units = append(units, numbered{j.u.id(int(l.unit)), l.unit})
+		if out.Set[l.unit]++; out.Set[l.unit] == 1 { // its links, for now
+			var head [8]byte
+			id := j.u.id(int(l.unit))
+			copy(head[:], id)
+			units = append(units, numbered{id, binary.BigEndian.Uint64(head[:]), l.unit})
 		}
 	}
 	slices.SortFunc(units, func(a, b numbered) int {
 		if len(a.id) != len(b.id) {
 			return len(a.id) - len(b.id)
 		}
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
 		return strings.Compare(a.id, b.id)
 	})
-	out.Set = make([]int, j.u.n)
-	for i, u := range units {
-		out.Set[u.row] = i + 1
+	next := make([]int, len(units)) // place of the next link of each set
+	for i, at := 0, 0; i < len(units); i++ {
+		row := units[i].row
+		next[i], at = at, at+out.Set[row]
+		out.Set[row] = i + 1
 	}
-	slices.SortStableFunc(links, func(a, b link) int { return out.Set[a.unit] - out.Set[b.unit] })
+	sorted := slices.Clone(links)
+	for _, l := range links {
+		s := out.Set[l.unit] - 1
+		sorted[next[s]] = l
+		next[s]++
+	}
+	copy(links, sorted)
 	out.Pairs, out.PairDistance = make([][2]int, len(links)), make([]float64, len(links))
 	for i, l := range links {
 		out.Pairs[i], out.PairDistance[i] = [2]int{int(l.unit), int(l.partner)}, l.dist
@@ -227,11 +243,13 @@ func (j *job) weigh(links []link) {
 
 // kish returns (Σw)²/Σw² of either group; NaN without weight.
 func kish(weight []float64, u *units, workers int) (treated, control float64) {
-	s := num.SumChunks(u.n, 4, workers, func(lo, hi int, acc []float64) {
-		for _, r := range u.order[lo:hi] {
-			a, w := 2*arm(u.treated[r]), weight[r]
-			acc[a] += w
-			acc[a+1] += float64(w * w)
+	s := num.SumExact(u.n, 4, workers, func(lo, hi int, sums []num.ExactSum) {
+		for r := lo; r < hi; r++ {
+			if w := weight[r]; w != 0 {
+				a := 2 * arm(u.treated[r])
+				sums[a].Add(w)
+				sums[a+1].Add(w * w)
+			}
 		}
 	})
 	return s[2] * s[2] / s[3], s[0] * s[0] / s[1]
