@@ -11,13 +11,3 @@ func errorsIsDesign(err error) bool {
 	}
 	return false
 }
-
-func countFalse(ok []bool) int {
-	n := 0
-	for _, v := range ok {
-		if !v {
-			n++
-		}
-	}
-	return n
-}

@@ -115,3 +115,13 @@ func readTreatment(t *table.Table, name string) (treated []bool, count int, err 
 	}
 	return treated, count, nil
 }
+
+func countFalse(ok []bool) int {
+	n := 0
+	for _, v := range ok {
+		if !v {
+			n++
+		}
+	}
+	return n
+}
