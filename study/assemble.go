@@ -67,6 +67,7 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 	for i, n := range r.numbers {
 		re := released[i]
 		rec := newRecord(r.spec.Name, r.method, r.kind, n.term, n.e, s.releaseNotes(append(append([]table.Note(nil), n.notes...), r.notes...)))
+		rec.Plan = s.standing(r.spec)
 		if seen[rec.Address] {
 			return fmt.Errorf("%s: two numbers have this address", rec.Address)
 		}

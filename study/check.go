@@ -28,6 +28,11 @@ func (s *Spec) defaults() {
 	if p, err := s.Disclosure.Policy().Resolve(); err == nil {
 		s.Disclosure = Disclosure{MinCount: p.MinCount, RoundTo: p.RoundTo}
 	}
+	if s.Lock != nil {
+		required := s.lockRequired()
+		s.Lock.Required = &required
+		s.Lock.Gate.defaults()
+	}
 	for i := range s.Cohorts {
 		c := &s.Cohorts[i]
 		if c.TimeZero != nil {
@@ -173,6 +178,9 @@ func (s *Spec) check(file string, doc *yaml.Node) []Problem {
 		c.name([]any{"cohorts", i}, "a cohort", s.Cohorts[i].Name, seen)
 		s.checkCohort(c, []any{"cohorts", i}, &s.Cohorts[i])
 	}
+	if s.Lock != nil {
+		s.Lock.Gate.check(c, []any{"lock", "gate"})
+	}
 	if len(s.Analyses) == 0 {
 		c.add([]any{"analyses"}, "analyses: ask at least one question")
 	}
@@ -276,6 +284,18 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 		}
 		s.data(c, at(p, "spells"), t.Spells, "spells")
 		s.data(c, at(p, "participations"), t.Participations, "participations")
+		if t.Amounts != "" {
+			s.data(c, at(p, "amounts"), t.Amounts, "costs")
+		}
+		if (t.Amounts != "") != slices.Contains(t.Features, cohort.AmountFeatures) {
+			c.add(at(p, "amounts"), "amounts (data of kind costs) and the feature amounts go together")
+		}
+		if _, ok := s.Data[co.Base]; ok {
+			for _, column := range sortedKeys(t.KnownFrom) {
+				s.column(c, at(p, "known_from", column), co.Base, column)
+				s.column(c, at(p, "known_from", column), co.Base, t.KnownFrom[column])
+			}
+		}
 		for i, o := range t.Outcomes {
 			c.errs(at(p, "outcomes", i), o.Check(t.FollowUp))
 			s.stateNames(c, at(p, "outcomes", i, "states"), t.Spells, "state", o.States)

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"math"
 	"slices"
 	"strings"
 )
@@ -36,6 +37,18 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 	c.oneOf(at(path, "unit"), "unit", a.Unit, units...)
 	if a.Relevant < 0 {
 		c.add(at(path, "relevant"), "relevant must be at least 0")
+	}
+	if x := a.Expect; x != nil {
+		switch {
+		case a.Effect == nil:
+			c.add(at(path, "expect"), "expect is used only with effect")
+		case (x.Share == 0) == (x.SD == 0):
+			c.add(at(path, "expect"), "expect: give either share or sd of the comparison people's outcome")
+		case x.Share != 0 && !(x.Share > 0 && x.Share < 1), x.SD < 0, math.IsInf(x.SD, 0), math.IsNaN(x.SD):
+			c.add(at(path, "expect"), "expect: a share lies between 0 and 1, an sd above 0")
+		case a.Relevant == 0:
+			c.add(at(path, "expect"), "expect is used only with relevant: the smallest difference that matters")
+		}
 	}
 	if len(a.Truth) > 0 && s.KnownTruth == "" {
 		c.add(at(path, "truth"), "truth is used only with known_truth, the truth file of a simulated register")

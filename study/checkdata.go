@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"utfall/internal/lang"
 )
 
 // Check reads every data file of the study and builds its cohorts, and says what it
 // found. Nothing is written. All data files are read even when one of them fails, so
 // that every problem is in the error.
 func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
-	l, err := lang.Parse(or(o.Lang, spec.Language))
+	s, err := newState(ctx, spec, o)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
+		return nil, err
 	}
-	s := &state{ctx: ctx, spec: spec, o: o, lang: l, policy: spec.Disclosure.Policy(), cohorts: map[string]*built{}, data: map[string]*dataset{}}
+	s.data = map[string]*dataset{}
 	var errs []error
 	var lines []string
 	for _, name := range sortedKeys(spec.Data) {

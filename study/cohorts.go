@@ -16,10 +16,13 @@ import (
 // built is a cohort ready for estimation.
 type built struct {
 	spec      *Cohort
-	before    *table.Table // eligible units, before the match
-	beforeIn  []bool       // treated, of before
-	table     *table.Table // matched units (all eligible ones without a match)
-	paths     *cohort.Paths
+	before    *table.Table  // eligible units, before the match
+	beforeIn  []bool        // treated, of before
+	table     *table.Table  // matched units (all eligible ones without a match)
+	rows      []int         // of table: the rows of the base, or of what time_zero made
+	score     []float64     // of before; nil without a match on a score
+	made      *cohort.Built // by time_zero; nil without it
+	paths     *cohort.Paths // nil until outcomes are open
 	treated   []bool
 	weight    []float64 // of table; nil without a match
 	set       []int     // of table, dense from 0; nil without a match
@@ -42,7 +45,7 @@ func (s *state) buildCohorts() error {
 		s.cohorts[co.Name] = b
 	}
 	s.o.report("cohort", "", len(s.spec.Cohorts), len(s.spec.Cohorts))
-	return nil
+	return s.pass()
 }
 
 // cohortError gives an error of the design its exit code: what the study file asked
@@ -61,21 +64,17 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 	b := &built{spec: co}
 	units := s.data[co.Base].table
 	if co.TimeZero != nil {
-		made, err := cohort.Build(cohort.Register{
-			People: units, Spells: s.data[co.TimeZero.Spells].table, Participations: s.data[co.TimeZero.Participations].table,
-		}, co.TimeZero.Timing, co.TimeZero.Outcomes, co.TimeZero.Drop, s.spec.Seed, s.o.Workers)
+		made, err := cohort.BuildDesign(s.register(co), co.TimeZero.Timing, co.TimeZero.Drop, s.spec.Seed, s.o.Workers)
 		if err != nil {
 			return nil, err
 		}
-		units, b.paths, b.attrition = made.Table, made.Paths, made.Attrition
+		units, b.made, b.attrition, b.notes = made.Table, made, made.Attrition, made.Notes
 	}
 	units, rows, err := s.eligible(b, units)
 	if err != nil {
 		return nil, err
 	}
-	if b.paths != nil {
-		b.paths = b.paths.Take(rows)
-	}
+	b.rows = rows
 	b.before, b.table = units, units
 	if b.beforeIn, err = marks(units, co.Treatment); err != nil {
 		return nil, s.rowAt(co, rows, err)
@@ -104,16 +103,29 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 	return b, cohort.CheckAttrition(b.attrition)
 }
 
+// register gives the builder the tables of a cohort.
+func (s *state) register(co *Cohort) cohort.Register {
+	t := co.TimeZero
+	r := cohort.Register{People: s.data[co.Base].table, Spells: s.data[t.Spells].table, Participations: s.data[t.Participations].table, KnownFrom: t.KnownFrom}
+	if t.Amounts != "" {
+		r.Amounts = s.data[t.Amounts].table
+	}
+	return r
+}
+
 // eligible applies the rules in order, one attrition row each, and gives the rows kept.
 func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) {
 	var filters []cohort.Filter
 	for _, f := range b.spec.Eligibility {
-		rule, err := table.CompileFilter(f.Keep, t.Fields())
+		columns, err := table.FilterColumns(f.Keep)
 		if err != nil {
 			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)
 		}
-		if err := s.spec.afterZero(b.spec, "eligibility "+f.Name, rule.Columns()); err != nil {
+		if err := s.spec.afterZero(b.spec, "eligibility "+f.Name, columns); err != nil {
 			return nil, nil, err
+		}
+		if _, err := table.CompileFilter(f.Keep, t.Fields()); err != nil {
+			return nil, nil, fmt.Errorf("eligibility %s: %w", f.Name, err)
 		}
 		filters = append(filters, cohort.Filter{Name: f.Name, Keep: f.Keep})
 	}
@@ -178,10 +190,7 @@ func (s *state) completeCovariates(b *built, t *table.Table) (*table.Table, erro
 	if err != nil {
 		return nil, err
 	}
-	if b.paths != nil {
-		b.paths = b.paths.Take(rows)
-	}
-	b.before, b.table = t, t
+	b.before, b.table, b.rows = t, t, pickInt(b.rows, rows)
 	if b.beforeIn, err = marks(t, b.spec.Treatment); err != nil {
 		return nil, err
 	}
@@ -224,10 +233,7 @@ func (b *built) keepMatched(t *table.Table, treated []bool, weight []float64, se
 			rows = append(rows, i)
 		}
 	}
-	b.table = t.Take(rows)
-	if b.paths != nil {
-		b.paths = b.paths.Take(rows)
-	}
+	b.table, b.rows = t.Take(rows), pickInt(b.rows, rows)
 	b.treated, b.weight, b.set = make([]bool, len(rows)), make([]float64, len(rows)), make([]int, len(rows))
 	dense := map[int]int{}
 	for k, i := range rows {
@@ -285,6 +291,14 @@ func components(set []int, person []string) (cluster []int, n int) {
 		cluster[i] = number[r]
 	}
 	return cluster, len(number)
+}
+
+func pickInt(v, rows []int) []int {
+	out := make([]int, len(rows))
+	for k, i := range rows {
+		out[k] = v[i]
+	}
+	return out
 }
 
 // seedOf keys a random stage of the run.

@@ -19,7 +19,8 @@ type dataset struct {
 	name    string
 	table   *table.Table
 	result  *ingest.Result
-	line    func(row int) int // of the file, for a row of table
+	line    func(row int) int            // of the file, for a row of table
+	sealed  func() (*table.Table, error) // the outcome columns, row by row; nil = none, or they are open
 	logical string
 }
 
@@ -43,6 +44,7 @@ func (s *state) ingest() error {
 			}
 		}
 	}
+	s.seal()
 	if s.truth, err = s.loadTruth(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package study
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	b = bytes.Replace(b, []byte("required: false"), []byte("required: true"), 1)
 	spec, err := Parse("study.yaml", bytes.NewReader(b))
 	if err != nil {
 		return nil, err
@@ -32,8 +34,19 @@ func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (
 	if err := os.WriteFile(filepath.Join(out, "study.yaml"), b, 0o644); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrResource, err)
 	}
-	o.DataDir, o.OutDir = data, bundle
-	return Run(ctx, spec, o)
+	o.DataDir, o.OutDir, o.LockFile = data, bundle, filepath.Join(out, spec.Name+".lock.json")
+	if err := os.Remove(o.LockFile); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier demo
+		return nil, fmt.Errorf("%w: %w", ErrResource, err)
+	}
+	lines, err := LockPlan(ctx, spec, o, false)
+	if err != nil {
+		return nil, err
+	}
+	done, err := Run(ctx, spec, o)
+	if err == nil {
+		done.lines = append(lines, done.lines[len(spec.Data)+len(spec.Cohorts):]...)
+	}
+	return done, err
 }
 
 // Simulate writes a synthetic register with known truth to dir. An older register at

@@ -23,11 +23,19 @@ type Manifest struct {
 	Build   Build             `json:"build"`
 	Spec    string            `json:"spec_sha256"` // of study.resolved.yaml
 	Seed    uint64            `json:"seed"`
+	Plan    PlanRecord        `json:"plan"`
 	Inputs  []InputFile       `json:"inputs"`
 	Steps   []ManifestStep    `json:"attrition"`
 	Numbers int               `json:"numbers"`
 	Digests map[string]string `json:"number_digests"` // address → digest of its line in results.jsonl
 	Outputs []OutputFile      `json:"outputs"`
+}
+
+// PlanRecord says what of a run was planned before its outcomes were opened.
+type PlanRecord struct {
+	Lock       string       `json:"lock_sha256"` // of lock.json; empty where no plan was locked
+	Deviations []Deviation  `json:"deviations"`
+	Gate       []GateResult `json:"gate"` // of the design that was run
 }
 
 // Build says which program made the bundle.
@@ -146,6 +154,8 @@ const (
 	balanceCSV   = "balance.csv"
 	reportFile   = "report.html"
 	protocolFile = "disclosure.json"
+	trialFile    = "trial.json"
+	lockFile     = "lock.json" // the plan, where one was locked
 	figuresDir   = "figures"
 )
 

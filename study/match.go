@@ -19,7 +19,7 @@ func (s *state) match(b *built, t *table.Table) error {
 	if err != nil {
 		return err
 	}
-	b.notes = append(b.notes, m.Notes...)
+	b.notes, b.score = append(b.notes, m.Notes...), m.Score
 	persons, _, err := t.Text(personColumn(t, co))
 	if err != nil {
 		return err

@@ -60,6 +60,7 @@ cohorts:
     id: id
     treatment: t
     groups: {treated: {en: the treated}, control: {en: the others}}
+    trial: {eligibility: {en: Trial E}, treated: {en: Trial T}, control: {en: Trial C}, assignment: {en: Trial D}, follow_up: {en: Trial F}, outcomes: {en: Trial O}, contrast: {en: Trial K}, assumptions: {en: Trial U}, analysis: {en: Trial A}}
     eligibility:
       - {name: small, keep: z < 2, label: {en: The rule}}
     propensity: {covariates: [x, z], link: logit}
@@ -88,6 +89,7 @@ analyses:
     good: up
     unit: kronor
     relevant: 0.1
+    expect: {sd: 0.3}
     headline: true
     truth: {att: a}
     effect: {cohort: flat, outcome: y, method: regression, covariates: [x, z], interactions: true, where: z < 1.5, vcov: cr1}
@@ -99,6 +101,7 @@ analyses:
     states: {cohort: register, at: [6], tau: 12, merge: {death: left, emigration: left, age-pension: left}}
   - name: paths
     states: {data: paths, id: id, from: from, to: to, start: start, stop: stop, by: by, at: [3, 6], tau: 8, merge: {low: bottom}, order: [bottom, mid, high], ladder: {bottom: 1, mid: 2, high: 3}, alternative_ladders: {two: {bottom: 1, mid: 1, high: 2}}}
+lock: {required: false, gate: {max_smd: 0.3, min_kept: 0.1, min_support: 0.1, min_treated: 5, min_ess: 5, power: 0.7}}
 known_truth: known.json
 report: {caveats: {en: The caveat}, contact: {en: The contact}}
 `
@@ -123,6 +126,13 @@ func TestEveryKeyMatters(t *testing.T) {
 		"data.kind": {"kind: people", "kind: spells", refused}, "labels": {"The group", "Another", "figure"},
 		"known_truth":    {"known.json", "known2.json", ""},
 		"report.caveats": {"The caveat", "Another", ""}, "report.contact": {"The contact", "Another", ""},
+
+		"lock.required": {"required: false", "required: true", refused + " at the run"}, "lock.gate.max_smd": {"max_smd: 0.3", "max_smd: 0.4", ""}, "lock.gate.min_kept": {"min_kept: 0.1", "min_kept: 0.2", ""},
+		"lock.gate.min_support": {"min_support: 0.1", "min_support: 0.2", ""}, "lock.gate.min_treated": {"min_treated: 5", "min_treated: 6", ""}, "lock.gate.min_ess": {"min_ess: 5", "min_ess: 6", ""}, "lock.gate.power": {"power: 0.7", "power: 0.9", ""},
+		"cohorts.trial.eligibility": {"Trial E", "Another", ""}, "cohorts.trial.treated": {"Trial T", "Another", ""}, "cohorts.trial.control": {"Trial C", "Another", ""}, "cohorts.trial.assignment": {"Trial D", "Another", ""},
+		"cohorts.trial.follow_up": {"Trial F", "Another", ""}, "cohorts.trial.outcomes": {"Trial O", "Another", ""}, "cohorts.trial.contrast": {"Trial K", "Another", ""}, "cohorts.trial.assumptions": {"Trial U", "Another", ""}, "cohorts.trial.analysis": {"Trial A", "Another", ""},
+		"analyses.expect.sd": {"expect: {sd: 0.3}", "expect: {sd: 0.5}", ""}, "analyses.expect.share": {"expect: {sd: 0.3}", "expect: {share: 0.3}", ""},
+		"cohorts.time_zero.amounts": {"follow_up: 36", "follow_up: 36\n      amounts: spells", refused}, "cohorts.time_zero.known_from": {"follow_up: 36", "follow_up: 36\n      known_from: {born: nobody}", refused},
 
 		"cohorts.name": {"name: metric", "name: metric2", refused}, "cohorts.label": {"The cohort", "Another", ""}, "cohorts.base": {"name: flat\n    label: {en: The cohort}\n    base: flat", "name: flat\n    label: {en: The cohort}\n    base: panel", refused},
 		"cohorts.id": {"id: id\n    treatment: t\n    groups", "id: id2\n    treatment: t\n    groups", ""}, "cohorts.treatment": {"treatment: t\n    groups", "treatment: t2\n    groups", ""},

@@ -23,6 +23,7 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	if t := s.spec.Report.Caveats.In(l); t != "" {
 		in.CannotSay = strings.Split(strings.TrimSpace(t), "\n")
 	}
+	in.Plan = s.reportPlan()
 	for _, name := range sortedKeys(s.data) {
 		in.Sources = append(in.Sources, s.reportSource(name))
 	}
@@ -93,23 +94,13 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	l := s.spec.Language
 	c := report.Comparison{
 		Name: co.Name, Label: or(co.Label.In(l), co.Name), Treated: s.group(co, "treated"), Control: s.group(co, "control"),
-		TimeZero: s.lang.Text("study.time-zero-data"), Design: s.lang.Text("study.design-none"), Notes: s.releaseNotes(s.cohorts[co.Name].notes),
+		TimeZero: s.lang.Text("study.time-zero-data"), Notes: s.releaseNotes(s.cohorts[co.Name].notes),
 	}
 	if co.TimeZero != nil {
 		c.TimeZero = s.lang.Text("study.time-zero-risk")
 		c.Period = co.TimeZero.From + "–" + co.TimeZero.To
 	}
-	if m := co.Match; m != nil {
-		exact := ""
-		if len(m.Exact) > 0 {
-			var names []string
-			for _, col := range m.Exact {
-				names = append(names, strings.ToLower(s.label(col)))
-			}
-			exact = s.lang.Text("study.design-exact", "columns", s.lang.And(names))
-		}
-		c.Design = s.lang.Text("study.design-nearest", "ratio", m.Ratio, "exact", exact)
-	}
+	c.Design, c.Trial = s.designWords(co), s.reportTrial(co)
 	if flow, ok := s.bundle.attrition[co.Name]; ok {
 		c.Attrition = &flow
 		c.StepLabels = s.stepLabels(co)
@@ -120,6 +111,23 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	}
 	c.Figures = s.reportFigures(func(f figure) bool { return f.cohort == co.Name })
 	return c
+}
+
+// designWords say how the comparison people were chosen.
+func (s *state) designWords(co *Cohort) string {
+	m := co.Match
+	if m == nil {
+		return s.lang.Text("study.design-none")
+	}
+	exact := ""
+	if len(m.Exact) > 0 {
+		var names []string
+		for _, col := range m.Exact {
+			names = append(names, strings.ToLower(s.label(col)))
+		}
+		exact = s.lang.Text("study.design-exact", "columns", s.lang.And(names))
+	}
+	return s.lang.Text("study.design-nearest", "ratio", m.Ratio, "exact", exact)
 }
 
 // panelName names the comparison that analyses of one panel share.
@@ -232,6 +240,9 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		Notes: s.releaseNotes(s.ownNotes(r)), Method: s.methodOf(r),
 		Figures: s.reportFigures(func(g figure) bool { return g.analysis == a.Name }),
 		Naive:   s.naiveFor(a, naive),
+	}
+	if s.standing(a) == PlanDeviation {
+		f.Deviation = s.lang.Text("study.deviation")
 	}
 	switch {
 	case a.Effect != nil:

@@ -23,6 +23,7 @@ type Record struct {
 	Analysis   string       `json:"analysis"`
 	Method     string       `json:"method"`
 	Kind       string       `json:"kind"` // effect, association, description, refused
+	Plan       string       `json:"plan"` // locked, deviation or none: where the number stands towards the plan
 	Term       string       `json:"term"`
 	Measure    string       `json:"measure"`
 	Estimate   *float64     `json:"estimate"`
@@ -104,7 +105,7 @@ func readResults(b []byte) ([]Record, error) {
 }
 
 // csvHeader names the columns of estimates.csv.
-var csvHeader = []string{"address", "analysis", "method", "kind", "term", "measure", "estimate", "std_error", "conf_low", "conf_high",
+var csvHeader = []string{"address", "analysis", "method", "kind", "plan", "term", "measure", "estimate", "std_error", "conf_low", "conf_high",
 	"conf_level", "conf_method", "statistic", "df", "p_value", "n_treated", "n_control", "withheld", "notes"}
 
 // cells are the record's columns in the order of csvHeader.
@@ -113,7 +114,7 @@ func (r Record) cells() []string {
 	for i, n := range r.Notes {
 		codes[i] = n.Code
 	}
-	return []string{r.Address, r.Analysis, r.Method, r.Kind, r.Term, r.Measure, float(r.Estimate), float(r.StdError), float(r.ConfLow),
+	return []string{r.Address, r.Analysis, r.Method, r.Kind, r.Plan, r.Term, r.Measure, float(r.Estimate), float(r.StdError), float(r.ConfLow),
 		float(r.ConfHigh), float(r.ConfLevel), r.ConfMethod, float(r.Statistic), float(r.DF), float(r.PValue),
 		integer(r.Treated), integer(r.Control), strconv.FormatBool(r.Withheld), strings.Join(codes, " ")}
 }

@@ -31,9 +31,12 @@ type Options struct {
 	StoreDir string // where read data are kept between stages; "" = nowhere
 	Workers  int    // 0 = all processors
 	Lang     string // overrides the study file's language; "" = does not
+	LockFile string // the plan, where it is there; "" = none
 	Resume   bool   // use the store where study and data are unchanged
 	Until    Stage
 	Progress func(Progress) // nil = silent
+
+	plan []byte // the lock of a bundle that is run again
 }
 
 // Progress says what a run is doing.
@@ -74,16 +77,15 @@ type state struct {
 	figures []figure
 	truth   *truths
 	bundle  *assembled
+
+	gate       []GateResult
+	locked     *Plan  // nil = no plan was locked
+	lockBytes  []byte // the lock file as it is
+	deviations []Deviation
 }
 
-// Run carries out a study: data, cohorts, estimates, figures, report. The bundle
-// appears at o.OutDir by one rename at the end; a run that fails or is interrupted
-// leaves nothing. An existing bundle of the same study is replaced; any other
-// folder at that place is an error.
-func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
-	if o.Until == StageAll {
-		o.Until = StageReport
-	}
+// newState prepares a run in the language asked for.
+func newState(ctx context.Context, spec *Spec, o Options) (*state, error) {
 	if o.Lang != "" {
 		l, err := lang.Parse(o.Lang)
 		if err != nil {
@@ -97,18 +99,33 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
+	return &state{ctx: ctx, spec: spec, o: o, lang: l, policy: spec.Disclosure.Policy(), cohorts: map[string]*built{}}, nil
+}
+
+// Run carries out a study: data, cohorts, estimates, figures, report. The bundle
+// appears at o.OutDir by one rename at the end; a run that fails or is interrupted
+// leaves nothing. An existing bundle of the same study is replaced; any other
+// folder at that place is an error.
+func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
+	if o.Until == StageAll {
+		o.Until = StageReport
+	}
+	s, err := newState(ctx, spec, o)
+	if err != nil {
+		return nil, err
+	}
+	spec = s.spec
 	if o.Until >= StageCohort {
 		if err := replaceable(o.OutDir, spec.Name); err != nil {
 			return nil, err
 		}
 	}
-	s := &state{ctx: ctx, spec: spec, o: o, lang: l, policy: spec.Disclosure.Policy(), cohorts: map[string]*built{}}
 	out := &Outcome{Spec: spec}
 	for _, step := range []struct {
 		stage Stage
 		do    func() error
 	}{
-		{StageIngest, s.ingest}, {StageCohort, s.buildCohorts}, {StageEstimate, s.estimate},
+		{StageIngest, s.ingest}, {StageCohort, s.buildCohorts}, {StageEstimate, s.unlock}, {StageEstimate, s.estimate},
 		{StagePlot, s.draw},
 	} {
 		if step.stage > o.Until {
@@ -135,7 +152,7 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 	if path, err := s.writeQuarantine(); err != nil {
 		return nil, err
 	} else if path != "" {
-		out.lines = append(out.lines, l.Text("study.quarantine", "path", path))
+		out.lines = append(out.lines, s.lang.Text("study.quarantine", "path", path))
 	}
 	out.Inputs = s.inputs()
 	if s.bundle != nil {

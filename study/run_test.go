@@ -93,7 +93,7 @@ func TestVerifyNamesWhatChanged(t *testing.T) {
 	v, err := Verify(t.Context(), out, data, Options{})
 	require.NoError(t, err)
 	require.NoError(t, v.Err())
-	require.Len(t, v.Levels, 7)
+	require.Len(t, v.Levels, 8)
 
 	// One digit of one number.
 	path := filepath.Join(out, resultsFile)

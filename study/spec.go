@@ -52,6 +52,7 @@ type Spec struct {
 	Labels     map[string]Text   `yaml:"labels,omitempty"` // what columns, levels and states are called in figures and report
 	Cohorts    []Cohort          `yaml:"cohorts,omitempty"`
 	Analyses   []Analysis        `yaml:"analyses,omitempty"`
+	Lock       *Lock             `yaml:"lock,omitempty"`
 	KnownTruth string            `yaml:"known_truth,omitempty"` // a simulated register's truth file: the report shows it beside the estimates
 	Report     Report            `yaml:"report,omitempty"`
 }
@@ -70,6 +71,7 @@ type Cohort struct {
 	ID          string            `yaml:"id,omitempty"`        // column that names the unit
 	Treatment   string            `yaml:"treatment,omitempty"` // column: 0 or 1; made by time_zero where that is given
 	TimeZero    *TimeZero         `yaml:"time_zero,omitempty"`
+	Trial       *Trial            `yaml:"trial,omitempty"`
 	Eligibility []Filter          `yaml:"eligibility,omitempty"`
 	Propensity  *Propensity       `yaml:"propensity,omitempty"`
 	Match       *cohort.MatchSpec `yaml:"match,omitempty"`
@@ -80,10 +82,27 @@ type Cohort struct {
 // TimeZero builds the cohort's rows from a register.
 type TimeZero struct {
 	cohort.Timing  `yaml:",inline"`
-	Spells         string           `yaml:"spells,omitempty"`         // data of kind spells
-	Participations string           `yaml:"participations,omitempty"` // data of kind participations
-	Drop           []string         `yaml:"drop,omitempty"`           // columns of the base not known at time zero
-	Outcomes       []cohort.Outcome `yaml:"outcomes,omitempty"`
+	Spells         string            `yaml:"spells,omitempty"`         // data of kind spells
+	Participations string            `yaml:"participations,omitempty"` // data of kind participations
+	Amounts        string            `yaml:"amounts,omitempty"`        // data of kind costs, for the feature amounts
+	KnownFrom      map[string]string `yaml:"known_from,omitempty"`     // column of the base → its date column that says when the value became known
+	Drop           []string          `yaml:"drop,omitempty"`           // columns of the base not known at time zero
+	Outcomes       []cohort.Outcome  `yaml:"outcomes,omitempty"`
+}
+
+// Trial is the trial that the cohort emulates, in words: what would be done if people
+// could be drawn by lot. What is left out is said in the usual words; how each item is
+// emulated, the program says itself.
+type Trial struct {
+	Eligibility Text `yaml:"eligibility,omitempty"`
+	Treated     Text `yaml:"treated,omitempty"` // the strategy of the treated arm
+	Control     Text `yaml:"control,omitempty"` // … of the comparison arm
+	Assignment  Text `yaml:"assignment,omitempty"`
+	FollowUp    Text `yaml:"follow_up,omitempty"`
+	Outcomes    Text `yaml:"outcomes,omitempty"`
+	Contrast    Text `yaml:"contrast,omitempty"`
+	Assumptions Text `yaml:"assumptions,omitempty"`
+	Analysis    Text `yaml:"analysis,omitempty"`
 }
 
 // Filter is one eligibility rule: rows where keep is true stay.
@@ -107,6 +126,7 @@ type Analysis struct {
 	Good     string            `yaml:"good,omitempty"`          // up, down or neutral: which direction is better for people
 	Unit     string            `yaml:"unit,omitempty"`          // percentage-points (of shares), points (of per cent), months, kronor, percent, units
 	Relevant float64           `yaml:"relevant,omitempty"`      // smallest difference that matters, in the outcome's own unit
+	Expect   *Expect           `yaml:"expect,omitempty"`        // what the comparison people's outcome is thought to be: for power
 	Headline bool              `yaml:"headline,omitempty"`      // shown among the key results
 	Truth    map[string]string `yaml:"truth,omitempty"`         // simulated data: term → path in the known truth; "event" → a list of objects with key and effect
 
@@ -185,6 +205,31 @@ type States struct {
 	Order  []string                  `yaml:"order,omitempty"`  // of states in figures, lowest first
 	Ladder map[string]int            `yaml:"ladder,omitempty"` // state → step
 	Orders map[string]map[string]int `yaml:"alternative_ladders,omitempty"`
+}
+
+// Lock keeps the outcomes closed until the design has passed the gate and the plan is
+// written down.
+type Lock struct {
+	Required *bool `yaml:"required,omitempty"` // true if absent: without a lock file nothing after time zero is read
+	Gate     Gate  `yaml:"gate,omitempty"`
+}
+
+// Gate is what a cohort's design must meet before outcomes are opened. Every
+// threshold has a default, written out in the resolved study file.
+type Gate struct {
+	MaxSMD     *float64 `yaml:"max_smd,omitempty"`     // largest absolute standardised mean difference of a balance covariate after the design; 0.1
+	MinKept    *float64 `yaml:"min_kept,omitempty"`    // share of eligible treated units that are compared; 0.8
+	MinSupport *float64 `yaml:"min_support,omitempty"` // share of treated units with a score within the range of the comparison units; 0.9
+	MinTreated *int     `yaml:"min_treated,omitempty"` // treated units that are compared; 50
+	MinESS     *float64 `yaml:"min_ess,omitempty"`     // effective number of comparison units, (Σw)²/Σw²; 50
+	Power      *float64 `yaml:"power,omitempty"`       // chance of finding a difference of the size relevant; 0.8
+}
+
+// Expect is the outcome's distribution among comparison people as it is thought to be
+// before outcomes are opened; exactly one is given.
+type Expect struct {
+	Share float64 `yaml:"share,omitempty"` // of a 0/1 outcome, above 0 and below 1
+	SD    float64 `yaml:"sd,omitempty"`    // standard deviation, in the outcome's own unit
 }
 
 // Report says what the report shows beside the analyses.

@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"utfall/ingest"
+	"utfall/table"
 )
 
 // storeShards is the number of shards of a study's store: a constant, so that a store
@@ -26,11 +28,13 @@ type storeRecord struct {
 type storedDataset struct {
 	Declaration string        `json:"declaration_sha256"`
 	Logical     string        `json:"logical_sha256"`
+	Sealed      []string      `json:"outcomes"` // columns that lie apart
 	Report      ingest.Report `json:"report"`
 }
 
 const (
-	storeTables     = "tables"
+	storeTables     = "tables"   // what the design stage opens
+	storeOutcomes   = "outcomes" // outcome columns alone: opened when the plan allows it
 	storeIndex      = "store.json"
 	storeQuarantine = "quarantine.csv"
 )
@@ -87,7 +91,7 @@ func (s *state) saveStore() error {
 	}
 	defer os.RemoveAll(tmp)
 	rec := storeRecord{Format: Version, Program: ProgramVersion, Data: map[string]storedDataset{}}
-	var tables []ingest.StoreTable
+	var tables, outcomes []ingest.StoreTable
 	var results []*ingest.Result
 	for _, name := range sortedKeys(s.data) {
 		d := s.data[name]
@@ -95,13 +99,34 @@ func (s *state) saveStore() error {
 		if err != nil {
 			return err
 		}
-		rec.Data[name] = storedDataset{decl, d.logical, d.result.Report}
+		sealed := s.spec.sealedOf(name)
+		rec.Data[name] = storedDataset{decl, d.logical, sealed, d.result.Report}
 		person, second := personOf(s.spec.Data[name])
-		tables = append(tables, ingest.StoreTable{Name: name, Person: person, Second: second, Table: d.table})
+		whole, err := withRow(d.table)
+		if err != nil {
+			return err
+		}
+		tables = append(tables, ingest.StoreTable{Name: name, Person: person, Second: second, Table: whole.Without(sealed...)})
+		if len(sealed) > 0 {
+			keep := []string{rowColumn, person}
+			if second != "" {
+				keep = append(keep, second)
+			}
+			part, err := pick(whole, append(keep, sealed...))
+			if err != nil {
+				return err
+			}
+			outcomes = append(outcomes, ingest.StoreTable{Name: name, Person: person, Second: second, Table: part})
+		}
 		results = append(results, d.result)
 	}
-	if err := ingest.WriteStore(s.ctx, filepath.Join(tmp, storeTables), ingest.StoreOptions{Shards: storeShards, Key: s.spec.Seed}, tables...); err != nil {
-		return err
+	for folder, part := range map[string][]ingest.StoreTable{storeTables: tables, storeOutcomes: outcomes} {
+		if len(part) == 0 {
+			continue
+		}
+		if err := ingest.WriteStore(s.ctx, filepath.Join(tmp, folder), ingest.StoreOptions{Shards: storeShards, Key: s.spec.Seed}, part...); err != nil {
+			return err
+		}
 	}
 	for name, fill := range map[string]func(w io.Writer) error{
 		storeQuarantine: func(w io.Writer) error { return ingest.WriteQuarantine(w, results...) },
@@ -138,7 +163,7 @@ func (s *state) loadStore() (bool, error) {
 			return false, err
 		}
 		have, ok := rec.Data[name]
-		if !ok || have.Declaration != decl {
+		if !ok || have.Declaration != decl || !slices.Equal(have.Sealed, s.spec.sealedOf(name)) {
 			return false, nil
 		}
 		sum, err := fileDigest(filepath.Join(s.o.DataDir, filepath.FromSlash(src.Path)))
@@ -155,12 +180,15 @@ func (s *state) loadStore() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		d := &dataset{name: name, result: &ingest.Result{Table: t, Report: rec.Data[name].Report}, logical: rec.Data[name].Logical}
-		order, err := sortRows(t, s.spec.Data[name])
-		if err != nil {
+		d := &dataset{name: name, result: &ingest.Result{Report: rec.Data[name].Report}, logical: rec.Data[name].Logical}
+		if d.table, err = inRowOrder(t); err != nil {
 			return false, err
 		}
-		d.table = t.Take(order)
+		if columns := s.spec.sealedOf(name); len(columns) > 0 {
+			d.sealed = func() (*table.Table, error) {
+				return storedOutcomes(filepath.Join(s.o.StoreDir, storeOutcomes), name, columns)
+			}
+		}
 		d.line = func(int) int { return 0 } // lines are known only when the file is read
 		s.data[name] = d
 	}

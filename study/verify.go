@@ -62,6 +62,7 @@ func Verify(ctx context.Context, bundle, dataDir string, o Options) (*Verificati
 	v.level("V0 files", "the files are those the manifest lists, byte for byte", checkFiles(fsys, m))
 	v.level("V1 study", "the study file is the one that was run", checkSpecFile(fsys, m))
 	v.level("V1 manifest", "the manifest is about this study and these numbers", checkManifest(fsys, m))
+	v.level("V1 plan", "the plan is the one that was locked, and every number says where it stands towards it", checkPlan(fsys, m))
 	v.level("consistency", "every number agrees with its digest, with estimates.csv and with its own interval", checkNumbers(fsys, m))
 	if dataDir == "" {
 		return v, nil
@@ -123,7 +124,7 @@ func checkManifest(fsys fs.FS, m *Manifest) []string {
 	for _, f := range m.Outputs {
 		listed[f.File] = true
 	}
-	for _, name := range []string{specFile, resultsFile, csvFile, attritionCSV, balanceCSV, reportFile, protocolFile} {
+	for _, name := range []string{specFile, resultsFile, csvFile, attritionCSV, balanceCSV, trialFile, reportFile, protocolFile} {
 		if !listed[name] {
 			out = append(out, fmt.Sprintf("%s: does not list %s, which is a part of every bundle", manifestFile, name))
 		}
@@ -290,7 +291,12 @@ func (v *Verification) rerun(ctx context.Context, fsys fs.FS, m *Manifest, dataD
 		return fmt.Errorf("%w: %w", ErrResource, err)
 	}
 	defer os.RemoveAll(dir)
-	o.DataDir, o.OutDir, o.Resume = dataDir, filepath.Join(dir, "bundle"), false
+	o.DataDir, o.OutDir, o.LockFile, o.Resume = dataDir, filepath.Join(dir, "bundle"), "", false
+	if m.Plan.Lock != "" {
+		if o.plan, err = fs.ReadFile(fsys, lockFile); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDiffers, lockFile, err)
+		}
+	}
 	if _, err := Run(ctx, spec, o); err != nil {
 		return err
 	}

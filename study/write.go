@@ -47,6 +47,13 @@ func (s *state) write() (err error) {
 	return nil
 }
 
+// bundleFile is a file of the bundle.
+type bundleFile struct {
+	from Stage // the first stage that leaves it
+	name string
+	fill func(w io.Writer) error
+}
+
 func (s *state) writeFiles(dir string) error {
 	put := func(name string, fill func(w io.Writer) error) error {
 		var b bytes.Buffer
@@ -66,15 +73,12 @@ func (s *state) writeFiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	files := []struct {
-		from Stage // the first stage that leaves the file
-		name string
-		fill func(w io.Writer) error
-	}{
+	files := []bundleFile{
 		{StageCohort, specFile, func(w io.Writer) error { _, err := w.Write(spec); return err }},
 		{StageCohort, attritionCSV, func(w io.Writer) error { return writeCSV(w, attritionHeader, s.attritionRows()) }},
 		{StageCohort, balanceCSV, func(w io.Writer) error { return writeCSV(w, balanceHeader, s.balanceRows()) }},
 		{StageCohort, protocolFile, func(w io.Writer) error { return encodeJSON(w, s.bundle.protocol) }},
+		{StageCohort, trialFile, func(w io.Writer) error { return encodeJSON(w, s.trials()) }},
 		{StageEstimate, resultsFile, func(w io.Writer) error { return writeResults(w, s.bundle.records) }},
 		{StageEstimate, csvFile, func(w io.Writer) error { return writeEstimates(w, s.bundle.records) }},
 		{StageReport, reportFile, func(w io.Writer) error {
@@ -85,13 +89,12 @@ func (s *state) writeFiles(dir string) error {
 			return report.Write(w, in)
 		}},
 	}
+	if s.lockBytes != nil {
+		files = append(files, bundleFile{StageEstimate, lockFile, func(w io.Writer) error { _, err := w.Write(s.lockBytes); return err }})
+	}
 	for _, f := range s.figures {
 		for ending, b := range map[string][]byte{".png": f.drawn.PNG, ".svg": f.drawn.SVG, ".pdf": f.drawn.PDF, ".csv": f.drawn.CSV} {
-			files = append(files, struct {
-				from Stage
-				name string
-				fill func(w io.Writer) error
-			}{StagePlot, figuresDir + "/" + f.name + ending, func(w io.Writer) error { _, err := w.Write(b); return err }})
+			files = append(files, bundleFile{StagePlot, figuresDir + "/" + f.name + ending, func(w io.Writer) error { _, err := w.Write(b); return err }})
 		}
 	}
 	for _, f := range files {
@@ -146,6 +149,10 @@ func (s *state) manifest(dir, specDigest string) (*Manifest, error) {
 	m := &Manifest{
 		Format: Version, Study: s.spec.Name, Build: thisBuild(), Spec: specDigest, Seed: s.spec.Seed,
 		Inputs: s.inputs(), Numbers: len(s.bundle.records), Digests: map[string]string{},
+		Plan: PlanRecord{Deviations: s.deviations, Gate: s.gate},
+	}
+	if s.lockBytes != nil {
+		m.Plan.Lock = digest(s.lockBytes)
 	}
 	for _, r := range s.bundle.records {
 		d, err := numberDigest(r)

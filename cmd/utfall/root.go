@@ -138,7 +138,7 @@ Exit codes: 0 ok, 1 internal error, 2 usage or study file, 3 input rejected,
 	f.StringVar(&a.color, "color", "auto", "colour on a terminal: auto or never")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.demoCmd(), a.initCmd(), a.simulateCmd(), a.checkCmd(), a.runCmd(),
+		a.demoCmd(), a.initCmd(), a.simulateCmd(), a.checkCmd(), a.lockCmd(), a.runCmd(),
 		a.stageCmd("ingest", "Read and check the data of a study, and store them", study.StageIngest),
 		a.stageCmd("cohort", "Build the cohorts of a study: who is compared with whom", study.StageCohort),
 		a.stageCmd("estimate", "Estimate the effects of a study", study.StageEstimate),

@@ -45,7 +45,7 @@ func (a *app) checkCmd() *cobra.Command {
 }
 
 func (a *app) runCmd() *cobra.Command {
-	var data, out, engine string
+	var data, out, lock, engine string
 	var resume bool
 	cmd := &cobra.Command{
 		Use:     "run STUDY",
@@ -56,10 +56,10 @@ func (a *app) runCmd() *cobra.Command {
 			if engine != "local" {
 				return usage("--engine %q is not one of local", engine)
 			}
-			return a.runStudy(cmd, args[0], data, out, "bundle", resume, study.StageReport)
+			return a.runStudy(cmd, args[0], data, out, lock, "bundle", resume, study.StageReport)
 		},
 	}
-	a.runFlags(cmd, &data, &out)
+	a.runFlags(cmd, &data, &out, &lock)
 	cmd.Flags().BoolVar(&resume, "resume", false, "use the stored data of an earlier run where study and data are unchanged")
 	cmd.Flags().StringVar(&engine, "engine", "local", "where tasks run: local")
 	return cmd
@@ -67,7 +67,7 @@ func (a *app) runCmd() *cobra.Command {
 
 // stageCmd runs a study up to one stage, using the stored data of earlier stages.
 func (a *app) stageCmd(name, short string, until study.Stage) *cobra.Command {
-	var data, out string
+	var data, out, lock string
 	cmd := &cobra.Command{
 		Use:     name + " STUDY",
 		Short:   short,
@@ -78,16 +78,17 @@ func (a *app) stageCmd(name, short string, until study.Stage) *cobra.Command {
 			if until == study.StageReport {
 				kind = "bundle"
 			}
-			return a.runStudy(cmd, args[0], data, out, kind, true, until)
+			return a.runStudy(cmd, args[0], data, out, lock, kind, true, until)
 		},
 	}
-	a.runFlags(cmd, &data, &out)
+	a.runFlags(cmd, &data, &out, &lock)
 	return cmd
 }
 
-func (a *app) runFlags(cmd *cobra.Command, data, out *string) {
+func (a *app) runFlags(cmd *cobra.Command, data, out, lock *string) {
 	cmd.Flags().StringVar(data, "data", "", "`folder` of the data (default: the study file's folder)")
 	cmd.Flags().StringVar(out, "out", "", "`folder` to write (default: NAME-bundle, or NAME-STAGE, beside the study file)")
+	cmd.Flags().StringVar(lock, "lock", "", "`file` of the locked plan (default: NAME.lock.json beside the study file, where it is there)")
 }
 
 // options fills in where data and bundle are by default.
@@ -103,7 +104,7 @@ func (a *app) options(studyPath, data, out string) study.Options {
 }
 
 // runStudy runs a study up to a stage; kind names the folder it leaves, NAME-kind.
-func (a *app) runStudy(cmd *cobra.Command, path, data, out, kind string, resume bool, until study.Stage) error {
+func (a *app) runStudy(cmd *cobra.Command, path, data, out, lock, kind string, resume bool, until study.Stage) error {
 	spec, err := readStudy(path)
 	if err != nil {
 		return err
@@ -113,6 +114,7 @@ func (a *app) runStudy(cmd *cobra.Command, path, data, out, kind string, resume 
 	}
 	o := a.options(path, data, out)
 	o.Resume, o.Until = resume, until
+	o.LockFile = lockPath(path, spec.Name, lock)
 	o.StoreDir = filepath.Join(filepath.Dir(path), ".utfall-store", spec.Name)
 	done, err := study.Run(cmd.Context(), spec, o)
 	if err != nil {

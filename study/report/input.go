@@ -33,6 +33,7 @@ type Input struct {
 
 	Sources      []Source
 	Comparisons  []Comparison
+	Plan         *Plan // nil = nothing is said of one
 	Findings     []Finding
 	Destinations []Destination
 	Notes        []table.Note // that belong to no single number
@@ -72,6 +73,28 @@ type Comparison struct {
 	RowLabels  map[string]string // balance variable → what the reader sees
 	Figures    []Figure
 	Notes      []table.Note
+	Trial      []TrialRow // nil = no trial is emulated
+}
+
+// TrialRow is an item of the trial that would answer the question beside how the data
+// stand in for it.
+type TrialRow struct {
+	Item, Target, Emulation string
+	Sources                 []string // where its numbers can be looked up
+}
+
+// Plan is what was written down before the outcomes were opened.
+type Plan struct {
+	Say        string // in a sentence
+	Digest     string // of the lock file; empty = none
+	Gate       []GateRow
+	Deviations []string // what was done otherwise
+}
+
+// GateRow is one test of the design.
+type GateRow struct {
+	What, Value, Must string
+	Passed            bool
 }
 
 // Kind is what a number may be called.
@@ -116,7 +139,8 @@ type Finding struct {
 	Question   string
 	Comparison string // name of a Comparison, may be empty
 	Kind       Kind
-	Headline   bool // among the key results; at most 5 are
+	Headline   bool   // among the key results; at most 5 are
+	Deviation  string // what is said of a number that departs from the locked plan; empty = nothing
 	Unit       Unit
 	Good       Direction
 	// Relevance is the smallest difference that matters, in the unit of the estimate

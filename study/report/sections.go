@@ -18,6 +18,7 @@ type comparedView struct {
 	Balance                                     *balanceView
 	Figures                                     []drawing
 	Notes                                       []noteView
+	Trial                                       []TrialRow
 }
 
 type flowRow struct{ Step, Rule, LeftTreated, LeftControl, OutTreated, OutControl string }
@@ -67,7 +68,7 @@ func label(labels map[string]string, name string) string {
 func (p *page) compared(c Comparison) (comparedView, error) {
 	l, names := p.Lang, namesOf(p.Lang, c.Treated, c.Control)
 	v := comparedView{Label: c.Label, Population: c.Population, TimeZero: c.TimeZero, Period: c.Period, Design: c.Design,
-		Treated: names.Treated, Control: names.Control, Notes: p.notes(c.Notes)}
+		Treated: names.Treated, Control: names.Control, Notes: p.notes(c.Notes), Trial: c.Trial}
 	if v.Label == "" {
 		v.Label = c.Name
 	}

@@ -36,6 +36,7 @@ type page struct {
 	Lead                                            []leadView
 	Cards                                           []card
 	Compared                                        []comparedView
+	Plan                                            *Plan
 	Findings                                        []findingView
 	Destinations                                    []destinationView
 	Notes                                           []noteView
@@ -55,9 +56,9 @@ type leadView struct {
 }
 
 type card struct {
-	ID, Outcome, Verdict, Badge, Value, Interval, Sentence string
-	Strip                                                  template.HTML
-	HasNotes                                               bool
+	ID, Outcome, Verdict, Badge, Value, Interval, Sentence, Deviation string
+	Strip                                                             template.HTML
+	HasNotes                                                          bool
 }
 
 type noteView struct {
@@ -67,7 +68,7 @@ type noteView struct {
 
 type findingView struct {
 	ID, Question, Outcome, Address, Kind, Verdict, Badge, Sentence, Naive string
-	Why, Fix                                                              string
+	Why, Fix, Deviation                                                   string
 	Comparison                                                            string
 	Table, Further                                                        *numberTable
 	Notes                                                                 []noteView
@@ -159,6 +160,7 @@ func (p *page) finding(i int, f Finding, names groupNames) (findingView, error) 
 	out := findingView{
 		ID: "f" + strconv.Itoa(i+1), Question: f.Question, Outcome: f.Outcome, Address: f.Address, Kind: p.Lang.Text("report.kind-" + string(f.Kind)),
 		Verdict: string(v), Badge: badge, Sentence: upper(f.sentence(p.Lang, names)), Notes: p.notes(f.Notes),
+		Deviation: f.Deviation,
 	}
 	if f.Kind == Refused {
 		out.Why, out.Fix = f.Why, f.Fix
@@ -265,7 +267,7 @@ func (p *page) estimateRow(label string, u Unit, e release.Estimate, difference 
 
 // card is a key result: the number, its interval and the sentence.
 func (p *page) card(v findingView, f Finding) card {
-	c := card{ID: v.ID, Outcome: v.Outcome, Verdict: v.Verdict, Badge: v.Badge, Sentence: v.Sentence, HasNotes: len(v.Notes) > 0}
+	c := card{ID: v.ID, Outcome: v.Outcome, Verdict: v.Verdict, Badge: v.Badge, Sentence: v.Sentence, Deviation: v.Deviation, HasNotes: len(v.Notes) > 0}
 	if f.Kind != Refused {
 		row := p.estimateRow("", f.Unit, f.Estimate, f.Kind != Description || differs(f.Estimate))
 		c.Value, c.Interval = row.Value, row.Interval

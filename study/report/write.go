@@ -106,7 +106,7 @@ func build(in Input) (*page, error) {
 		return nil, err
 	}
 	p := &page{Lang: in.Lang, Title: in.Title, Question: in.Question, Background: in.Background, Summary: in.Summary,
-		Publisher: in.Publisher, Period: in.Period, Simulated: in.Simulated, CannotSay: in.CannotSay,
+		Publisher: in.Publisher, Period: in.Period, Simulated: in.Simulated, CannotSay: in.CannotSay, Plan: in.Plan,
 		Version: in.Reproduction.version(), Command: in.Reproduction.Command,
 		Seed: strconv.FormatUint(in.Reproduction.Seed, 10), Hashes: in.Reproduction.Hashes}
 	names, labels := map[string]groupNames{}, map[string]string{}
