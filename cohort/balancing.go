@@ -26,10 +26,16 @@ type balancing struct {
 	arms    [2][]float64
 }
 
-func (w Weighting) balance(ctx context.Context, t *table.Table, d Spec, u *units, out *Weighted) error {
-	b, err := newBalancing(t, d, u)
+func (w Weighting) balance(ctx context.Context, t *table.Table, d Spec, u *units, m momentSet, out *Weighted) error {
+	b, implied, err := newBalancing(t, d, u, m)
 	if err != nil {
 		return err
+	}
+	if len(implied) > 0 {
+		out.Notes = append(out.Notes, table.Note{
+			Code: "moments-implied", Args: map[string]any{"n": len(implied), "columns": implied},
+			Text: fmt.Sprintf("%d moments follow from the others, so that they are balanced with them: %s.", len(implied), quoted(implied)),
+		})
 	}
 	if w.Method == CBPSMethod {
 		err = b.cbps(ctx, w, out)
@@ -42,22 +48,23 @@ func (w Weighting) balance(ctx context.Context, t *table.Table, d Spec, u *units
 	return b.check(w.Estimand, out)
 }
 
-func newBalancing(t *table.Table, d Spec, u *units) (*balancing, error) {
+func newBalancing(t *table.Table, d Spec, u *units, m momentSet) (b *balancing, implied []string, err error) {
 	if err := notTheTreatment(d.Covariates, d); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cov, err := readCovariates(t, d.Covariates, d.Categorical)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if names := constantColumns(cov); len(names) > 0 {
-		return nil, fmt.Errorf("%w: constant in all of the %d rows: %s; leave it out", ErrCovariate, u.n, strings.Join(names, ", "))
+		return nil, nil, fmt.Errorf("%w: constant in all of the %d rows: %s; leave it out", ErrCovariate, u.n, strings.Join(names, ", "))
 	}
 	if names := collinear(cov, u, d.Workers); len(names) > 0 {
-		return nil, fmt.Errorf("%w: a linear combination of the columns before: %s; leave it out", ErrCovariate, strings.Join(names, ", "))
+		return nil, nil, fmt.Errorf("%w: a linear combination of the columns before: %s; leave it out", ErrCovariate, strings.Join(names, ", "))
 	}
-	b := &balancing{u: u, workers: d.Workers, treated: make([]bool, u.n)}
+	b = &balancing{u: u, workers: d.Workers, treated: make([]bool, u.n)}
 	b.x = fillDesign(cov, u.n, DesignOptions{Workers: d.Workers}, u.order)
+	implied = m.add(b.x, d.Workers)
 	for i, r := range u.order {
 		b.treated[i] = u.treated[r]
 	}
@@ -86,7 +93,7 @@ func newBalancing(t *table.Table, d Spec, u *units) (*balancing, error) {
 	for j := range k {
 		b.sd[j] = math.Sqrt(ss[j] / float64(u.n-1))
 	}
-	return b, nil
+	return b, implied, nil
 }
 
 // targets are the means that a group must have; nil = it keeps its own.

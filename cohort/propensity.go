@@ -36,9 +36,10 @@ type Propensity struct {
 
 // PropensityFit is a fitted propensity model; Score and Linear follow the table's rows.
 type PropensityFit struct {
+	Model      string // of [PropensitySpec]
 	Link       string
-	Names      []string // "(intercept)", then the columns of [Design]
-	Coef, SE   []float64
+	Names      []string  // "(intercept)", then the columns of [Design]; nil of boosted trees
+	Coef, SE   []float64 // nil of boosted trees; SE and Cov nil of a ridge and a lasso
 	Cov        *mat.SymDense
 	Score      []float64 // probability of treatment
 	Linear     []float64 // linear predictor x'β
@@ -48,7 +49,19 @@ type PropensityFit struct {
 	Iterations int
 	Units      int
 	Treated    int
+	CrossFit   int         // number of folds whose scores are of a model of the others; 0 = none
+	Penalty    *PenaltyFit // of a ridge and a lasso
+	Boosted    *BoostedFit // of boosted trees
+	Sites      *SiteFit    // of a multilevel model
 	Notes      []table.Note
+}
+
+// other is the probability of no treatment, with its digits where the score is near 1.
+func (p *PropensityFit) other(row int) float64 {
+	if num.Link(p.Link) == num.CloglogLink {
+		return math.Exp(-math.Exp(p.Linear[row]))
+	}
+	return num.Link(p.Link).Mean(-p.Linear[row])
 }
 
 // Fit reads d.Treatment, d.ID and d.Workers; the covariates are p's own.
@@ -98,7 +111,7 @@ func (p Propensity) fit(ctx context.Context, t *table.Table, d Spec, u *units) (
 		return nil, propensityError(err, x, cov, u)
 	}
 	out := &PropensityFit{
-		Link: string(link), Names: x.Names(), Coef: fit.Coef, Cov: fit.Cov, SE: make([]float64, k),
+		Model: LogitModel, Link: string(link), Names: x.Names(), Coef: fit.Coef, Cov: fit.Cov, SE: make([]float64, k),
 		Score: make([]float64, u.n), Linear: make([]float64, u.n),
 		LogLik: fit.LogLik, Deviance: fit.Deviance, NullDev: fit.NullDeviance, Iterations: fit.Iterations,
 		Units: u.n, Treated: u.count,

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"utfall/internal/num"
 	"utfall/table"
 )
 
@@ -49,15 +48,17 @@ type Weighting struct {
 // Weighted is the outcome of a [Weighting]; slices by row follow the table.
 type Weighted struct {
 	Method, Estimand string
-	Weight           []float64
-	Score            []float64      // probability of treatment; nil for entropy
-	Propensity       *PropensityFit // nil with a score column, entropy and cbps
+	Weight           []float64      // 0 of units that were trimmed
+	Score            []float64      // probability of treatment; nil for entropy without trimming
+	Propensity       *PropensityFit // nil with a score column, and where no score is needed
 	Names            []string       // of Coef: "(intercept)" and the columns of [Design]
 	Coef             []float64      // cbps
 	// Imbalance is the largest |weighted mean - target| over its SD before weighting, over
 	// all columns, where the method balances means exactly; else NaN.
 	Imbalance              float64
-	Iterations             int // of entropy and cbps
+	Trim                   *Trimmed // nil without trimming
+	Truncated              int      // units whose weight was cut down
+	Iterations             int      // of entropy and cbps
 	ESSTreated, ESSControl float64
 	Notes                  []table.Note
 }
@@ -91,7 +92,8 @@ func (w Weighting) defaults() Weighting {
 	return w
 }
 
-// Fit weights all rows of the table.
+// Fit weights all rows of the table; [WeightSpec] has trimming, moments and other models
+// of the score.
 //
 // entropy: in each group that is not the estimand's own (for ate in both) the weights
 //
@@ -111,85 +113,7 @@ func (w Weighting) defaults() Weighting {
 // columns; [ErrNoSupport] where no weights balance the means (named columns), or a
 // score is 0 or 1.
 func (w Weighting) Fit(ctx context.Context, t *table.Table, d Spec) (*Weighted, error) {
-	if errs := slices.Concat(w.Check(), w.checkSpec(d)); len(errs) > 0 {
-		return nil, joined(errs)
-	}
-	w = w.defaults()
-	u, err := readUnits(t, d)
-	if err != nil {
-		return nil, err
-	}
-	out := &Weighted{Method: w.Method, Estimand: w.Estimand, Weight: make([]float64, u.n), Imbalance: math.NaN()}
-	if w.Method == EntropyMethod || w.Method == CBPSMethod {
-		err = w.balance(ctx, t, d, u, out)
-	} else {
-		err = w.probability(ctx, t, d, u, out)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for i, v := range out.Weight {
-		if !(v >= 0) || math.IsInf(v, 1) {
-			return nil, fmt.Errorf("%w: the weight of row %d is not a finite number: the groups do not overlap", ErrNoSupport, i+1)
-		}
-	}
-	out.ESSTreated, out.ESSControl = kish(out.Weight, u, d.Workers)
-	if math.IsNaN(out.ESSTreated) || math.IsNaN(out.ESSControl) {
-		return nil, fmt.Errorf("%w: all weights of a group are 0", ErrNoSupport)
-	}
-	out.thin(u)
-	return out, ctx.Err()
-}
-
-func (w Weighting) checkSpec(d Spec) []error {
-	var errs []error
-	bad := func(format string, a ...any) {
-		errs = append(errs, fmt.Errorf("%w: %s", ErrOption, fmt.Sprintf(format, a...)))
-	}
-	balances := w.Method == EntropyMethod || w.Method == CBPSMethod
-	switch {
-	case d.Score != "" && balances:
-		bad("score column %q has no use in weighting by %s", d.Score, w.Method)
-	case d.Score == "" && len(d.Covariates) == 0:
-		bad("weighting needs covariates or a score column")
-	case len(d.Covariates) == 0 && len(d.Categorical) > 0:
-		bad("columns are called categorical but there are no covariates")
-	}
-	return errs
-}
-
-// probability makes the weights that are functions of the score.
-func (w Weighting) probability(ctx context.Context, t *table.Table, d Spec, u *units, out *Weighted) error {
-	var other func(i int) float64 // 1 - p, with its digits where p is near 1
-	if d.Score != "" {
-		c, problem := readCovariate(t, d.Score, false)
-		if problem != "" {
-			return fmt.Errorf("%w: score: %s", ErrCovariate, problem)
-		}
-		outside := 0
-		for _, p := range c.values {
-			if !(p > 0 && p < 1) {
-				outside++
-			}
-		}
-		if c.codes != nil || outside > 0 {
-			return fmt.Errorf("%w: score column %q has %d values that are not between 0 and 1", ErrNoSupport, d.Score, max(outside, len(c.codes)))
-		}
-		out.Score = c.values
-		other = func(i int) float64 { return 1 - c.values[i] }
-	} else {
-		fit, err := Propensity{Covariates: d.Covariates, Categorical: d.Categorical}.fit(ctx, t, d, u)
-		if err != nil {
-			return err
-		}
-		out.Propensity, out.Score = fit, fit.Score
-		other = func(i int) float64 { return num.LogitLink.Mean(-fit.Linear[i]) }
-	}
-	for i, p := range out.Score {
-		out.Weight[i] = w.of(p, other(i), u.treated[i])
-	}
-	w.nearBounds(u, out)
-	return nil
+	return WeightSpec{Method: w.Method, Estimand: w.Estimand}.Weigh(ctx, t, d)
 }
 
 // of is the weight of a unit with probability p of treatment; q is 1 - p.
@@ -253,7 +177,7 @@ func (w *Weighted) thin(u *units) {
 // the group that the estimand keeps, or the pooled one.
 func (w *Weighted) Balance(ctx context.Context, t *table.Table, d Spec) (Balance, []table.Note, error) {
 	o := BalanceOptions{Weight: w.Weight, Score: w.Score, Denominator: PooledSD}
-	switch w.Estimand {
+	switch strings.TrimSuffix(w.Estimand, TrimmedSuffix) {
 	case ATT:
 		o.Denominator = TreatedSD
 	case ATC:
