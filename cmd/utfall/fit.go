@@ -13,6 +13,7 @@ import (
 	"utfall/estimate/combine"
 	"utfall/estimate/effect"
 	"utfall/estimate/panel"
+	"utfall/estimate/progress"
 	"utfall/estimate/sensitivity"
 	"utfall/ingest"
 	"utfall/table"
@@ -38,7 +39,7 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitDescribe{} }},
 		{"ols", "Least-squares regression with robust, clustered and fixed-effects variants", "utfall fit ols --data panel.csv --outcome wage --covariates schooling,year --categorical year --vcov cr2 --cluster county",
 			func() fitMethod { return &fitOLS{} }},
-		{"glm", "Binomial regression of a 0/1 outcome", "utfall fit glm --data births.csv --outcome low --covariates age,smoke --family binomial --link logit",
+		{"glm", "Regression of a binary outcome, a count or a number, by maximum likelihood", "utfall fit glm --data births.csv --outcome low --covariates age,smoke --family binomial --link logit",
 			func() fitMethod { return &fitGLM{} }},
 		{"propensity", "Probability of treatment given covariates", "utfall fit propensity --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --format json",
 			func() fitMethod { return &fitPropensity{} }},
@@ -78,13 +79,23 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitLadder{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
+		{"grm", "Graded response model: items with ordered answers, a slope each", "utfall fit grm --data survey.csv --id person --items q1,q2,q3,q4 --format json",
+			func() fitMethod { return &fitTrait{model: progress.Graded} }},
+		{"rasch", "Rasch model: items with two answers, equal slopes", "utfall fit rasch --data test.csv --items q1,q2,q3,q4,q5",
+			func() fitMethod { return &fitTrait{model: progress.RaschModel} }},
+		{"2pl", "Two-parameter logistic model: items with two answers, a slope each", "utfall fit 2pl --data test.csv --items q1,q2,q3,q4,q5",
+			func() fitMethod { return &fitTrait{model: progress.TwoParameterLogistic} }},
+		{"pcm", "Partial credit model: items with ordered answers, equal slopes", "utfall fit pcm --data survey.csv --items q1,q2,q3,q4",
+			func() fitMethod { return &fitTrait{model: progress.PartialCreditModel} }},
+		{"gpcm", "Generalised partial credit model: items with ordered answers, a slope each", "utfall fit gpcm --data survey.csv --items q1,q2,q3,q4",
+			func() fitMethod { return &fitTrait{model: progress.GeneralisedPartialCredit} }},
 		{"reliability", "Reliability of a scale or of raters, and the change that means something", "utfall fit reliability --data survey.csv --items q1,q2,q3,q4",
 			func() fitMethod { return &fitReliability{} }},
 	}
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal honest-did synth fine-gray grm rasch 2pl surrogate"
+const fitUnbuilt = "ordinal honest-did synth fine-gray surrogate"
 
 type fitEntry struct {
 	name, short, example string
@@ -159,6 +170,7 @@ func (a *app) fit(ctx context.Context, name string, c *fitCommon, m fitMethod) e
 	if err != nil {
 		return fitError(err, nil)
 	}
+	a.announce(m, d)
 	out, err := m.fit(ctx, d)
 	if err != nil {
 		return fitError(err, d)

@@ -1,6 +1,7 @@
 package effect
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/mat"
@@ -30,7 +31,14 @@ type adjusted struct {
 // Σ_gh p_gh² = Σ_g a_g'a_g·(a_g'a_g + 2f_g'Sf_g) + tr(SΦSΦ).
 func (l *linear) meatCR2(s *solution, rows [][]int) (*mat.SymDense, []float64, error) {
 	q := s.fit.Rank
-	plain := l.weight == nil || l.kind == estimate.Frequency
+	if l.theta != nil {
+		for _, rs := range rows {
+			if len(rs) > modelRows {
+				return nil, nil, fmt.Errorf("%w: vcov cr2 of a generalised linear model takes clusters of up to %d rows, and there is one of %d; use cr1 or cr3", ErrOption, modelRows, len(rs))
+			}
+		}
+	}
+	plain := l.weight == nil || l.kind == estimate.Frequency || l.theta != nil
 	p := mat.NewSymDense(q, nil)
 	if plain {
 		for i := range q {
@@ -60,9 +68,12 @@ func (l *linear) meatCR2(s *solution, rows [][]int) (*mat.SymDense, []float64, e
 		f := make([]float64, 2*q)
 		for g := lo; g < hi; g++ {
 			var a adjusted
-			if plain {
+			switch {
+			case l.theta != nil:
+				a = l.adjustModel(s, rows[g])
+			case plain:
 				a = l.adjustPlain(s, rows[g])
-			} else {
+			default:
 				a = l.adjustWeighted(s, rows[g], p)
 			}
 			addOuter(acc[:meat], a.score, 1)
@@ -142,6 +153,63 @@ func (l *linear) adjustPlain(s *solution, rows []int) adjusted {
 	nt.Mul(n, &t)
 	tnt.Mul(&t, &nt)
 	return adjusted{score: out.RawVector().Data, zawz: &nt, zwawz: &nt, squared: &tnt}
+}
+
+// modelRows is the largest cluster whose matrix of rows by rows is taken apart.
+const modelRows = 2000
+
+// adjustModel is the cluster of a generalised linear model in whitened rows √w·z, with
+// the working variances θ of its rows: Pustejovsky and Tipton's A = D'(D(I-H)ΦD')^(-1/2)D
+// with Φ = D'D = diag θ, which in whitened coordinates is (θ(I-ZZ')θ)^(-1/2)·θ. Without
+// a common θ it is not the symmetric root of [linear.adjustPlain].
+func (l *linear) adjustModel(s *solution, rows []int) adjusted {
+	q, n := s.fit.Rank, len(rows)
+	z, e := mat.NewDense(n, q, nil), mat.NewVecDense(n, nil)
+	theta := make([]float64, n)
+	for i, r := range rows {
+		root := math.Sqrt(l.w(r))
+		row := z.RawRowView(i)
+		s.fit.Basis(l.x[r*l.k:(r+1)*l.k], row)
+		for j := range row {
+			row[j] *= root
+		}
+		theta[i] = l.theta[r]
+		e.SetVec(i, root*s.fit.Residual[r]*theta[i])
+	}
+	var tz, core mat.Dense
+	tz.Apply(func(i, _ int, v float64) float64 { return theta[i] * v }, z)
+	core.Mul(&tz, tz.T())
+	sym := mat.NewSymDense(n, nil)
+	for i := range n {
+		for j := i; j < n; j++ {
+			v := -(core.At(i, j) + core.At(j, i)) / 2
+			if i == j {
+				v += theta[i] * theta[i]
+			}
+			sym.SetSym(i, j, v)
+		}
+	}
+	var eig mat.EigenSym
+	if !eig.Factorize(sym, true) {
+		panic("effect: eigenvalues of a symmetric matrix did not converge")
+	}
+	var v, scaled, bz mat.Dense
+	eig.VectorsTo(&v)
+	scaled.Mul(v.T(), z)
+	for i, lambda := range eig.Values(nil) {
+		f := inverseRoot(lambda)
+		for j := range q {
+			scaled.Set(i, j, f*scaled.At(i, j))
+		}
+	}
+	bz.Mul(&v, &scaled) // (θ(I-ZZ')θ)^(-1/2)·Z
+	score := mat.NewVecDense(q, nil)
+	score.MulVec(bz.T(), e)
+	bz.Apply(func(i, _ int, x float64) float64 { return theta[i] * x }, &bz)
+	var zaz, squared mat.Dense
+	zaz.Mul(z.T(), &bz)
+	squared.Mul(bz.T(), &bz)
+	return adjusted{score: score.RawVector().Data, zawz: &zaz, zwawz: &zaz, squared: &squared}
 }
 
 // adjustWeighted is the cluster with sampling or matching weights and the identity

@@ -27,8 +27,9 @@ type linear struct {
 	vcov    Vcov
 	centred bool // a constant is in the span: R² about the mean
 	// A generalised linear model is solved as the least squares of its last step.
-	dispersion float64 // known variance of the errors; 0 = estimated
-	normal     bool    // without clusters the reference distribution is the normal
+	dispersion float64   // known variance of the errors; 0 = estimated
+	normal     bool      // without clusters the reference distribution is the normal
+	theta      []float64 // working variance of each row for cr2, nil for least squares
 	// Absorbed effects: y and x are already residuals from them.
 	rawY         []float64 // outcome before absorbing, nil if none
 	absorbed     int       // coefficients that the absorbed effects take

@@ -27,6 +27,17 @@ func (e *SingularColumn) Error() string {
 // Unwrap makes the error an [ErrSingular].
 func (e *SingularColumn) Unwrap() error { return ErrSingular }
 
+// SeparatingColumns is an [ErrSeparated] that says which columns (from 0) make up the
+// combination along which the likelihood rises for ever.
+type SeparatingColumns struct{ Columns []int }
+
+func (e *SeparatingColumns) Error() string {
+	return fmt.Sprintf("%v (columns %v)", ErrSeparated, e.Columns)
+}
+
+// Unwrap makes the error an [ErrSeparated].
+func (e *SeparatingColumns) Unwrap() error { return ErrSeparated }
+
 // LogitData is what [Logit] fits. Nothing in it is changed.
 type LogitData struct {
 	N, K    int
@@ -35,6 +46,7 @@ type LogitData struct {
 	Weight  []float64 // N numbers ≥ 0; nil = all 1. A row of weight 0 is left out of the fit
 	Link    Link      // "" = logit
 	Workers int       // < 1 = GOMAXPROCS; never changes the result
+	glm     *glmKernel
 }
 
 // LogitFit is a maximum of the binomial likelihood.
@@ -103,7 +115,7 @@ func Logit(d LogitData) (LogitFit, error) {
 // newton climbs from gamma (centred and scaled coefficients) to the maximum.
 func (m *logitModel) newton(gamma []float64, tol float64) ([]float64, *logitEval, int, error) {
 	maxIter := 50
-	if m.Link != LogitLink {
+	if m.Link != LogitLink || m.glm != nil {
 		maxIter = 200
 	}
 	ev := m.eval(gamma)
@@ -128,7 +140,7 @@ func (m *logitModel) newton(gamma []float64, tol float64) ([]float64, *logitEval
 			return nil, nil, iter, m.whyStuck(step, gamma, ev)
 		}
 		if iter >= 10 && iter%4 == 2 && move > 1e-3 && m.separates(step) {
-			return nil, nil, iter, ErrSeparated
+			return nil, nil, iter, m.separated(step)
 		}
 		next := make([]float64, m.K)
 		accepted := false
@@ -156,17 +168,41 @@ func (m *logitModel) whySingular(column int, gamma []float64, ev *logitEval) err
 		return &SingularColumn{Column: c}
 	}
 	// The direction without information is the one along which the fit ran away.
-	if m.separates(ev.nullDirection(column)) || m.separates(gamma) {
-		return ErrSeparated
+	if d := ev.nullDirection(column); m.separates(d) {
+		return m.separated(d)
+	}
+	if m.separates(gamma) {
+		return m.separated(gamma)
 	}
 	return fmt.Errorf("%w: the information is singular at a point that the start does not explain; the columns nearly separate the outcomes", ErrNoConvergence)
 }
 
 func (m *logitModel) whyStuck(step, gamma []float64, ev *logitEval) error {
-	if m.separates(step) || m.separates(gamma) {
-		return ErrSeparated
+	if m.separates(step) {
+		return m.separated(step)
+	}
+	if m.separates(gamma) {
+		return m.separated(gamma)
 	}
 	return fmt.Errorf("%w: largest scaled score %.3g", ErrNoConvergence, ev.score)
+}
+
+// separated names the columns of which a separating direction has more than a
+// thousandth of its largest part.
+func (m *logitModel) separated(direction []float64) error {
+	largest := 0.0
+	for j, d := range direction {
+		if j != m.constant {
+			largest = math.Max(largest, math.Abs(d)*m.reach[j])
+		}
+	}
+	e := &SeparatingColumns{}
+	for j, d := range direction {
+		if j != m.constant && math.Abs(d)*m.reach[j] > 1e-3*largest {
+			e.Columns = append(e.Columns, j)
+		}
+	}
+	return e
 }
 
 // coldStart is the constant mean, or 0 when there is no constant column.

@@ -151,6 +151,9 @@ func (m *logitModel) points(lo, hi int, b *logitBlock) float64 {
 		weight = m.Weight[lo:hi]
 	}
 	var ll float64
+	if m.glm != nil {
+		return m.glm.points(m, lo, hi, b)
+	}
 	if m.Link != LogitLink || weight != nil {
 		for r, yr := range y {
 			w := 1.0

@@ -53,6 +53,12 @@ func (l Link) Mean(eta float64) float64 {
 	return e / (1 + e)
 }
 
+// Slope returns dμ/dη at a linear predictor.
+func (l Link) Slope(eta float64) float64 {
+	p := l.at(eta)
+	return p.mu * p.a
+}
+
 // A binomialPoint is what one row gives at its linear predictor: the mean mu and,
 // with d = dmu/deta, a = d/mu and b = d/(1-mu), so that the score factor is
 // y·a - (1-y)·b and the expected information is a·b; logMu and logQ are log mu and

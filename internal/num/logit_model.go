@@ -49,14 +49,14 @@ func newLogitModel(d LogitData) (*logitModel, error) {
 				p.badW = i + 1
 				return
 			}
-			if !(y >= 0 && y <= 1) {
+			if d.glm == nil && !(y >= 0 && y <= 1) {
 				p.badY = i + 1
 				return
 			}
 			row := d.X[i*k : i*k+k]
 			acc[0] += w
 			acc[1] += float64(w * y)
-			if y > 0 && y < 1 {
+			if d.glm == nil && y > 0 && y < 1 {
 				acc[2] += w * (float64(y*math.Log(y)) + float64((1-y)*math.Log1p(-y)))
 			}
 			for j, v := range row {
@@ -109,7 +109,7 @@ func newLogitModel(d LogitData) (*logitModel, error) {
 			m.constant = j
 		}
 	}
-	if m.constant >= 0 && (m.meanY == 0 || m.meanY == 1) {
+	if m.glm == nil && m.constant >= 0 && (m.meanY == 0 || m.meanY == 1) {
 		return nil, ErrSeparated
 	}
 	m.centre, m.scale, m.reach = make([]float64, k), make([]float64, k), make([]float64, k)
@@ -186,6 +186,9 @@ func (m *logitModel) thin() *logitModel {
 // raises the likelihood for ever (Albert and Anderson 1984). A row between 0 and 1
 // must lie on the threshold. Differences below 1e-6 of the spread count as none.
 func (m *logitModel) separates(direction []float64) bool {
+	if m.glm != nil {
+		return m.glm.separates(m, direction)
+	}
 	k := m.K
 	type span struct{ min1, max1, min0, max0 float64 }
 	none := span{math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)}
