@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"utfall/internal/num"
 	"utfall/table"
 )
 
@@ -37,7 +39,7 @@ func CompareBy(ctx context.Context, t *table.Table, d Spec, o BalanceOptions, by
 	if err := o.check(u); err != nil {
 		return nil, nil, err
 	}
-	cov, err := readCovariates(t, by, by)
+	cov, err := readColumns(t, by, nil, readStrata)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -119,6 +121,29 @@ func CompareBy(ctx context.Context, t *table.Table, d Spec, o BalanceOptions, by
 			Text: fmt.Sprintf("In %d of %d strata some columns have no spread or no value, so that their standardised differences do not exist.", flat, len(out))})
 	}
 	return out, notes, nil
+}
+
+// readStrata reads a column whose values make strata: a category, or any numbers, whose
+// levels are then their shortest decimal form.
+func readStrata(t *table.Table, name string, _ bool) (covariate, string) {
+	col, err := t.Column(name)
+	if err != nil {
+		return covariate{name: name}, err.Error()
+	}
+	if col.Kind != table.FloatKind {
+		return readCovariate(t, name, true)
+	}
+	c, problem := readCovariate(t, name, false)
+	if problem != "" {
+		return c, problem
+	}
+	distinct, rank := num.Ranks(c.values)
+	text := make([]string, len(distinct))
+	for i, v := range distinct {
+		text[i] = strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	c.codes, c.levels = byteOrder(table.Categories{Codes: rank, Levels: text})
+	return c, ""
 }
 
 // within are the options for some rows of the table.
