@@ -209,8 +209,8 @@ type contrast struct {
 
 // result turns the means into estimates.
 func (c *causal) result(o *causalOptions, p *potential) (*estimate.Result, error) {
-	if c.units <= float64(c.params) {
-		return nil, fmt.Errorf("%w: %g rows for %d parameters", estimate.ErrTooFew, c.units, c.params)
+	if (c.vcov == HC1 || c.vcov == CR1) && c.units <= float64(c.params) {
+		return nil, fmt.Errorf("%w: vcov %s: %g rows for %d parameters", estimate.ErrTooFew, c.vcov, c.units, c.params)
 	}
 	m0, m1 := p.theta[0], p.theta[1]
 	list := []contrast{{o.estimand, estimate.MeanDifference, m1 - m0, [2]float64{-1, 1}}}
