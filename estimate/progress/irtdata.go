@@ -69,6 +69,7 @@ func invalid(format string, a ...any) error {
 // irtKind says what the items are and which of their parameters are free.
 type irtKind struct {
 	graded, fixedSlope bool
+	equalSlopes        bool   // one free slope for all: fixedSlope on the scale of a variance of 1
 	cats               int    // of every item; 0 = any number
 	instead            string // method for items with more categories
 }
@@ -175,7 +176,7 @@ func (d *irtData) code(names []string, waves []*mat.Dense, kind irtKind) error {
 		}
 	}
 	need := 2
-	if !kind.fixedSlope {
+	if !kind.fixedSlope && !kind.equalSlopes {
 		need = 3
 	}
 	if J < need {
@@ -336,7 +337,7 @@ func (d *irtData) remarks(kind irtKind) {
 	if float64(full) > fullShare*float64(persons) {
 		d.note("scores-at-limit", "More than 15 % of the persons have the lowest or the highest answer to everything: the items do not tell them apart.", map[string]any{"share": float64(full) / float64(persons)})
 	}
-	if !kind.fixedSlope && persons < fewForSlopes {
+	if !kind.fixedSlope && !kind.equalSlopes && persons < fewForSlopes {
 		d.note("few-for-slopes", "There are fewer than 200 persons: slopes are badly known. A model with equal slopes (rasch, pcm) needs fewer.", map[string]any{"persons": persons})
 	}
 	if d.kind == estimate.Sampling || d.kind == estimate.Matching {

@@ -266,17 +266,28 @@ func (r *irtRows) result(method string, d *irtData, of []int32, score *mat.Dense
 			res.Estimates = append(res.Estimates, estimate.Estimate{Term: r.terms[a], Measure: r.measures[a], Value: r.values[a], SE: math.NaN(), CI: noInterval(), Test: noTest()})
 			continue
 		}
-		res.Estimates = append(res.Estimates, estimate.Wald(r.terms[a], r.measures[a], r.values[a], math.Sqrt(res.Cov.At(a, a)), math.Inf(1), d.level))
+		e := estimate.Wald(r.terms[a], r.measures[a], r.values[a], math.Sqrt(res.Cov.At(a, a)), math.Inf(1), d.level)
+		if e.Measure == TraitVariance { // above 0: an interval on the log, and no test of 0
+			e.Test = noTest()
+			if e.HasSE() {
+				e.CI = logInterval(LogRatio{math.Log(e.Value), e.SE / e.Value}, d.level)
+			}
+		}
+		res.Estimates = append(res.Estimates, e)
 	}
 	return res, nil
 }
 
 // result is the answer of a model of one wave.
 func (f *irtFit) result(method string, workers int) (*estimate.Result, error) {
+	fixed := false
 	for _, it := range f.m.items {
-		if !it.fixed && it.a < 0 {
+		if fixed = it.fixed; !fixed && it.a < 0 {
 			f.d.reversed(it.name)
 		}
+	}
+	if fixed {
+		f.d.note("slopes-fixed", "In this model every slope is 1 and has no error; the variance of the trait is free instead.", nil)
 	}
 	rows := &irtRows{}
 	rows.items(f.m.items, f.m.parameters())
