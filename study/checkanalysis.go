@@ -121,10 +121,11 @@ func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
 		c.add(at(path, "vcov"), "effect: vcov %s clusters on matched sets, and cohort %q has none", e.Vcov, co.Name)
 	}
 	if co != nil {
-		for _, name := range append(s.outcomes(co), e.Outcome) {
-			if slices.Contains(e.Covariates, name) {
-				c.add(at(path, "covariates"), "effect: covariate %q is an outcome: it is measured after time zero", name)
-				break
+		for i, name := range e.Covariates {
+			if why := s.whyLate(co, name, false); why != "" {
+				c.add(at(path, "covariates", i), why, "effect", name)
+			} else if name == e.Outcome {
+				c.add(at(path, "covariates", i), "effect: covariate %q is the outcome", name)
 			}
 		}
 	}

@@ -64,11 +64,15 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 	b := &built{spec: co}
 	units := s.data[co.Base].table
 	if co.TimeZero != nil {
+		notes, err := s.lintRegister(co)
+		if err != nil {
+			return nil, err
+		}
 		made, err := cohort.BuildDesign(s.register(co), co.TimeZero.Timing, co.TimeZero.Drop, s.spec.Seed, s.o.Workers)
 		if err != nil {
 			return nil, err
 		}
-		units, b.made, b.attrition, b.notes = made.Table, made, made.Attrition, made.Notes
+		units, b.made, b.attrition, b.notes = made.Table, made, made.Attrition, append(notes, made.Notes...)
 	}
 	units, rows, err := s.eligible(b, units)
 	if err != nil {
@@ -80,6 +84,11 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 		return nil, s.rowAt(co, rows, err)
 	}
 	b.treated = b.beforeIn
+	notes, err := s.lintFlat(co, units)
+	if err != nil {
+		return nil, err
+	}
+	b.notes = append(b.notes, notes...)
 	if co.Propensity != nil {
 		if units, err = s.completeCovariates(b, units); err != nil {
 			return nil, err

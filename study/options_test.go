@@ -134,6 +134,9 @@ func TestEveryKeyMatters(t *testing.T) {
 		"analyses.expect.sd": {"expect: {sd: 0.3}", "expect: {sd: 0.5}", ""}, "analyses.expect.share": {"expect: {sd: 0.3}", "expect: {share: 0.3}", ""},
 		"cohorts.time_zero.amounts": {"follow_up: 36", "follow_up: 36\n      amounts: spells", refused}, "cohorts.time_zero.known_from": {"follow_up: 36", "follow_up: 36\n      known_from: {born: nobody}", refused},
 
+		"cohorts.dates.time_zero": {"treatment: t\n    groups", "treatment: t\n    dates: {start: x}\n    groups", refused}, "cohorts.dates.start": {"treatment: t\n    groups", "treatment: t\n    dates: {time_zero: x}\n    groups", refused},
+		"cohorts.known": {"treatment: t\n    groups", "treatment: t\n    known: {x: after}\n    groups", refused},
+
 		"cohorts.name": {"name: metric", "name: metric2", refused}, "cohorts.label": {"The cohort", "Another", ""}, "cohorts.base": {"name: flat\n    label: {en: The cohort}\n    base: flat", "name: flat\n    label: {en: The cohort}\n    base: panel", refused},
 		"cohorts.id": {"id: id\n    treatment: t\n    groups", "id: id2\n    treatment: t\n    groups", ""}, "cohorts.treatment": {"treatment: t\n    groups", "treatment: t2\n    groups", ""},
 		"cohorts.groups": {"the treated", "another", ""}, "cohorts.balance": {"balance: [x, z]", "balance: [x]", ""},
@@ -155,7 +158,7 @@ func TestEveryKeyMatters(t *testing.T) {
 		"cohorts.time_zero.later": {"follow_up: 36", "follow_up: 36\n      later: censor", ""}, "cohorts.time_zero.lag": {"follow_up: 36", "follow_up: 36\n      lag: 12", ""},
 		"cohorts.time_zero.origin": {"follow_up: 36", "follow_up: 36\n      origin: [work]", refused}, "cohorts.time_zero.durations": {"follow_up: 36", "follow_up: 36\n      durations: [3]", refused},
 		"cohorts.time_zero.draws": {"follow_up: 36", "follow_up: 36\n      draws: 5", refused},
-		"cohorts.time_zero.lags": {"follow_up: 36", "follow_up: 36\n      lags: {spells: 12}", ""}, "cohorts.time_zero.features": {"follow_up: 36", "follow_up: 36\n      features: [amounts]", refused},
+		"cohorts.time_zero.lags":  {"follow_up: 36", "follow_up: 36\n      lags: {spells: 12}", ""}, "cohorts.time_zero.features": {"follow_up: 36", "follow_up: 36\n      features: [amounts]", refused},
 		"cohorts.time_zero.outcomes.at": {"at: 24}\n", "at: 12}\n", ""}, "cohorts.time_zero.outcomes.over": {"over: 24", "over: 12", ""},
 
 		"analyses.name": {"name: by-metric", "name: by-other", ""}, "analyses.question": {"The one", "Another", ""}, "analyses.outcome_label": {"The outcome", "Another", ""}, "analyses.good": {"good: up", "good: down", ""},

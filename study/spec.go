@@ -71,6 +71,8 @@ type Cohort struct {
 	ID          string            `yaml:"id,omitempty"`        // column that names the unit
 	Treatment   string            `yaml:"treatment,omitempty"` // column: 0 or 1; made by time_zero where that is given
 	TimeZero    *TimeZero         `yaml:"time_zero,omitempty"`
+	Dates       *Dates            `yaml:"dates,omitempty"` // of a flat base: tested, so that no time is immortal
+	Known       map[string]string `yaml:"known,omitempty"` // of a flat base: column → the date column that says when it became known, or after
 	Trial       *Trial            `yaml:"trial,omitempty"`
 	Eligibility []Filter          `yaml:"eligibility,omitempty"`
 	Propensity  *Propensity       `yaml:"propensity,omitempty"`

@@ -15,10 +15,10 @@ func TestOutcomesDecideNothing(t *testing.T) {
 	both, err := Template("both")
 	require.NoError(t, err)
 	for _, c := range []struct{ from, to, want string }{
-		{"exact: [sex, zero_quarter]", "exact: [sex, work_24]", `match: "work_24" is an outcome`},
-		{"balance: [age,", "balance: [months_work, age,", `balance: "months_work" is an outcome`},
-		{"propensity:\n      covariates: [age,", "propensity:\n      covariates: [sickness_24, age,", `propensity: "sickness_24" is an outcome`},
-		{"covariates: [age, education, born, last_state,", "covariates: [disability_24, education, born, last_state,", `covariate "disability_24" is an outcome`},
+		{"exact: [sex, zero_quarter]", "exact: [sex, work_24]", `outcome-in-design: match reads "work_24"`},
+		{"balance: [age,", "balance: [months_work, age,", `outcome-in-design: balance reads "months_work"`},
+		{"propensity:\n      covariates: [age,", "propensity:\n      covariates: [sickness_24, age,", `outcome-in-design: propensity reads "sickness_24"`},
+		{"covariates: [age, education, born, last_state,", "covariates: [disability_24, education, born, last_state,", `outcome-in-design: effect reads "disability_24"`},
 	} {
 		require.Contains(t, string(both), c.from)
 		_, err := Parse("s.yaml", strings.NewReader(strings.Replace(string(both), c.from, c.to, 1)))
@@ -27,7 +27,7 @@ func TestOutcomesDecideNothing(t *testing.T) {
 	}
 	_, err = Parse("s.yaml", strings.NewReader(strings.NewReplacer(
 		"name: y, type: number", "name: y, type: number, role: outcome", "treatment: treat}", "treatment: treat, propensity: {covariates: [y]}, match: {ratio: 1}}").Replace(small)))
-	require.ErrorContains(t, err, `propensity: "y" is an outcome`)
+	require.ErrorContains(t, err, `outcome-in-design: propensity reads "y"`)
 
 	data := register(t, 7)
 	for from, to := range map[string]string{
