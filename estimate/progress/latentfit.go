@@ -291,9 +291,6 @@ func (f *waveFit) solve(ctx context.Context, workers int) error {
 				return one.stuck()
 			}
 			at = next
-			if fresh && decrement > 1 {
-				info = nil // far away the information changes from step to step
-			}
 			break
 		}
 		if err := ctx.Err(); err != nil {

@@ -195,6 +195,21 @@ func (m *waveModel) posterior(p *wavePatterns, louis bool, workers int) *wavePos
 	if !louis {
 		return out
 	}
+	row := make([]float64, t.nq)
+	// E[s s'] of the latent parameters from the joint counts of all persons.
+	for g, by := range lat {
+		for l := range by {
+			for k := l; k < len(by); k++ {
+				v := 0.0
+				for q := range t.nq {
+					floats.MulTo(row, joint[g].RawRowView(q), by[l].RawRowView(q))
+					v += floats.Dot(row, by[k].RawRowView(q))
+				}
+				a, b := m.own+which[g][l], m.own+which[g][k]
+				sum[min(a, b)*size+max(a, b)] += v
+			}
+		}
+	}
 	_, hess := m.complete(t, cell, joint)
 	out.info = mat.NewSymDense(size, nil)
 	for a := range size {
@@ -287,14 +302,6 @@ func (w *waveWorker) person(p *wavePatterns, c *waveChunkResult, r [3]int, i int
 		}
 		for _, x := range w.rows[1] {
 			w.add(x.par, at, weight*floats.Dot(x.by, w.r2))
-		}
-		for k := l; k < len(w.lat[g]); k++ {
-			v := 0.0
-			for q := range w.r1 {
-				floats.MulTo(w.sl, w.post.RawRowView(q), by.RawRowView(q))
-				v += floats.Dot(w.sl, w.lat[g][k].RawRowView(q))
-			}
-			w.add(at, own+w.which[g][k], weight*v)
 		}
 	}
 	if !w.louis {
