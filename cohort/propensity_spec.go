@@ -215,9 +215,7 @@ func (s PropensitySpec) Fit(ctx context.Context, t *table.Table, d Spec) (*Prope
 }
 
 func (s PropensitySpec) fit(ctx context.Context, t *table.Table, d Spec, u *units) (*PropensityFit, error) {
-	if len(s.Covariates) == 0 {
-		s.Covariates, s.Categorical = d.Covariates, append(slices.Clone(s.Categorical), d.Categorical...)
-	}
+	s = s.withDefaults(d)
 	if s.SiteEffect == FixedSites {
 		return s.fixedSites(ctx, t, d, u)
 	}
@@ -237,4 +235,12 @@ func (s PropensitySpec) fit(ctx context.Context, t *table.Table, d Spec, u *unit
 		return p.multilevel(ctx)
 	}
 	return p.crossLogit(ctx)
+}
+
+// withDefaults is s with the covariates of d where it has none.
+func (s PropensitySpec) withDefaults(d Spec) PropensitySpec {
+	if len(s.Covariates) == 0 {
+		s.Covariates, s.Categorical = d.Covariates, append(slices.Clone(s.Categorical), d.Categorical...)
+	}
+	return s
 }
