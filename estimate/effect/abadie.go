@@ -341,6 +341,11 @@ func (m *neighbourly) finish(b BiasCorrectedMatching, o *causalOptions, sigma []
 		}
 		return v
 	}) / m.total / m.total
+	phi := m.linearForm()
+	if math.Sqrt(variance) <= m.rounding() {
+		variance = 0
+		clear(phi)
+	}
 	measure := estimate.MeanDifference
 	if m.binary {
 		measure = estimate.RiskDifference
@@ -354,7 +359,7 @@ func (m *neighbourly) finish(b BiasCorrectedMatching, o *causalOptions, sigma []
 		Details: map[string]any{"mean_treated": means[1], "mean_control": means[0], "estimate_unadjusted": unadjusted, "pairs": pairs,
 			"largest_use": slices.Max(m.use), "ratio": b.Ratio, "metric": b.Metric, "vcov": text},
 	}
-	m.place(res, [][]float64{m.linearForm()})
+	m.place(res, [][]float64{phi})
 	res.Notes = append(m.notes, zeroError(res.Estimates)...)
 	return res, nil
 }

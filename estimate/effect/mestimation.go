@@ -212,6 +212,11 @@ func (c *causal) result(o *causalOptions, p *potential) (*estimate.Result, error
 	if (c.vcov == HC1 || c.vcov == CR1) && c.units <= float64(c.params) {
 		return nil, fmt.Errorf("%w: vcov %s: %g rows for %d parameters", estimate.ErrTooFew, c.vcov, c.units, c.params)
 	}
+	for a := range p.phi {
+		if math.Sqrt(num.Dot(p.phi[a], p.phi[a])) <= c.rounding() {
+			clear(p.phi[a])
+		}
+	}
 	m0, m1 := p.theta[0], p.theta[1]
 	list := []contrast{{o.estimand, estimate.MeanDifference, m1 - m0, [2]float64{-1, 1}}}
 	if c.binary {
@@ -301,6 +306,16 @@ func (c *causal) covariance(phi [][]float64) *mat.SymDense {
 		}
 	}
 	return cov
+}
+
+// rounding is the size of an error below which it is the rounding of the outcomes, and
+// would look like evidence: it is then 0.
+func (c *causal) rounding() float64 {
+	largest := 0.0
+	for _, y := range c.y {
+		largest = math.Max(largest, math.Abs(y))
+	}
+	return 1e-14 * largest
 }
 
 func (c *causal) df() float64 {

@@ -413,3 +413,27 @@ func TestMeansOptionsMatter(t *testing.T) {
 		}
 	}
 }
+
+// An outcome that is the same for all of an arm: a value, no error that is rounding.
+func TestMeansOfConstants(t *testing.T) {
+	f := meansFrame(9, 0, 80, "number")
+	for i, a := range f.Treated {
+		f.Y[i] = 0.1 + 0.2*float64(index(a))
+	}
+	for _, e := range []estimate.Estimator{IPW{Estimand: "ate"}, GComputation{Estimand: "ate"}, AIPW{Estimand: "ate"}, BiasCorrectedMatching{Estimand: "ate"}} {
+		res := mustFit(t, e, f)
+		reftest.Agree(t, res.Method, res.Estimates[0].Value, 0.2, 12)
+		if res.Estimates[0].SE != 0 || !math.IsNaN(res.Estimates[0].Test.P) || !hasNote(res, "no-residual-variation") {
+			t.Errorf("%s: %+v", res.Method, res.Estimates[0])
+		}
+	}
+	if _, err := (TMLE{}).Fit(t.Context(), f); !errors.Is(err, estimate.ErrSeparated) {
+		t.Error(err)
+	}
+	for i := range f.Y {
+		f.Y[i] = 2
+	}
+	if _, err := (TMLE{}).Fit(t.Context(), f); !errors.Is(err, estimate.ErrNotIdentified) {
+		t.Error(err)
+	}
+}

@@ -108,6 +108,9 @@ func (c *causal) quantiles(res *estimate.Result, estimand string, ps *model, h [
 		for a := range 2 {
 			se[a] = math.Sqrt(cov.At(a, a))
 			lo[a], hi[a] = curves[a].inverse(p-z*se[a]), curves[a].inverse(p+z*se[a])
+			if se[a] == 0 && len(curves[a].y) > 1 { // the largest value: nothing beyond it is known
+				hi[a] = math.Inf(1)
+			}
 			s[a] = (hi[a] - lo[a]) / (2 * z)
 		}
 		rho := 0.0
