@@ -35,7 +35,7 @@ type Opened struct {
 }
 
 // Open reads what comes after time zero for the given rows of b.Table, as after
-// matching; nil means all. Only spells and participations of r are read.
+// matching; nil means all. The people table of r is not read.
 //
 // Follow-up ends with the last month that the register covers, which is [Timing.DataEnd]
 // or, without it, the last month in which any spell begins or a spell that has an end
@@ -57,9 +57,7 @@ func (b *Built) Open(r Register, units []int, outcomes []Outcome, workers int) (
 			s.ids = append(s.ids, id)
 		}
 	}
-	t := b.timing
-	t.Features = nil // amounts are not needed
-	if err := s.read(r, t); err != nil {
+	if err := s.read(r, b.timing); err != nil {
 		return nil, err
 	}
 	return b.open(r, s, units, outcomes, workers)
