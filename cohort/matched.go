@@ -146,7 +146,11 @@ func (j *job) noSupport(attempts int) error {
 	for _, c := range j.out.Calipers {
 		widths = append(widths, fmt.Sprintf("%s (%.4g)", c.On, c.Width))
 	}
-	return fmt.Errorf("%w: no unit has a partner within the calipers on %s", ErrNoSupport, strings.Join(widths, ", "))
+	served := j.u.count
+	if j.Estimand == ATC {
+		served = j.u.n - served
+	}
+	return fmt.Errorf("%w: none of the %d units served has a partner within the calipers on %s", ErrNoSupport, served, strings.Join(widths, ", "))
 }
 
 type numbered struct {

@@ -1,7 +1,6 @@
 package cohort
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -37,22 +36,6 @@ var scoreSpec = Spec{Treatment: "treated", ID: "id", Score: "score"}
 
 // byUnit is the pairs without the numbering of the sets.
 func byUnit(m *Matched) [][2]int { return sortedPairs(m.Pairs, 0) }
-
-// M3: ids relabelled: the same pairs where nothing ties.
-func TestNearestIDsRelabelled(t *testing.T) {
-	p := smooth(num.NewStream(21, "ids", 0), 150)
-	q := p.take(indices(150))
-	for i := range q.id {
-		q.id[i] = fmt.Sprintf("other-%d", i)
-	}
-	for _, m := range []Nearest{{}, {Ratio: 2, Caliper: 0.3}, {Order: ClosestOrder}, {Replace: true, Ratio: 3}} {
-		require.Equal(t, byUnit(mustMatch(t, p, m, scoreSpec)), byUnit(mustMatch(t, q, m, scoreSpec)))
-	}
-	d := Spec{Treatment: "treated", ID: "id", Covariates: threeCovariates}
-	for _, m := range []Nearest{{Caliper: 0.3}, {Distance: MahalanobisDistance}} {
-		require.Equal(t, byUnit(mustMatch(t, p, m, d)), byUnit(mustMatch(t, q, m, d)))
-	}
-}
 
 func indices(n int) []int {
 	out := make([]int, n)
@@ -97,18 +80,6 @@ func TestMetricInvariances(t *testing.T) {
 	}
 }
 
-// M8: a control far outside the caliper changes no pair. (The width is raw: in SD it would follow the newcomer.)
-func TestNearestFarControl(t *testing.T) {
-	p := smooth(num.NewStream(23, "far", 0), 100)
-	m := Nearest{CaliperRaw: 0.2, Ratio: 2}
-	base := mustMatch(t, p, m, scoreSpec)
-	q := p.take(append(indices(100), 0))
-	q.id[100], q.treat[100], q.score[100] = "far", false, 1e6
-	got := mustMatch(t, q, m, scoreSpec)
-	require.Equal(t, byUnit(base), byUnit(got))
-	require.Equal(t, base.Counts.Control-base.Counts.MatchedControl+1, got.Counts.Control-got.Counts.MatchedControl)
-}
-
 // M9: every control twice, with replacement and twice the ratio: each original has the same weight as with its twin.
 func TestNearestControlsTwice(t *testing.T) {
 	p := smooth(num.NewStream(24, "twice", 0), 80)
@@ -133,53 +104,6 @@ func TestNearestControlsTwice(t *testing.T) {
 			reftest.Near(t, "weight of a control and its twin", sum[i], 2*base.Weight[i], 1e-12)
 		}
 	}
-}
-
-// M10: no pair is farther apart than the caliper. M11: the first round of k+1 is the match of k = 1.
-func TestNearestCaliperAndRounds(t *testing.T) {
-	for rep := range 20 {
-		p := smooth(num.NewStream(25, "rounds", uint64(rep)), 100)
-		for _, w := range []float64{0.05, 0.1, 0.4} {
-			m := mustMatch(t, p, Nearest{CaliperRaw: w}, scoreSpec)
-			require.LessOrEqual(t, slices.Max(m.PairDistance), w)
-		}
-		one, three := mustMatch(t, p, Nearest{}, scoreSpec), mustMatch(t, p, Nearest{Ratio: 3}, scoreSpec)
-		var first [][2]int
-		for _, pair := range byUnit(three) {
-			if len(first) == 0 || first[len(first)-1][0] != pair[0] {
-				first = append(first, pair)
-			}
-		}
-		require.Equal(t, byUnit(one), first)
-	}
-}
-
-// M12: exact on a constant is no exact match. M13: exact is the strata matched one by one.
-func TestNearestExactIsByStrata(t *testing.T) {
-	p := smooth(num.NewStream(26, "exact", 0), 160)
-	for i := range p.group {
-		p.group[i] = string(rune('a' + i%2))
-	}
-	constant := p.take(indices(160))
-	for i := range constant.group {
-		constant.group[i] = "all"
-	}
-	m := Nearest{Ratio: 2, CaliperRaw: 0.4}
-	require.Equal(t, byUnit(mustMatch(t, constant, m, scoreSpec)), byUnit(mustMatch(t, constant, Nearest{Ratio: 2, CaliperRaw: 0.4, Exact: []string{"group"}}, scoreSpec)))
-	joint := byUnit(mustMatch(t, p, Nearest{Ratio: 2, CaliperRaw: 0.4, Exact: []string{"group"}}, scoreSpec))
-	var apart [][2]int
-	for _, g := range []string{"a", "b"} {
-		var rows []int
-		for i := range p.group {
-			if p.group[i] == g {
-				rows = append(rows, i)
-			}
-		}
-		for _, pair := range byUnit(mustMatch(t, p.take(rows), m, scoreSpec)) {
-			apart = append(apart, [2]int{rows[pair[0]], rows[pair[1]]})
-		}
-	}
-	require.Equal(t, joint, sortedPairs(apart, 0))
 }
 
 // M15: with the treatment the other way round att is atc, on a score and on covariates.
