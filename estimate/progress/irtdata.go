@@ -240,7 +240,7 @@ func (d *irtData) code(names []string, waves []*mat.Dense, kind irtKind) error {
 	}
 	if missing > 0 {
 		d.note("answers-missing", "Some answers are missing; the other answers of these persons are used, as if what is missing hangs on them alone.",
-			map[string]any{"answers": missing, "of": n * J * len(waves)})
+			map[string]any{"count": missing, "of": n * J * len(waves)})
 	}
 	d.layout()
 	d.sort()

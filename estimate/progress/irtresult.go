@@ -143,7 +143,7 @@ type irtRows struct {
 	jac      [][]float64 // nil = fixed by the model
 }
 
-func (r *irtRows) add(term string, m estimate.Measure, v float64, jac []float64) {
+func (r *irtRows) put(term string, m estimate.Measure, v float64, jac []float64) {
 	r.terms, r.measures = append(r.terms, term), append(r.measures, m)
 	r.values, r.jac = append(r.values, v), append(r.jac, jac)
 }
@@ -154,11 +154,11 @@ func (r *irtRows) items(items []*irtItem, P int) {
 		off := 0
 		if it.fixed {
 			off = 1
-			r.add(it.name+"/a", ItemSlope, 1, nil)
+			r.put(it.name+"/a", ItemSlope, 1, nil)
 		} else {
 			j := make([]float64, P)
 			j[it.par] = 1
-			r.add(it.name+"/a", ItemSlope, it.a, j)
+			r.put(it.name+"/a", ItemSlope, it.a, j)
 		}
 		b, jac := it.thresholds()
 		for k := range b {
@@ -166,7 +166,7 @@ func (r *irtRows) items(items []*irtItem, P int) {
 			for c := off; c < it.cats; c++ {
 				j[it.par+c-off] = jac[k][c]
 			}
-			r.add(fmt.Sprintf("%s/b%d", it.name, k+1), ItemThreshold, b[k], j)
+			r.put(fmt.Sprintf("%s/b%d", it.name, k+1), ItemThreshold, b[k], j)
 		}
 	}
 }
@@ -188,10 +188,10 @@ func (r *irtRows) traits(m *irtModel, groups []string) {
 			span[at] = 1 / (2 * t.e2 * t.e2)
 		}
 		if t.freeMean {
-			r.add("trait/mean"+name, TraitMean, t.mean(), mean)
+			r.put("trait/mean"+name, TraitMean, t.mean(), mean)
 		}
 		if t.freeSpan {
-			r.add("trait/variance"+name, TraitVariance, -1/(2*t.e2), span)
+			r.put("trait/variance"+name, TraitVariance, -1/(2*t.e2), span)
 		}
 	}
 }

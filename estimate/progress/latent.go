@@ -241,29 +241,29 @@ func (f *waveFit) result(workers int) (*estimate.Result, error) {
 		grad := map[int]float64{}
 		v := change(1, 1, grad)
 		v -= change(0, -1, grad)
-		rows.add("difference", TraitChangeDifference, v, local(grad))
+		rows.put("difference", TraitChangeDifference, v, local(grad))
 	}
 	for g := range G {
 		grad := map[int]float64{}
 		v := change(g, 1, grad)
-		rows.add("change"+name(g), TraitChange, v, local(grad))
+		rows.put("change"+name(g), TraitChange, v, local(grad))
 	}
 	for g := range G {
 		if g > 0 {
 			mu, _, _, _ := at(g)
-			rows.add("trait/mean,wave=1"+name(g), TraitMean, m.mean1[g], local(map[int]float64{mu: 1}))
+			rows.put("trait/mean,wave=1"+name(g), TraitMean, m.mean1[g], local(map[int]float64{mu: 1}))
 		}
 		grad := map[int]float64{}
 		v := second(g, 1, grad)
-		rows.add("trait/mean,wave=2"+name(g), TraitMean, v, local(grad))
+		rows.put("trait/mean,wave=2"+name(g), TraitMean, v, local(grad))
 	}
 	// Var θ2 = β² + τ² with β = κ·τ²; correlation β/√(β² + τ²).
 	_, _, ka, om := at(0)
 	span := float64(beta*beta) + tau2
 	dka, dom := 2*beta*tau2, (2*float64(beta*m.kappa)+1)*2*tau2*tau2
-	rows.add("trait/variance,wave=2", TraitVariance, span, local(map[int]float64{ka: dka, om: dom}))
+	rows.put("trait/variance,wave=2", TraitVariance, span, local(map[int]float64{ka: dka, om: dom}))
 	root := math.Sqrt(span)
-	rows.add("trait/correlation", TraitCorrelation, beta/root, local(map[int]float64{
+	rows.put("trait/correlation", TraitCorrelation, beta/root, local(map[int]float64{
 		ka: tau2/root - beta*dka/(2*span*root), om: m.kappa*2*tau2*tau2/root - beta*dom/(2*span*root)}))
 	f.shifts(rows, local)
 	f.itemRows(rows, local)
@@ -311,7 +311,7 @@ func (f *waveFit) shifts(rows *irtRows, local func(map[int]float64) []float64) {
 			c := f.free[at]
 			jac := local(map[int]float64{it.par: c / (it.a * it.a)})
 			jac[at] -= 1 / it.a
-			rows.add(it.name+what.term, ThresholdShift, -c/it.a, jac)
+			rows.put(it.name+what.term, ThresholdShift, -c/it.a, jac)
 		}
 	}
 }
@@ -335,7 +335,7 @@ func (f *waveFit) itemRows(rows *irtRows, local func(map[int]float64) []float64)
 					grad[at] = v
 				}
 			}
-			rows.add(own.terms[r]+wave, own.measures[r], own.values[r], local(grad))
+			rows.put(own.terms[r]+wave, own.measures[r], own.values[r], local(grad))
 		}
 	}
 }
