@@ -285,25 +285,26 @@ func TestMatcherOfSpec(t *testing.T) {
 	}{
 		{MatchSpec{}, Nearest{}}, {MatchSpec{Method: "exact", Exact: []string{"a"}}, Exact{Columns: []string{"a"}}},
 		{MatchSpec{Method: "cem", PairWithin: true, Seed: 2}, CEM{PairWithin: true, Seed: 2}},
+		{MatchSpec{Method: "optimal", Ratio: 2, Caliper: Width(0.2), Seed: 1}, Optimal{Ratio: 2, Caliper: 0.2, Seed: 1}},
+		{MatchSpec{Method: "full", MinControls: 0.5, MaxControls: 3, Estimand: ATE, Exact: []string{"a"}}, Full{MinControls: 0.5, MaxControls: 3, Estimand: ATE, Exact: []string{"a"}}},
 		{MatchSpec{Method: "subclass", Subclasses: 5, Estimand: ATE}, Subclass{Number: 5, Estimand: ATE}},
 	} {
 		m, err := c.s.Matcher()
 		require.NoError(t, err)
 		require.IsType(t, c.want, m)
 		require.Equal(t, c.want, m)
-		require.Empty(t, c.s.CheckMatcher())
+		require.Empty(t, c.s.Check())
 	}
 	for _, s := range []MatchSpec{
-		{Method: "optimal"}, {Method: "other"}, {Subclasses: 4}, {PairWithin: true}, {Method: "exact", Caliper: Width(1)}, {Method: "exact", Subclasses: 3},
+		{Method: "other"}, {Method: "optimal", Replace: true}, {Method: "full", Ratio: 2}, {Method: "optimal", MinControls: 2}, {Method: "full", Order: RandomOrder}, {Subclasses: 4}, {PairWithin: true}, {Method: "exact", Caliper: Width(1)}, {Method: "exact", Subclasses: 3},
 		{Method: "cem", Ratio: 2}, {Method: "cem", Distance: "logit"}, {Method: "subclass", Exact: []string{"a"}}, {Method: "subclass", PairWithin: true},
 		{Method: "exact", Seed: 1}, {Method: "exact", Ties: HashTies}, {Method: "subclass", Order: DataOrder}, {Method: "subclass", Replace: true},
 	} {
 		_, err := s.Matcher()
 		require.ErrorIs(t, err, ErrOption, "%+v", s)
-		require.NotEmpty(t, s.CheckMatcher())
+		require.NotEmpty(t, s.Check())
 	}
-	// Studies have nearest alone.
-	for _, method := range []string{"exact", "cem", "subclass"} {
+	for _, method := range []string{"optimal", "full", "exact", "cem", "subclass"} {
 		_, err := MatchSpec{Method: method}.Nearest()
 		require.ErrorIs(t, err, ErrNotBuilt)
 	}

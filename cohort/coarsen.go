@@ -33,9 +33,9 @@ type CEM struct {
 
 // Coarsening says how a number column is cut: one of its fields.
 type Coarsening struct {
-	Cuts      []float64 // finite and different
-	Quantiles int       // that many bins between quantiles (type 7) of all rows, ≥ 2
-	Width     int       // that many bins of one width over the range, ≥ 2
+	Cuts      []float64 `yaml:"cuts,omitempty"`      // finite and different
+	Quantiles int       `yaml:"quantiles,omitempty"` // that many bins between quantiles (type 7) of all rows, ≥ 2
+	Width     int       `yaml:"width,omitempty"`     // that many bins of one width over the range, ≥ 2
 }
 
 func (c Coarsening) problem() string {

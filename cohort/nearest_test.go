@@ -261,7 +261,7 @@ func TestNearestOptionsMatter(t *testing.T) {
 
 func TestMatchSpecCheckListsEveryProblem(t *testing.T) {
 	s := MatchSpec{
-		Method: "full", Distance: "probit", Ratio: -1, Caliper: Width(0), CaliperRaw: Width(-1), CaliperScore: Width(0.2),
+		Method: "other", Distance: "probit", Ratio: -1, Caliper: Width(0), CaliperRaw: Width(-1), CaliperScore: Width(0.2),
 		CaliperOn: map[string]float64{"age": 0}, Exact: []string{"a", "a"}, Order: "best", Ties: "first", Estimand: "ate",
 	}
 	errs := s.Check()
@@ -269,9 +269,9 @@ func TestMatchSpecCheckListsEveryProblem(t *testing.T) {
 	for _, e := range errs {
 		require.ErrorIs(t, e, ErrOption)
 	}
-	require.ErrorIs(t, errs[0], ErrNotBuilt)
+	require.ErrorContains(t, errs[0], "nearest, optimal, full, exact, cem, subclass")
 	_, err := s.Nearest()
-	require.ErrorIs(t, err, ErrNotBuilt)
+	require.ErrorIs(t, err, ErrOption)
 	for _, bad := range []MatchSpec{
 		{Method: "Nearest"}, {Caliper: Width(0.2), CaliperRaw: Width(0.1)}, {Distance: MahalanobisDistance, Caliper: Width(0.2)},
 		{Distance: EuclideanDistance, Order: LargestOrder}, {Order: DataOrder, Ties: HashTies}, {Caliper: Width(math.NaN())}, {Caliper: Width(math.Inf(1))},

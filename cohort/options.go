@@ -40,11 +40,12 @@ const (
 	ATM = "atm" // effect on the units that found a match
 )
 
-// MatchSpec is a matching design as a study file or a command line states it.
+// MatchSpec is a matching design as a study file or a command line states it. Of which method
+// an option is says [Uses].
 // Caliper, CaliperRaw and CaliperScore are pointers so that a width of 0 is an error
 // and not the absence of a caliper.
 type MatchSpec struct {
-	Method       string             `yaml:"method,omitempty"`        // "nearest" (default)
+	Method       string             `yaml:"method,omitempty"`        // one of [MatchMethods]; "nearest" if absent
 	Distance     string             `yaml:"distance,omitempty"`      // "logit" (default without a score column), "linear-logit", "mahalanobis", "robust-mahalanobis", "euclidean"
 	Ratio        int                `yaml:"ratio,omitempty"`         // most partners per unit; 0 = 1
 	Replace      bool               `yaml:"replace,omitempty"`       // a partner may serve several units
@@ -58,45 +59,24 @@ type MatchSpec struct {
 	Estimand     string             `yaml:"estimand,omitempty"`      // "att" (default) or "atc"
 	Seed         uint64             `yaml:"seed,omitempty"`          // key of ties and of the random order
 
-	// Of [MatchSpec.Matcher] alone: study files have nearest-neighbour matching.
-	Subclasses int                   `yaml:"-"` // of method subclass; 0 = 6
-	Bins       map[string]Coarsening `yaml:"-"` // of method cem
-	PairWithin bool                  `yaml:"-"` // of method cem
+	MinControls float64               `yaml:"min_controls,omitempty"` // see [Full.MinControls]
+	MaxControls float64               `yaml:"max_controls,omitempty"` // see [Full.MaxControls]
+	Subclasses  int                   `yaml:"subclasses,omitempty"`   // 0 = 6
+	Bins        map[string]Coarsening `yaml:"cutpoints,omitempty"`    // by covariate; the others have Sturges' bins
+	PairWithin  bool                  `yaml:"pair_within,omitempty"`  // see [CEM.PairWithin]
 }
 
 // Width makes a caliper of a number.
 func Width(w float64) *float64 { return &w }
 
-// Check lists every problem with the options of a nearest-neighbour design themselves;
-// what they say about a table shows in [Nearest.Match]. Each error is [ErrOption], and
-// also [ErrNotBuilt] for a method that does not exist here yet: studies have nearest
-// alone, and [MatchSpec.Matcher] more.
-func (s MatchSpec) Check() []error {
-	var errs []error
-	switch s.Method {
-	case "", "nearest":
-	case "optimal", "full", "cem", "exact", "subclass":
-		errs = append(errs, fmt.Errorf("%w: matching method %q is %w; there is: nearest", ErrOption, s.Method, ErrNotBuilt))
-	default:
-		errs = append(errs, fmt.Errorf("%w: matching method %q does not exist; there is: nearest", ErrOption, s.Method))
-	}
-	for _, c := range []struct {
-		name  string
-		width *float64
-	}{{"caliper", s.Caliper}, {"caliper-raw", s.CaliperRaw}, {"caliper-score", s.CaliperScore}} {
-		if c.width != nil && !(*c.width > 0) {
-			errs = append(errs, fmt.Errorf("%w: %s must be above 0", ErrOption, c.name))
-		}
-	}
-	for _, name := range s.ofCells() {
-		errs = append(errs, fmt.Errorf("%w: nearest-neighbour matching does not use %s", ErrOption, name))
-	}
-	return append(errs, s.nearest().Check()...)
-}
-
-// Nearest returns the design; every problem is in the error.
+// Nearest returns the design of method nearest; every problem, another method among them,
+// is in the error.
 func (s MatchSpec) Nearest() (Nearest, error) {
-	if errs := s.Check(); len(errs) > 0 {
+	errs := s.Check()
+	if s.Method != "" && s.Method != NearestMethod && len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("%w: method %s where method nearest alone is %w", ErrOption, s.Method, ErrNotBuilt))
+	}
+	if len(errs) > 0 {
 		return Nearest{}, joined(errs)
 	}
 	return s.nearest(), nil

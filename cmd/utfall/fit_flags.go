@@ -127,8 +127,6 @@ func kindText(kind string) string {
 // unbuiltFlags are the flags of the interface that a method does not have yet.
 func unbuiltFlags(method string) []string {
 	switch method {
-	case "match":
-		return []string{"min-controls", "max-controls"}
 	case "states":
 		return []string{"panel-observed", "exact-death"}
 	}

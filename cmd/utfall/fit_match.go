@@ -22,14 +22,16 @@ type fitMatch struct {
 	order, ties, estimand, out     string
 	seed                           uint64
 	cells                          fitCells
+	flow                           fitFlow
 }
 
 func (m *fitMatch) flags(f *flagSet) {
 	m.f = f
 	f.column(&m.treatment, "treatment", "0 or 1")
 	f.list(&m.covariates, "covariates", "`columns`, comma separated: of the propensity model, the metric and the balance")
-	f.text(&m.method, "method", "nearest", "nearest, exact, cem or subclass")
+	f.text(&m.method, "method", "nearest", strings.Join(cohort.MatchMethods(), ", "))
 	m.cells.flags(f)
+	m.flow.flags(f)
 	f.text(&m.distance, "distance", "", "logit (default), linear-logit, mahalanobis, robust-mahalanobis or euclidean")
 	f.whole(&m.ratio, "ratio", 1, "most partners per unit")
 	f.yes(&m.replace, "replace", false, "a partner may serve several units")
@@ -40,7 +42,7 @@ func (m *fitMatch) flags(f *flagSet) {
 	f.list(&m.exact, "exact", "`columns` on which partners must be equal")
 	f.text(&m.order, "order", "", "who chooses first: largest, smallest, data, closest or random (default: largest score; data for a metric alone)")
 	f.text(&m.ties, "ties", "", "at equal distances: hash (of the id; default) or data (first in the file)")
-	f.text(&m.estimand, "estimand", "att", "att or atc; ate too with exact, cem and subclass")
+	f.text(&m.estimand, "estimand", "att", "att or atc; ate too with full, exact, cem and subclass")
 	f.column(&m.score, "score", "a score made elsewhere, instead of the propensity model")
 	f.seed(&m.seed, "key of ties and of the random order")
 	f.text(&m.out, "out", "", "`file` for the matched rows, as CSV with set, weight and score")
@@ -62,13 +64,14 @@ func (m *fitMatch) spec() (cohort.MatchSpec, []string) {
 	if m.f.given("caliper-score") {
 		s.CaliperScore = &m.caliperSc
 	}
+	problems = append(problems, m.flow.spec(&s)...)
 	return s, append(problems, m.cells.spec(&s)...)
 }
 
 func (m *fitMatch) check() []string {
 	s, problems := m.spec()
 	problems = append(problems, m.unused(&s)...)
-	for _, err := range s.CheckMatcher() {
+	for _, err := range s.Check() {
 		problems = append(problems, strings.TrimPrefix(err.Error(), cohort.ErrOption.Error()+": "))
 	}
 	if m.ofCells() {
@@ -129,7 +132,7 @@ func (m *fitMatch) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	spec := cohort.Spec{Treatment: m.treatment, ID: unitName, Covariates: m.covariates, Score: m.score, Workers: d.workers}
 	got, err := design.Match(ctx, t, spec)
 	if err != nil {
-		return nil, err
+		return nil, tooLarge(err)
 	}
 	balance, notes, err := got.Balance(ctx, t, spec)
 	if err != nil {
@@ -138,6 +141,7 @@ func (m *fitMatch) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	out := m.output(d, got)
 	out.notes = append(append(out.notes, got.Notes...), notes...)
 	cellsOutput(got, out)
+	flowOutput(got, out)
 	addBalance(out, balance, true, false)
 	if m.out != "" {
 		if err := m.write(d, got, original, out); err != nil {

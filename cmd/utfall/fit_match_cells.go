@@ -89,19 +89,25 @@ func (m *fitMatch) ofCells() bool {
 	return slices.Contains([]string{cohort.ExactMethod, cohort.CEMMethod, cohort.SubclassMethod}, m.method)
 }
 
-// matchUses are the flags that not every matching method uses.
+// matchUses are the flags that a matching method uses of those that not every one does.
 func matchUses(method string) (uses, all []string) {
-	nearest := []string{"distance", "ratio", "replace", "caliper", "caliper-raw", "caliper-on", "caliper-score", "exact", "order", "ties", "seed", "score"}
-	all = append(nearest, "subclasses", "cutpoints", "pair-within")
-	switch method {
-	case cohort.ExactMethod:
-		return []string{"exact"}, all
-	case cohort.CEMMethod:
-		return []string{"exact", "cutpoints", "pair-within", "seed"}, all
-	case cohort.SubclassMethod:
-		return []string{"distance", "ties", "seed", "score", "subclasses"}, all
+	seen := map[string]bool{}
+	for _, m := range cohort.MatchMethods() {
+		for _, name := range cohort.Uses(m) {
+			if !seen[name] {
+				seen[name] = true
+				all = append(all, name)
+			}
+		}
 	}
-	return nearest, all
+	all = append(all, "score")
+	if uses = cohort.Uses(method); uses == nil {
+		return all, all // the method itself is the problem
+	}
+	if slices.Contains(uses, "distance") {
+		uses = append(uses, "score")
+	}
+	return uses, all
 }
 
 // unused lists the flags that are given and that the method does not use, and takes
@@ -136,6 +142,10 @@ func (m *fitMatch) unused(s *cohort.MatchSpec) (problems []string) {
 			s.Ties = ""
 		case "seed":
 			s.Seed = 0
+		case "min-controls":
+			s.MinControls = 0
+		case "max-controls":
+			s.MaxControls = 0
 		case "subclasses":
 			s.Subclasses = 0
 		case "cutpoints":

@@ -83,7 +83,7 @@ func TestFitMatchCellsUsage(t *testing.T) {
 		{[]string{"--method", "subclass", "--covariates", "age", "--score", "s", "--distance", "logit"}, []string{"leave --distance logit out"}},
 		{[]string{"--covariates", "age", "--subclasses", "3", "--pair-within", "--cutpoints", "age=3"}, []string{"nearest does not use --subclasses", "--pair-within", "--cutpoints"}},
 		{[]string{"--covariates", "age", "--estimand", "ate"}, []string{"ate"}},
-		{[]string{"--covariates", "age", "--method", "full", "--ratio", "0"}, []string{"full", "not built yet", "--ratio"}},
+		{[]string{"--covariates", "age", "--method", "full", "--ratio", "0"}, []string{"full does not use --ratio"}},
 	} {
 		code, out, errOut := runFit(t, append([]string{"match", "--data", path, "--treatment", "t"}, c.args...)...)
 		require.Equal(t, exitUsage, code, "%v", c.args)
