@@ -46,7 +46,7 @@ func (s PropensitySpec) prepare(t *table.Table, d Spec, u *units) (*propensityDa
 			p.y[i] = 1
 		}
 	}
-	if !s.folded() {
+	if !s.Folded() {
 		return p, nil
 	}
 	return p, p.makeFolds()

@@ -64,8 +64,8 @@ type PropensitySpec struct {
 	Seed     uint64 `yaml:"seed,omitempty"`      // key of the folds
 }
 
-// folded reports whether the rows are put into folds.
-func (s PropensitySpec) folded() bool {
+// Folded reports whether the rows are put into folds, so that the seed matters.
+func (s PropensitySpec) Folded() bool {
 	switch s.Model {
 	case RidgeModel, LassoModel:
 		return s.CrossFit || s.Lambda == nil
@@ -155,7 +155,7 @@ func (s PropensitySpec) Check() []error {
 	if s.Folds < 0 || s.Folds == 1 {
 		bad("folds must be at least 2")
 	}
-	if !s.folded() && (s.Folds != 0 || s.Person != "" || s.Seed != 0) {
+	if !s.Folded() && (s.Folds != 0 || s.Person != "" || s.Seed != 0) {
 		bad("folds, person and seed have no use: nothing is cross-validated or cross-fitted")
 	}
 	return errs
