@@ -54,6 +54,13 @@ func edgeSamples() []sample {
 			d.YLabel = compound
 			return Trend(d, nil, narrow(l))
 		}},
+		{"mirrored-narrow", func(l lang.Lang) (Figure, error) {
+			d := DistributionData{Edges: []float64{-1e6, 0, 2.5e6}, XLabel: compound, Before: Binned{[]float64{1, 0}, []float64{0, 3}}, After: &Binned{[]float64{1, 1}, []float64{5, 1e-3}}}
+			return Mirrored(d, narrow(l))
+		}},
+		{"ecdf-one-bin", func(l lang.Lang) (Figure, error) {
+			return ECDF(DistributionData{Edges: []float64{0, 1e-6}, Before: Binned{[]float64{1}, []float64{3}}}, Style{Lang: l, Width: 8, Height: 7})
+		}},
 		{"trend-point", func(l lang.Lang) (Figure, error) {
 			return Trend(TrendData{Series: []Series{{Name: "a", X: []float64{5}, Y: []float64{0.3}}}}, nil, Style{Lang: l, Width: 8, Height: 7})
 		}},

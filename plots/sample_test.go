@@ -37,6 +37,8 @@ func samples() []sample {
 		{"attrition", sampleAttrition},
 		{"trend-naive", sampleTrend},
 		{"trend-difference", sampleDifference},
+		{"mirrored", sampleMirrored},
+		{"ecdf", sampleECDF},
 	}
 }
 
