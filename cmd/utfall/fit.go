@@ -41,6 +41,10 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitOLS{} }},
 		{"glm", "Regression of a binary outcome, a count or a number, by maximum likelihood", "utfall fit glm --data births.csv --outcome low --covariates age,smoke --family binomial --link logit",
 			func() fitMethod { return &fitGLM{} }},
+		{"ordinal", "Regression of an ordered outcome: proportional odds and its kin", "utfall fit ordinal --data wine.csv --outcome rating --covariates temp,contact --link logit",
+			func() fitMethod { return &fitOrdinal{} }},
+		{"clogit", "Conditional logistic regression in matched sets or panels", "utfall fit clogit --data infert.csv --outcome case --covariates spontaneous,induced --sets stratum",
+			func() fitMethod { return &fitCLogit{} }},
 		{"propensity", "Probability of treatment given covariates", "utfall fit propensity --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --format json",
 			func() fitMethod { return &fitPropensity{} }},
 		{"match", "Matching: nearest neighbour, exact, coarsened exact or subclasses, with balance before and after", "utfall fit match --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --caliper 0.2 --out matched.csv",
@@ -95,7 +99,7 @@ func fitMethods() []fitEntry {
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "ordinal honest-did synth fine-gray surrogate"
+const fitUnbuilt = "honest-did synth fine-gray surrogate"
 
 type fitEntry struct {
 	name, short, example string

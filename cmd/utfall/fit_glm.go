@@ -55,6 +55,9 @@ func (m *fitGLM) check() []string {
 		bad("--link %q does not go with --family %s, which has: %s", m.link, m.family, strings.Join(links, ", "))
 	}
 	problems = append(problems, oneOf("dispersion", m.dispersion, "fixed", "pearson")...)
+	if m.weights.column != "" && m.errors.vcov == "iid" && !m.f.given("weight-kind") {
+		m.weights.kind = string(estimate.Frequency)
+	}
 	problems = append(append(problems, m.weights.check(m.f)...), m.errors.check(m.weights)...)
 	if m.trials != "" && m.family != "binomial" {
 		bad("--trials goes with --family binomial")

@@ -9,7 +9,6 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
-	"utfall/table"
 )
 
 // GLM is a generalised linear model of the outcome on the frame's covariates,
@@ -293,8 +292,7 @@ func (g GLM) describe(res *estimate.Result, l *linear, s *sample, sol *solution,
 	}
 	if g.Pearson || l.kind == estimate.Sampling || l.kind == estimate.Matching {
 		loglik = math.NaN()
-		res.Notes = append(res.Notes, table.Note{Code: "no-likelihood",
-			Text: "With these weights, or with an estimated dispersion, there is no likelihood: logLik, AIC and BIC do not exist."})
+		res.Notes = append(res.Notes, noLikelihood())
 	}
 	res.Details = map[string]any{
 		"family": string(g.Family), "link": string(link), "vcov": sol.vcov, "iterations": fit.Iterations, "rank": sol.params,

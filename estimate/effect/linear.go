@@ -83,9 +83,7 @@ func (l *linear) solve(names []string) (*solution, error) {
 		for _, j := range fit.Collinear {
 			gone = append(gone, names[j])
 		}
-		s.notes = append(s.notes, table.Note{Code: "collinear-dropped",
-			Text: fmt.Sprintf("%d columns depend linearly on columns before them or on absorbed effects and have no coefficient: %s.", len(gone), strings.Join(gone, ", ")),
-			Args: map[string]any{"columns": gone, "count": len(gone)}})
+		s.notes = append(s.notes, collinearNote(gone))
 	}
 	if fit.Condition > 1e8 {
 		s.notes = append(s.notes, table.Note{Code: "ill-conditioned",
@@ -102,6 +100,12 @@ func (l *linear) solve(names []string) (*solution, error) {
 	}
 	l.describe(s)
 	return s, nil
+}
+
+func collinearNote(gone []string) table.Note {
+	return table.Note{Code: "collinear-dropped",
+		Text: fmt.Sprintf("%d columns depend linearly on columns before them or on absorbed effects and have no coefficient: %s.", len(gone), strings.Join(gone, ", ")),
+		Args: map[string]any{"columns": gone, "count": len(gone)}}
 }
 
 // zeroRounding makes residuals exactly 0 where the fit is exact: what is left is the
