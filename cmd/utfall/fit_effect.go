@@ -15,7 +15,8 @@ import (
 // estimator that makes its own comparison.
 type fitEffect struct {
 	f                    *flagSet
-	treatment, outcome   string
+	treatment            string
+	outcomes             []string
 	covariates           []string
 	method, estimand     string
 	weights              fitWeights
@@ -28,6 +29,8 @@ type fitEffect struct {
 	ratio                int
 	metric, variance     string
 	correct              bool
+	bands                string
+	replicates           int
 	quantiles            []string
 	at                   []float64 // the quantiles, once checked
 	conditional          int       // J of --variance; 0 is homoscedastic
@@ -39,8 +42,8 @@ var effectFlags = map[string][]string{
 	"regression":              {"covariates", "weights", "weight-kind", "sets", "cluster", "vcov", "interactions"},
 	"g-computation":           {"covariates", "weights", "weight-kind", "sets", "cluster", "vcov", "outcome-model", "ratios"},
 	"ipw":                     {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "quantiles"},
-	"aipw":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "errors", "folds", "repeats", "seed"},
-	"tmle":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "folds", "repeats", "seed"},
+	"aipw":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "errors", "folds", "repeats"},
+	"tmle":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "folds", "repeats"},
 	"bias-corrected-matching": {"covariates", "ratio", "metric", "variance", "bias-correction"},
 }
 
@@ -49,7 +52,7 @@ var effectMethods = []string{"difference", "regression", "g-computation", "ipw",
 func (m *fitEffect) flags(f *flagSet) {
 	m.f = f
 	f.column(&m.treatment, "treatment", "0 or 1")
-	f.column(&m.outcome, "outcome", "a number")
+	f.list(&m.outcomes, "outcome", "`column` of numbers; several, comma separated, give an effect each with intervals that hold for all at once")
 	f.list(&m.covariates, "covariates", "`columns`, comma separated: of the models or of the distance")
 	f.text(&m.method, "method", "difference", strings.Join(effectMethods, ", "))
 	f.text(&m.estimand, "estimand", "att", "effect on the treated (att), the untreated (atc), all (ate) or the overlap (ato: ipw). With difference and regression the design decides, and it only names the term")
@@ -64,7 +67,9 @@ func (m *fitEffect) flags(f *flagSet) {
 	f.list(&m.quantiles, "quantiles", "`numbers` between 0 and 1: effects on these quantiles too (ipw)")
 	f.whole(&m.folds, "folds", 0, "of cross-fitting (aipw, tmle); 0 = none")
 	f.whole(&m.repeats, "repeats", 0, "of the split into folds, odd (default 5)")
-	f.seed(&m.seed, "of the split into folds")
+	f.text(&m.bands, "bands", "", "with several outcomes: uniform (default) or pointwise")
+	f.whole(&m.replicates, "replicates", 0, "draws for the uniform band (default 9999)")
+	f.seed(&m.seed, "of the split into folds and of the uniform band")
 	f.whole(&m.ratio, "ratio", 1, "matches of each unit (bias-corrected-matching)")
 	f.text(&m.metric, "metric", effect.InverseVarianceMetric, "of bias-corrected-matching: inverse-variance or mahalanobis")
 	f.text(&m.variance, "variance", "homoscedastic", "of bias-corrected-matching: homoscedastic, or from how many neighbours of the same group, for example 4")
@@ -75,7 +80,7 @@ func (m *fitEffect) flags(f *flagSet) {
 func (m *fitEffect) columns() fitColumns {
 	c := fitColumns{unique: true}
 	c.apart("treatment", m.treatment)
-	c.apart("outcome", m.outcome)
+	c.apart("outcome", m.outcomes...)
 	c.apart("covariates", m.covariates...)
 	c.add("weights", m.weights.column)
 	c.put(fitColumn{flag: "sets", name: m.sets, missing: true})
@@ -112,6 +117,7 @@ func (m *fitEffect) check() []string {
 		bad("--method %s needs --covariates", m.method)
 	}
 	problems = append(problems, m.weights.check(m.f)...)
+	problems = append(problems, m.checkBands()...)
 	if len(m.cluster) > 1 {
 		bad("--cluster with several columns is not built yet; give one")
 	}
@@ -139,6 +145,31 @@ func (m *fitEffect) check() []string {
 	return append(problems, m.checkMeans()...)
 }
 
+// checkBands lists what is wrong with the flags of several outcomes.
+func (m *fitEffect) checkBands() (problems []string) {
+	bad := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
+	problems = append(problems, oneOf("bands", m.bands, "uniform", "pointwise")...)
+	several := len(m.outcomes) > 1
+	for _, name := range []string{"bands", "replicates"} {
+		if m.f.given(name) && !several {
+			bad("--%s goes with several columns in --outcome", name)
+		}
+	}
+	switch {
+	case m.f.given("replicates") && m.bands == "pointwise":
+		bad("--bands pointwise does not use --replicates")
+	case m.f.given("replicates") && m.replicates < 199:
+		bad("--replicates must be at least 199")
+	}
+	if m.f.given("seed") && m.folds == 0 && (!several || m.bands == "pointwise") {
+		bad("--seed goes with --folds, or with a uniform band over several outcomes")
+	}
+	if several && (m.ratios || len(m.quantiles) > 0) {
+		bad("--ratios and --quantiles are for one outcome at a time")
+	}
+	return problems
+}
+
 // checkMeans lists what is wrong with the flags of the methods that estimate means.
 func (m *fitEffect) checkMeans() (problems []string) {
 	bad := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
@@ -161,8 +192,8 @@ func (m *fitEffect) checkMeans() (problems []string) {
 	switch {
 	case m.f.given("folds") && m.folds < 2:
 		bad("--folds must be at least 2")
-	case m.folds == 0 && (m.f.given("repeats") || m.f.given("seed")):
-		bad("--repeats and --seed go with --folds")
+	case m.folds == 0 && m.f.given("repeats"):
+		bad("--repeats goes with --folds")
 	case m.f.given("repeats") && (m.repeats < 1 || m.repeats%2 == 0):
 		bad("--repeats must be an odd number")
 	case m.folds > 0 && m.errors == "stacked":
@@ -193,6 +224,14 @@ func (m *fitEffect) checkMeans() (problems []string) {
 	return problems
 }
 
+// splitSeed is the seed of the folds: a seed that is of the band alone is not theirs.
+func (m *fitEffect) splitSeed() uint64 {
+	if m.folds == 0 {
+		return 0
+	}
+	return m.seed
+}
+
 // estimator is the method with its options.
 func (m *fitEffect) estimator(workers int) estimate.Estimator {
 	vcov := effect.Vcov(m.vcov)
@@ -204,9 +243,9 @@ func (m *fitEffect) estimator(workers int) estimate.Estimator {
 	case "ipw":
 		return effect.IPW{Estimand: m.estimand, Vcov: vcov, Ratios: m.ratios, Quantiles: m.at, Workers: workers}
 	case "aipw":
-		return effect.AIPW{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Errors: m.errors, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+		return effect.AIPW{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Errors: m.errors, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Vcov: vcov, Ratios: m.ratios, Workers: workers}
 	case "tmle":
-		return effect.TMLE{Estimand: m.estimand, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+		return effect.TMLE{Estimand: m.estimand, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Vcov: vcov, Ratios: m.ratios, Workers: workers}
 	case "bias-corrected-matching":
 		return effect.BiasCorrectedMatching{Estimand: m.estimand, Ratio: m.ratio, Metric: m.metric, Variance: m.conditional, Unadjusted: !m.correct, Workers: workers}
 	}
@@ -221,7 +260,7 @@ func (m *fitEffect) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := d.frame(m.outcome, m.covariates)
+	f, err := d.frame(m.outcomes[0], m.covariates)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +278,19 @@ func (m *fitEffect) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 			return nil, err
 		}
 	}
-	r, err := m.estimator(d.workers).Fit(ctx, f)
+	e := m.estimator(d.workers)
+	if len(m.outcomes) > 1 {
+		s := effect.Simultaneous{Each: e, Pointwise: m.bands == "pointwise", Replicates: m.replicates, Seed: m.seed, Workers: d.workers}
+		for _, name := range m.outcomes {
+			y, err := d.numbers(name)
+			if err != nil {
+				return nil, err
+			}
+			s.Outcomes = append(s.Outcomes, effect.Outcome{Name: name, Y: y})
+		}
+		e = s
+	}
+	r, err := e.Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}
