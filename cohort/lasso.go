@@ -57,6 +57,7 @@ func (p *propensityData) penalised(ctx context.Context) (*PropensityFit, error) 
 			p.note("penalty-smallest", map[string]any{"lambda": pen.Min}, "The smallest penalty of the path predicts held-out units best: the model hardly needs one.")
 		}
 	}
+	p.note("penalised-no-errors", nil, "Penalised coefficients are drawn towards 0 on purpose, so that they have no standard errors; the scores are what they are for.")
 	linear := fit.HeldOut
 	if linear == nil {
 		linear = p.linears(fit.Coef[best])

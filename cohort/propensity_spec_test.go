@@ -354,7 +354,7 @@ func TestPropensitySpecBadInput(t *testing.T) {
 	// A penalty accepts what the plain model refuses, and says so.
 	d := Spec{Treatment: "treated", ID: "id"}
 	got := mustScore(t, PropensitySpec{Model: RidgeModel, Covariates: []string{"x0", "twice"}, Lambda: Width(0.1)}, tab, d)
-	require.Equal(t, []string{"collinear-covariate"}, codes(got.Notes))
+	require.Equal(t, []string{"collinear-covariate", "penalised-no-errors"}, codes(got.Notes))
 	require.Contains(t, got.Notes[0].Text, `"twice"`)
 	require.InDelta(t, got.Coef[1], 2*got.Coef[2], 1e-9) // equal per SD
 	got = mustScore(t, PropensitySpec{Model: LassoModel, Covariates: []string{"x0", "apart"}, Folds: 4}, tab, d)

@@ -40,44 +40,43 @@ func (d *fitData) treated(name string) ([]bool, error) {
 	return v, err
 }
 
-func (d *fitData) propensity(ctx context.Context, treatment string, covariates []string, link string) (*cohort.PropensityFit, error) {
-	if _, err := d.treated(treatment); err != nil {
-		return nil, err
-	}
-	t, err := d.named()
-	if err != nil {
-		return nil, err
-	}
-	return cohort.Propensity{Covariates: covariates, Link: link}.Fit(ctx, t, cohort.Spec{Treatment: treatment, ID: unitName, Workers: d.workers})
-}
-
 // fitPropensity is a model of treatment.
 type fitPropensity struct {
 	treatment  string
 	covariates []string
-	link       string
+	propensityFlags
 }
 
 func (m *fitPropensity) flags(f *flagSet) {
 	f.column(&m.treatment, "treatment", "0 or 1")
 	f.list(&m.covariates, "covariates", "`columns`, comma separated")
-	f.text(&m.link, "link", "logit", "logit, probit or cloglog")
+	m.propensityFlags.flags(f)
+	f.text(&m.stopEstimand, "estimand", "", "of the weights whose balance stops boosted trees: att (default), atc or ate")
 	f.need("treatment", "covariates")
 }
 
 func (m *fitPropensity) check() []string {
-	return oneOf("link", m.link, "logit", "probit", "cloglog")
+	return append(m.propensityFlags.check(), optionTexts(m.spec(m.covariates).Check())...)
 }
 
 func (m *fitPropensity) columns() fitColumns {
 	c := fitColumns{unique: true}
 	c.apart("treatment", m.treatment)
 	c.apart("covariates", m.covariates...)
+	c.apart("site", m.site)
+	c.add("cluster", m.person)
 	return c
 }
 
 func (m *fitPropensity) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
-	p, err := d.propensity(ctx, m.treatment, m.covariates, m.link)
+	if _, err := d.treated(m.treatment); err != nil {
+		return nil, err
+	}
+	t, err := d.named()
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.spec(m.covariates).Fit(ctx, t, cohort.Spec{Treatment: m.treatment, ID: unitName, Workers: d.workers})
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +87,32 @@ func (m *fitPropensity) fit(ctx context.Context, d *fitData) (*fitOutput, error)
 }
 
 func propensityOutput(p *cohort.PropensityFit, level float64) *fitOutput {
-	out := &fitOutput{notes: p.Notes, details: map[string]any{
-		"link": p.Link, "log_likelihood": p.LogLik, "logLik": p.LogLik, "deviance": p.Deviance, "null_deviance": p.NullDev,
-		"aic": 2*float64(len(p.Coef)) - 2*p.LogLik, "iterations": p.Iterations,
-		"vcov": "inverse of the expected information",
-	}}
+	out := &fitOutput{notes: p.Notes, details: modelDetails(p)}
+	out.details["logLik"], out.details["iterations"] = p.LogLik, p.Iterations
+	parameters := float64(len(p.Coef))
+	switch {
+	case p.Sites != nil && p.Sites.Effect == cohort.RandomSites:
+		parameters++
+		out.details["vcov"] = "inverse of the observed information of coefficients and site SD"
+	case p.SE != nil:
+		out.details["vcov"] = "inverse of the expected information"
+	}
+	if p.SE != nil {
+		out.details["aic"] = 2*parameters - 2*p.LogLik
+	}
 	for j, name := range p.Names {
-		out.estimates = append(out.estimates, estimate.Wald(name, estimate.Coefficient, p.Coef[j], p.SE[j], math.Inf(1), level))
+		se := math.NaN()
+		if p.SE != nil {
+			se = p.SE[j]
+		}
+		out.estimates = append(out.estimates, estimate.Wald(name, estimate.Coefficient, p.Coef[j], se, math.Inf(1), level))
+	}
+	if b := p.Boosted; b != nil {
+		t := fitTable{title: "Share of what the trees explain", header: []string{"column", "share"}}
+		for j, name := range b.Names {
+			t.rows = append(t.rows, []any{name, b.Influence[j]})
+		}
+		out.tables = append(out.tables, t)
 	}
 	return out
 }
