@@ -25,7 +25,13 @@ type Covariate struct {
 	// Before and After count the people at the level, or with a value of the number,
 	// before and after the design. People count once, whatever their weight.
 	Before, After Arms
+	// Undeclared says that the level was found in the data and stands nowhere in the
+	// study file: where its numbers are withheld, its name is too.
+	Undeclared bool
 }
+
+// WithheldLevel stands for the withheld levels of a covariate whose names may not be shown.
+const WithheldLevel = ".."
 
 // BalanceTable is a released balance table.
 type BalanceTable struct {
@@ -63,7 +69,8 @@ type BalanceSide struct {
 //
 //   - A level is withheld if its count in an arm is below the threshold or if it is
 //     the whole arm, with complementary suppression over the levels of its group,
-//     where the people at no listed level count as one more level.
+//     where the people at no listed level count as one more level. Withheld levels that
+//     are Undeclared become one row without a name.
 //   - Counts and means of before are shown only where, besides, the people whom the
 //     design left out are 0 or enough, at the level, among the withheld levels
 //     together, and in the arm as a whole: else they follow by subtraction.
@@ -105,6 +112,12 @@ func (p Policy) Balance(b cohort.Balance, about []Covariate, before, after Arms,
 		}
 		withheld = append(withheld, w...)
 	}
+	nameless := map[string]bool{}
+	out.Rows = slices.DeleteFunc(out.Rows, func(r BalanceRow) bool {
+		again := r.Group != "" && nameless[r.Group] && r.Variable == r.Group+"["+WithheldLevel+"]"
+		nameless[r.Group] = nameless[r.Group] || r.Variable == r.Group+"["+WithheldLevel+"]"
+		return again
+	})
 	return out, withheld, nil
 }
 
@@ -176,6 +189,9 @@ func (p Policy) group(out *BalanceTable, b cohort.Balance, about []Covariate, ro
 		row, r := &out.Rows[i], b.Rows[i]
 		if why, ok := hidden[j]; ok {
 			withheld = append(withheld, Withheld{place, why, 1})
+			if about[i].Undeclared {
+				row.Variable = row.Group + "[" + WithheldLevel + "]"
+			}
 			continue
 		}
 		p.level(&row.After, r.After, about[i].After, after)

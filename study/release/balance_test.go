@@ -58,6 +58,34 @@ func TestBalanceByHand(t *testing.T) {
 	require.False(t, table.Rows[1].After.Treated.Suppressed())
 }
 
+// Levels that nobody declared: the withheld ones are one row without their names.
+func TestBalanceNamesNoUndeclaredLevel(t *testing.T) {
+	var b cohort.Balance
+	var about []Covariate
+	for i, n := range []int{120, 70, 6, 4} {
+		b.Rows = append(b.Rows, cohort.BalanceRow{Variable: fmt.Sprintf("place[%c]", 'a'+i), Before: stat(0.5, 0.5, 0), After: stat(0.5, 0.5, 0)})
+		about = append(about, Covariate{Group: "place", Before: Arms{n, n}, After: Arms{n, n}, Undeclared: true})
+	}
+	b.Rows = append(b.Rows, cohort.BalanceRow{Variable: "income", Before: stat(1, 2, 0.1), After: stat(1, 2, 0.1)})
+	about = append(about, Covariate{Before: Arms{200, 200}, After: Arms{200, 200}})
+	table, w, err := Policy{}.Balance(b, about, Arms{200, 200}, Arms{200, 200}, openBox)
+	require.NoError(t, err)
+	var names []string
+	for _, r := range table.Rows {
+		names = append(names, r.Variable)
+	}
+	require.Equal(t, []string{"place[a]", "place[b]", "place[..]", "income"}, names)
+	require.Equal(t, BalanceRow{Variable: "place[..]", Group: "place"}, table.Rows[2])
+	require.NotContains(t, fmt.Sprint(table, w), "place[c]")
+	for i := range about {
+		about[i].Undeclared = false
+	}
+	table, _, err = Policy{}.Balance(b, about, Arms{200, 200}, Arms{200, 200}, openBox)
+	require.NoError(t, err)
+	require.Len(t, table.Rows, 5)
+	require.Equal(t, BalanceRow{Variable: "place[c]", Group: "place"}, table.Rows[2], "the study file has the name")
+}
+
 // 4 of the 104 women were left out: the number before would give them away.
 func TestBalanceLeftOut(t *testing.T) {
 	b := cohort.Balance{Rows: []cohort.BalanceRow{{Variable: "woman", Before: stat(0.5, 0.5, 0), After: stat(0.5, 0.5, 0)}}}
