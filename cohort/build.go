@@ -15,7 +15,7 @@ type Built struct {
 	Paths     *Paths // of [Build]; nil after [BuildDesign]
 	Attrition []Step
 	Features  []Feature // of every background column: its source and when it was known
-	Estimand  string    // the effect that the design is for: StartVersusWait or StartVersusNot
+	Estimand  string    // the effect that the design is for, such as StartVersusWait
 	Notes     []table.Note
 
 	timing Timing
@@ -126,10 +126,7 @@ func (s *sources) read(r Register, t Timing) (err error) {
 func (s *sources) design(r Register, t Timing, drop []string, seed uint64, workers int) (*Built, error) {
 	from, _ := ParseMonth(t.From)
 	to, _ := ParseMonth(t.To)
-	b := &Built{timing: t, Estimand: StartVersusWait}
-	if t.later() == LaterCensors {
-		b.Estimand = StartVersusNot
-	}
+	b := &Built{timing: t, Estimand: t.estimand()}
 	var cands []candidate
 	var sets *riskSetDrawer
 	var err error
@@ -140,7 +137,7 @@ func (s *sources) design(r Register, t Timing, drop []string, seed uint64, worke
 		}
 	default:
 		buf := make([]int8, 2)
-		cands, b.Attrition = drawnMonths(s.ids, s.parts, from, to, seed, func(p int, m Month) bool { return s.h.past(p, m, buf).present() })
+		cands, b.Attrition = drawnMonths(s.ids, s.parts, from, to, t.design() == GracePeriod, seed, func(p int, m Month) bool { return s.h.past(p, m, buf).present() })
 		cands, b.Attrition = s.completeLookBack(cands, b.Attrition, t, workers)
 	}
 	b.units = make([]unit, len(cands))
@@ -200,9 +197,11 @@ func (s *sources) unitTable(b *Built, r Register, cands []candidate, t Timing, s
 	cols := []table.Column{
 		table.NewText(table.Field{Name: UnitColumn, Role: table.UnitRole}, units, nil),
 		table.NewText(table.Field{Name: PersonColumn, Role: table.ClusterRole}, persons, nil),
-		table.NewBoolean(table.Field{Name: ParticipantColumn, Role: table.TreatmentRole}, treated, nil),
 		table.NewInteger(table.Field{Name: ZeroColumn, Unit: "month", Role: table.TimeRole}, zero, nil),
 		table.CategoryOf(table.Field{Name: QuarterColumn}, quarter),
+	}
+	if t.design() != GracePeriod {
+		cols = slices.Insert(cols, 2, table.NewBoolean(table.Field{Name: ParticipantColumn, Role: table.TreatmentRole}, treated, nil))
 	}
 	for _, c := range []string{ZeroColumn, QuarterColumn} {
 		b.Features = append(b.Features, Feature{Column: c, Source: designSource, Known: KnownAtZero})

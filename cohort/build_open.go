@@ -26,12 +26,13 @@ type Opened struct {
 	Units []int // their rows in Built.Table
 	// Start is, for a comparison unit, the month after time zero in which its person next
 	// starts a participation, and -1 where none is seen within the follow-up; for a
-	// participant 0.
+	// participant 0. In a design with a grace period a start in the month of time zero is 0.
 	Start []int
 
-	b    *Built
-	s    *sources
-	last Month
+	b        *Built
+	s        *sources
+	last     Month
+	outcomes []Outcome
 }
 
 // Open reads what comes after time zero for the given rows of b.Table, as after
@@ -79,7 +80,7 @@ func (b *Built) open(r Register, s *sources, units []int, outcomes []Outcome, wo
 	if err != nil {
 		return nil, err
 	}
-	o := &Opened{Table: b.Table, Units: units, b: b, s: s, last: last}
+	o := &Opened{Table: b.Table, Units: units, b: b, s: s, last: last, outcomes: outcomes}
 	if units == nil {
 		o.Units = every(len(b.units))
 	} else {
@@ -102,7 +103,7 @@ func (b *Built) open(r Register, s *sources, units []int, outcomes []Outcome, wo
 			o.Start[k] = -1
 			if next, ok := s.parts.next(p, u.zero); ok && next < until {
 				o.Start[k] = int(next - u.zero)
-				if t.later() == LaterCensors {
+				if t.later() == LaterCensors && t.design() != GracePeriod {
 					for m := o.Start[k]; m < o.Paths.After; m++ {
 						code[o.Paths.Before+m] = -1
 					}
@@ -110,19 +111,25 @@ func (b *Built) open(r Register, s *sources, units []int, outcomes []Outcome, wo
 			}
 		}
 	})
+	o.Table, err = withOutcomes(o.Table, o.Paths, outcomes)
+	return o, err
+}
+
+// withOutcomes adds the outcomes that the paths hold.
+func withOutcomes(t *table.Table, p *Paths, outcomes []Outcome) (*table.Table, error) {
 	for _, out := range outcomes {
-		c, err := out.column(o.Paths, len(o.Units))
+		c, err := out.column(p, t.Rows())
 		if err != nil {
 			return nil, err
 		}
-		if o.Table.Has(c.Name) {
+		if t.Has(c.Name) {
 			return nil, fmt.Errorf("outcome %q has the name of another column", c.Name)
 		}
-		if o.Table, err = o.Table.With(c); err != nil {
+		if t, err = t.With(c); err != nil {
 			return nil, err
 		}
 	}
-	return o, nil
+	return t, nil
 }
 
 // dataEnd is the last month that the register covers.

@@ -41,6 +41,14 @@ func (s CensorSpec) Check(followUp int) []error {
 	return errs
 }
 
+// horizon is the last month for which there are weights.
+func (s CensorSpec) horizon(followUp int) int {
+	if s.Horizon == 0 {
+		return followUp
+	}
+	return s.Horizon
+}
+
 // Censored are weights for what is left of units when starting ends their follow-up.
 type Censored struct {
 	Horizon int
@@ -97,10 +105,13 @@ func (o Outcome) lastMonth() int { return max(o.At, o.Over-1) }
 // effective sample size. Source: Robins and Finkelstein (2000), Biometrics 56; Hernán
 // and Robins (2016). Registry: cohort/METHODS.md, "People who start later".
 func (o *Opened) Censor(ctx context.Context, spec CensorSpec, workers int) (*Censored, error) {
+	if o.b.timing.design() == GracePeriod {
+		return nil, fmt.Errorf("%w: in a design with a grace period the clones are censored, not the units", ErrOption)
+	}
 	if o.b.timing.later() != LaterCensors {
 		return nil, fmt.Errorf("%w: weights for later starts need later: censor; with later: stay nobody is lost", ErrOption)
 	}
-	m, err := o.startModel(ctx, spec, 1, func(u int) bool { return !o.b.units[o.Units[u]].treated }, workers)
+	m, err := o.startModel(ctx, spec, 1, spec.horizon(o.b.timing.FollowUp), func(u int) bool { return !o.b.units[o.Units[u]].treated }, workers)
 	if err != nil {
 		return nil, err
 	}
@@ -127,26 +138,36 @@ func (o *Opened) Censor(ctx context.Context, spec CensorSpec, workers int) (*Cen
 
 // describe adds largest weight, effective sample size, and the note about them.
 func (c *Censored) describe(left []float64) {
-	var sum, squares float64
-	for _, w := range left {
-		sum += w
-		squares += float64(w * w)
-		c.Max = math.Max(c.Max, w)
-	}
-	c.ESS = sum * sum / squares
-	if len(left) == 0 {
-		c.Max, c.ESS = math.NaN(), math.NaN()
-	}
+	c.Max, c.ESS = largestWeight(left), effectiveSize(left)
 	c.Notes = append(c.Notes, table.Note{
 		Code: "censoring-weights",
-		Text: fmt.Sprintf("%d units are left at month %d; weighted for those whose follow-up ended because of a start, they count as %.1f, and the largest weight is %.2f", len(left), c.Horizon, c.ESS, c.Max),
-		Args: map[string]any{"units": len(left), "month": c.Horizon, "ess": c.ESS, "max": math.Round(10*c.Max) / 10},
+		Text: fmt.Sprintf("%d units are left at month %d; weighted for those whose follow-up ended because of a start, they count as %.1f, and the largest weight is %.1f", len(left), c.Horizon, c.ESS, c.Max),
+		Args: map[string]any{"max": math.Round(10*c.Max) / 10},
 	})
+}
+
+// largestWeight is the largest weight, NaN where there is none.
+func largestWeight(w []float64) float64 {
+	if len(w) == 0 {
+		return math.NaN()
+	}
+	return slices.Max(w)
+}
+
+// effectiveSize is the sample size (Σw)²/Σw² (Kish 1965), NaN where there is none.
+func effectiveSize(w []float64) float64 {
+	var sum, squares float64
+	for _, v := range w {
+		sum += v
+		squares += float64(v * v)
+	}
+	return sum * sum / squares
 }
 
 // startModel is the fitted probability of starting, by unit and month.
 type startModel struct {
 	horizon  int
+	last     int     // month to which starting is modelled
 	place    []int32 // units × (horizon+1): row of the model, -1 = not at risk
 	prob     []float64
 	byMonth  []float64 // the probability by month alone; nil unless stabilised
@@ -175,16 +196,13 @@ func (m *startModel) result() *Censored {
 	return &Censored{Horizon: m.horizon, Weight: make([]float64, len(m.place)), Names: m.names, Coef: m.coef, SE: m.se, Months: len(m.prob), Starts: m.starts}
 }
 
-// startModel fits the probability of starting in months first to the horizon to the
-// units that are asked for.
-func (o *Opened) startModel(ctx context.Context, spec CensorSpec, first int, in func(u int) bool, workers int) (*startModel, error) {
+// startModel fits the probability of starting in months first to last to the units that
+// are asked for.
+func (o *Opened) startModel(ctx context.Context, spec CensorSpec, first, last int, in func(u int) bool, workers int) (*startModel, error) {
 	if errs := spec.Check(o.b.timing.FollowUp); len(errs) > 0 {
 		return nil, joined(errs)
 	}
-	m := &startModel{horizon: spec.Horizon}
-	if m.horizon == 0 {
-		m.horizon = o.b.timing.FollowUp
-	}
+	m := &startModel{horizon: spec.horizon(o.b.timing.FollowUp), last: last}
 	absorbing := make([]bool, len(o.s.h.states))
 	for _, name := range spec.Absorbing {
 		k := slices.Index(o.s.h.states, name)
@@ -193,7 +211,10 @@ func (o *Opened) startModel(ctx context.Context, spec CensorSpec, first int, in 
 		}
 		absorbing[k] = true
 	}
-	rows := o.atRiskOfStarting(m, first, in, absorbing)
+	rows, against := o.atRiskOfStarting(m, first, in, absorbing)
+	if against > 0 {
+		return nil, fmt.Errorf("%w: absorbing: %d units start from a state that is said to be one from which nobody starts", ErrOption, against)
+	}
 	if err := ctx.Err(); err != nil || m.starts == 0 {
 		m.prob = make([]float64, len(rows))
 		return m, err
@@ -249,15 +270,15 @@ type personMonth struct {
 }
 
 // atRiskOfStarting lists the person-months of the model in the order of the table of the
-// design, so that the order in which units are asked for changes no bit.
-func (o *Opened) atRiskOfStarting(m *startModel, first int, in func(u int) bool, absorbing []bool) []personMonth {
+// design, so that the order in which units are asked for changes no bit, and counts the
+// starts from absorbing states.
+func (o *Opened) atRiskOfStarting(m *startModel, first int, in func(u int) bool, absorbing []bool) (rows []personMonth, against int) {
 	m.place = make([]int32, len(o.Units)*(m.horizon+1))
 	for i := range m.place {
 		m.place[i] = -1
 	}
 	order := every(len(o.Units))
 	slices.SortStableFunc(order, func(a, b int) int { return o.Units[a] - o.Units[b] })
-	var rows []personMonth
 	code := make([]int8, m.horizon+2)
 	for _, u := range order {
 		if !in(u) {
@@ -266,21 +287,22 @@ func (o *Opened) atRiskOfStarting(m *startModel, first int, in func(u int) bool,
 		unit := o.b.units[o.Units[u]]
 		until := min(unit.zero+Month(m.horizon)+1, o.last+1)
 		o.s.h.fill(o.s.person[unit.person], unit.zero-1, until, code) // code[k] is month k-1 after time zero
-		for k := first; k <= m.horizon && unit.zero+Month(k) <= o.last && code[k] >= 0; k++ {
-			if !absorbing[code[k]] {
-				start := o.Start[u] == k
-				if start {
-					m.starts++
-				}
+		for k := first; k <= m.last && unit.zero+Month(k) <= o.last && code[k] >= 0; k++ {
+			start := o.Start[u] == k
+			switch {
+			case !absorbing[code[k]]:
+				m.starts += arm(start)
 				m.place[u*(m.horizon+1)+k] = int32(len(rows))
 				rows = append(rows, personMonth{u, k, start})
+			case start:
+				against++
 			}
-			if o.Start[u] == k {
+			if start {
 				break
 			}
 		}
 	}
-	return rows
+	return rows, against
 }
 
 // monthColumns makes the covariates of the person-months.

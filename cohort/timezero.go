@@ -27,6 +27,9 @@ import (
 // Draws for each participant are drawn by a keyed hash; with all of them, every month
 // is a trial of its own (sequential trials). A person can be drawn in several months.
 //
+// grace-period: everybody who could start in the month drawn, whether or not the person
+// does; [Opened.Clone] makes two clones of each. There is no treatment column until then.
+//
 // Source: risk-set designs in Fredriksson and Johansson (2008) and the target-trial
 // emulation of Hernán and Robins (2016). Registry: cohort/METHODS.md, "Time zero and
 // background".
@@ -37,10 +40,11 @@ type Timing struct {
 	FollowUp int    `yaml:"follow_up,omitempty"` // months after time zero that outcomes may use
 	DataEnd  string `yaml:"data_end,omitempty"`  // last month that the register covers; absent = the last in which a spell begins, or goes on that has an end
 
-	Design        string   `yaml:"design,omitempty"`        // drawn-month (default), risk-set
+	Design        string   `yaml:"design,omitempty"`        // drawn-month (default), risk-set, grace-period
 	Origin        []string `yaml:"origin,omitempty"`        // risk-set: states that people come from; absent = all
 	Durations     []int    `yaml:"durations,omitempty"`     // risk-set: months at which a band of time spent in the state begins; absent = 1, 3, 6, 12, 24
 	Draws         *int     `yaml:"draws,omitempty"`         // risk-set: people at risk drawn for each participant; absent = 20, 0 = all
+	Grace         int      `yaml:"grace,omitempty"`         // grace-period: months within which a start counts
 	Participation string   `yaml:"participation,omitempty"` // which starts count: first (default), each, washout
 	Washout       int      `yaml:"washout,omitempty"`       // months without participation before time zero, of participation: washout
 	Later         string   `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor
@@ -52,8 +56,9 @@ type Timing struct {
 
 // Designs of [Timing.Design].
 const (
-	DrawnMonth = "drawn-month" // a comparison month a person, by lot
-	RiskSet    = "risk-set"    // those at risk when and where a participant starts
+	DrawnMonth  = "drawn-month"  // a comparison month a person, by lot
+	RiskSet     = "risk-set"     // those at risk when and where a participant starts
+	GracePeriod = "grace-period" // everybody eligible at a month by lot, to be cloned: "start within some months" against "do not"
 )
 
 // What becomes of a comparison person who starts after time zero ([Timing.Later]), and
@@ -64,6 +69,10 @@ const (
 
 	StartVersusWait = "start-now-versus-wait"
 	StartVersusNot  = "start-now-versus-not-within-follow-up"
+
+	// Of a design with a grace period.
+	GraceVersusNotInGrace = "start-within-grace-versus-not-within-grace"
+	GraceVersusNot        = "start-within-grace-versus-not-within-follow-up"
 )
 
 // Columns that [Build] adds beside those of the people table.
@@ -169,14 +178,21 @@ type candidate struct {
 }
 
 // drawnMonths returns the participants and a comparison month a person, with the
-// attrition row that counts those that were not at risk.
-func drawnMonths(ids []string, parts *participations, from, to Month, seed uint64, observed func(person int, m Month) bool) ([]candidate, []Step) {
+// attrition row that counts those that were not at risk. With grace everybody who could
+// start in the month drawn is a candidate, and nobody a participant yet.
+func drawnMonths(ids []string, parts *participations, from, to Month, grace bool, seed uint64, observed func(person int, m Month) bool) ([]candidate, []Step) {
 	var out []candidate
 	start := Step{Name: "candidates", Rule: fmt.Sprintf("%s in %s to %s, or the month drawn for comparison", parts.what(), from, to)}
+	if grace {
+		start.Rule = fmt.Sprintf("everybody, at a month drawn in %s to %s", from, to)
+	}
 	risk := Step{Name: "at-risk", Rule: "observed in the month before and in the month of time zero, and " + parts.free()}
 	span := uint64(to - from + 1)
 	for p, id := range ids {
 		for _, m := range parts.zeros(p, from, to) {
+			if grace {
+				break
+			}
 			start.UnitsIn++
 			start.TreatedIn++
 			if observed(p, m) {
@@ -186,7 +202,7 @@ func drawnMonths(ids []string, parts *participations, from, to Month, seed uint6
 		}
 		start.UnitsIn++
 		m := from + Month(num.KeyedHash(seed, "time-zero/"+id)%span)
-		if parts.ready(p, m) && !parts.starts(p, m) && observed(p, m) {
+		if parts.ready(p, m) && (grace || !parts.starts(p, m)) && observed(p, m) {
 			out = append(out, candidate{person: p, zero: m})
 		}
 	}

@@ -43,7 +43,7 @@ func (t Timing) Check() []error {
 	if t.FollowUp < 1 || t.FollowUp > 240 {
 		errs = append(errs, errors.New("follow_up: months must lie between 1 and 240"))
 	}
-	errs = append(errs, oneOf("design", t.Design, DrawnMonth, RiskSet)...)
+	errs = append(errs, oneOf("design", t.Design, DrawnMonth, RiskSet, GracePeriod)...)
 	errs = append(errs, oneOf("participation", t.Participation, FirstParticipation, EachParticipation, WashoutParticipation)...)
 	errs = append(errs, oneOf("later", t.Later, LaterStays, LaterCensors)...)
 	switch {
@@ -52,7 +52,7 @@ func (t Timing) Check() []error {
 	case t.Participation != WashoutParticipation && t.Washout != 0:
 		errs = append(errs, errors.New("washout: it belongs to participation: washout"))
 	}
-	errs = append(errs, t.checkRiskSet()...)
+	errs = append(errs, slices.Concat(t.checkRiskSet(), t.checkGrace())...)
 	if t.Lag < 0 || t.Lag > 120 {
 		errs = append(errs, errors.New("lag: months must lie between 0 and 120"))
 	}
@@ -157,6 +157,19 @@ func (t Timing) maxLookBack() int { return slices.Max(t.LookBack) }
 func (t Timing) design() string { return cmp.Or(t.Design, DrawnMonth) }
 
 func (t Timing) participation() string { return cmp.Or(t.Participation, FirstParticipation) }
+
+// estimand names the effect that the design is for.
+func (t Timing) estimand() string {
+	switch censor := t.later() == LaterCensors; {
+	case t.design() == GracePeriod && censor:
+		return GraceVersusNot
+	case t.design() == GracePeriod:
+		return GraceVersusNotInGrace
+	case censor:
+		return StartVersusNot
+	}
+	return StartVersusWait
+}
 
 func (t Timing) later() string { return cmp.Or(t.Later, LaterStays) }
 

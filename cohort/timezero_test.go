@@ -196,7 +196,7 @@ func TestComparisonMonthsAreSpread(t *testing.T) {
 		ids[i] = fmt.Sprintf("P%05d", i)
 	}
 	nobody := &participations{spans: make([][]span, len(ids)), rule: FirstParticipation}
-	c, steps := drawnMonths(ids, nobody, 100, 111, 9, func(int, Month) bool { return true })
+	c, steps := drawnMonths(ids, nobody, 100, 111, false, 9, func(int, Month) bool { return true })
 	require.Equal(t, len(ids), steps[1].UnitsOut)
 	n := map[Month]int{}
 	for _, x := range c {
