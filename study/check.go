@@ -38,21 +38,27 @@ func (s *Spec) defaults() {
 		if c.TimeZero != nil {
 			c.ID, c.Treatment = or(c.ID, cohort.UnitColumn), or(c.Treatment, cohort.ParticipantColumn)
 		}
-		if c.Propensity != nil && c.Propensity.Link == "" {
-			c.Propensity.Link = "logit"
+		if p := c.Propensity; p != nil {
+			p.Model = or(p.Model, cohort.LogitModel)
+			if p.Model == cohort.LogitModel {
+				p.Link = or(p.Link, "logit")
+			}
+			if p.Folded() {
+				if p.Seed == 0 {
+					p.Seed = s.Seed
+				}
+				if c.TimeZero != nil {
+					p.Person = or(p.Person, cohort.PersonColumn)
+				}
+			}
+		}
+		if w := c.Weight; w != nil {
+			w.Method = or(w.Method, cohort.IPWMethod)
 		}
 		if c.Match != nil {
-			m := c.Match
-			if m.Seed == 0 {
-				m.Seed = s.Seed
-			}
-			m.Method, m.Distance = or(m.Method, "nearest"), or(m.Distance, cohort.LogitDistance)
-			m.Order, m.Ties, m.Estimand = or(m.Order, cohort.LargestOrder), or(m.Ties, cohort.HashTies), or(m.Estimand, cohort.ATT)
-			if m.Ratio == 0 {
-				m.Ratio = 1
-			}
+			matchDefaults(c.Match, s.Seed)
 		}
-		if c.Balance == nil && c.Propensity != nil && c.Match != nil {
+		if c.Balance == nil && c.Propensity != nil && (c.Match != nil || c.Weight != nil) {
 			c.Balance = c.Propensity.Covariates
 		}
 	}
@@ -83,6 +89,29 @@ func (s *Spec) defaults() {
 				d.Replicates = 999
 			}
 		}
+	}
+}
+
+// matchDefaults writes out the options that the method uses.
+func matchDefaults(m *cohort.MatchSpec, seed uint64) {
+	m.Method, m.Estimand = or(m.Method, cohort.NearestMethod), or(m.Estimand, cohort.ATT)
+	uses := cohort.Uses(m.Method)
+	has := func(name string) bool { return slices.Contains(uses, name) }
+	if has("distance") {
+		m.Distance = or(m.Distance, cohort.LogitDistance)
+	}
+	scored := m.Distance == cohort.LogitDistance || m.Distance == cohort.LinearLogitDistance || m.CaliperScore != nil
+	if has("order") && scored {
+		m.Order = or(m.Order, cohort.LargestOrder)
+	}
+	if has("ties") && m.Order != cohort.DataOrder {
+		m.Ties = or(m.Ties, cohort.HashTies)
+	}
+	if has("ratio") && m.Ratio == 0 {
+		m.Ratio = 1
+	}
+	if has("seed") && m.Seed == 0 && (m.Method != cohort.CEMMethod || m.PairWithin) {
+		m.Seed = seed
 	}
 }
 
@@ -296,6 +325,20 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 				s.column(c, at(p, "known_from", column), co.Base, t.KnownFrom[column])
 			}
 		}
+		switch censors := t.Later == cohort.LaterCensors; {
+		case censors && t.Censoring == nil:
+			c.add(at(p, "later"), "later: censor needs censoring: the covariates of who starts when")
+		case !censors && t.Censoring != nil:
+			c.add(at(p, "censoring"), "censoring is used only with later: censor")
+		case censors:
+			c.errs(at(p, "censoring"), t.Censoring.Check(t.FollowUp))
+			for _, o := range t.Outcomes {
+				if slices.Contains(t.Censoring.Covariates, o.Name) {
+					c.add(at(p, "censoring", "covariates"), lintOutcome+": censoring reads %q, an outcome: it is measured after time zero", o.Name)
+				}
+			}
+			s.stateNames(c, at(p, "censoring", "absorbing"), t.Spells, "state", t.Censoring.Absorbing)
+		}
 		for i, o := range t.Outcomes {
 			c.errs(at(p, "outcomes", i), o.Check(t.FollowUp))
 			s.stateNames(c, at(p, "outcomes", i, "states"), t.Spells, "state", o.States)
@@ -313,31 +356,69 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 		}
 	}
 	if pr := co.Propensity; pr != nil {
+		p := at(path, "propensity")
 		if len(pr.Covariates) == 0 {
-			c.add(at(path, "propensity"), "propensity: name the covariates")
+			c.add(p, "propensity: name the covariates")
 		}
-		c.oneOf(at(path, "propensity", "link"), "link", pr.Link, "logit")
+		c.errs(p, pr.Check())
+		if pr.Folded() && pr.Seed != s.Seed {
+			c.add(at(p, "seed"), "propensity: the seed of the study is used: leave seed out here")
+		}
+		if len(pr.Categorical) > 0 {
+			c.add(at(p, "categorical"), "propensity: categorical is of the command line: declare the column with type: category")
+		}
+		if pr.Estimand != "" && pr.Estimand != cohort.ATT {
+			c.add(at(p, "estimand"), "propensity: the effects of a study are those on the treated: leave estimand out here")
+		}
 	}
 	s.checkDesign(c, path, co)
-	if co.Match != nil {
-		c.errs(at(path, "match"), co.Match.Check())
-		if co.Propensity == nil {
-			c.add(at(path, "match"), "match needs propensity: the covariates on which people are made comparable")
+	switch {
+	case co.Match != nil && co.Weight != nil:
+		c.add(at(path, "weight"), "a cohort is either matched or weighted: leave match or weight out")
+	case co.Match != nil:
+		s.checkMatch(c, path, co)
+	case co.Weight != nil:
+		s.checkWeight(c, path, co)
+	default:
+		if co.Propensity != nil {
+			c.add(at(path, "propensity"), "propensity is used only with match or weight")
 		}
-		if co.Match.Estimand == cohort.ATC {
-			c.add(at(path, "match", "estimand"), "estimand atc: the effects of a study are those on the treated; use att")
+		if len(co.Balance) > 0 {
+			c.add(at(path, "balance"), "balance is used only with match or weight")
 		}
-		if co.Match.Seed != s.Seed {
-			c.add(at(path, "match", "seed"), "match: the seed of the study is used: leave seed out here")
-		}
+	}
+}
+
+func (s *Spec) checkMatch(c *checker, path []any, co *Cohort) {
+	m := co.Match
+	c.errs(at(path, "match"), m.Check())
+	if co.Propensity == nil {
+		c.add(at(path, "match"), "match needs propensity: the covariates on which people are made comparable")
+	}
+	if m.Estimand != cohort.ATT {
+		c.add(at(path, "match", "estimand"), "estimand %s: the effects of a matched cohort are those on the treated; use att", m.Estimand)
+	}
+	if m.Seed != 0 && m.Seed != s.Seed {
+		c.add(at(path, "match", "seed"), "match: the seed of the study is used: leave seed out here")
+	}
+	if p := co.Propensity; p != nil && p.Model != cohort.LogitModel && m.Method == cohort.SubclassMethod && m.Distance == cohort.LinearLogitDistance {
+		c.add(at(path, "match", "distance"), "match: subclasses of a %s score are the same for logit and linear-logit: use logit", p.Model)
+	}
+}
+
+func (s *Spec) checkWeight(c *checker, path []any, co *Cohort) {
+	w, p := *co.Weight, at(path, "weight")
+	if co.Propensity == nil {
+		c.add(p, "weight needs propensity: the covariates on which the groups are made alike")
 		return
 	}
-	if co.Propensity != nil {
-		c.add(at(path, "propensity"), "propensity is used only with match")
+	balances := w.Method == cohort.EntropyMethod || w.Method == cohort.CBPSMethod
+	if !balances || w.Trim != nil {
+		w.Propensity = co.Propensity
+	} else if q := co.Propensity; q.Model != cohort.LogitModel || q.Link != "logit" || q.CrossFit {
+		c.add(at(path, "propensity"), "weighting by %s needs only the covariates of propensity: leave the model out", w.Method)
 	}
-	if len(co.Balance) > 0 {
-		c.add(at(path, "balance"), "balance is used only with match")
-	}
+	c.errs(p, w.Check())
 }
 
 // stateNames tests states against the levels that the spells declare, where they do.

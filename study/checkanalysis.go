@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"utfall/cohort"
 )
 
 // units an analysis can be reported in: percentage-points of shares between 0 and 1,
@@ -57,6 +59,11 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 		c.add(path, "analysis %q must name one method, and it names %d: one of describe, before_after, effect, did, states", a.Name, len(m))
 		return
 	}
+	for _, name := range []string{a.statesCohort(), a.beforeAfterCohort()} {
+		if co := s.findCohort(name); co != nil && co.TimeZero != nil && co.TimeZero.Later == cohort.LaterCensors {
+			c.add(path, "analysis %q: with later: censor the weights change by month, and only effect can use them; use later: stay here", a.Name)
+		}
+	}
 	switch {
 	case a.Describe != nil:
 		s.checkDescribe(c, at(path, "describe"), a.Describe)
@@ -84,6 +91,20 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 	case a.States != nil:
 		s.checkStates(c, at(path, "states"), a.States)
 	}
+}
+
+func (a *Analysis) statesCohort() string {
+	if a.States == nil {
+		return ""
+	}
+	return a.States.Cohort
+}
+
+func (a *Analysis) beforeAfterCohort() string {
+	if a.BeforeAfter == nil {
+		return ""
+	}
+	return a.BeforeAfter.Cohort
 }
 
 func (s *Spec) checkDescribe(c *checker, path []any, d *Describe) {
@@ -117,7 +138,7 @@ func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
 		c.add(path, "effect: the method regression needs covariates")
 	}
 	c.oneOf(at(path, "vcov"), "vcov", e.Vcov, "cr0", "cr1", "cr2", "cr3", "hc0", "hc1", "hc2", "hc3", "iid")
-	if co != nil && co.Match == nil && co.TimeZero == nil && strings.HasPrefix(e.Vcov, "cr") {
+	if co != nil && co.Match == nil && co.TimeZero == nil && co.Weight == nil && strings.HasPrefix(e.Vcov, "cr") {
 		c.add(at(path, "vcov"), "effect: vcov %s clusters on matched sets, and cohort %q has none", e.Vcov, co.Name)
 	}
 	if co != nil {

@@ -16,13 +16,14 @@ import (
 // built is a cohort ready for estimation.
 type built struct {
 	spec      *Cohort
-	before    *table.Table  // eligible units, before the match
-	beforeIn  []bool        // treated, of before
-	table     *table.Table  // matched units (all eligible ones without a match)
-	rows      []int         // of table: the rows of the base, or of what time_zero made
-	score     []float64     // of before; nil without a match on a score
-	made      *cohort.Built // by time_zero; nil without it
-	paths     *cohort.Paths // nil until outcomes are open
+	before    *table.Table     // eligible units, before the match
+	beforeIn  []bool           // treated, of before
+	table     *table.Table     // matched units (all eligible ones without a match)
+	rows      []int            // of table: the rows of the base, or of what time_zero made
+	score     []float64        // of before; nil without a match on a score
+	made      *cohort.Built    // by time_zero; nil without it
+	paths     *cohort.Paths    // nil until outcomes are open
+	censored  *cohort.Censored // weights for later starts, units of table; nil without them
 	treated   []bool
 	weight    []float64 // of table; nil without a match
 	set       []int     // of table, dense from 0; nil without a match
@@ -31,6 +32,7 @@ type built struct {
 	attrition []cohort.Step
 	balance   cohort.Balance
 	pairs     int
+	estimand  string // of the design: att; atm where some participants found no comparison; …
 	notes     []table.Note
 }
 
@@ -94,11 +96,16 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 			return nil, err
 		}
 	}
-	if co.Match != nil {
+	switch {
+	case co.Match != nil:
 		if err := s.match(b, units); err != nil {
 			return nil, err
 		}
-	} else if co.TimeZero != nil {
+	case co.Weight != nil:
+		if err := s.weigh(b, units); err != nil {
+			return nil, err
+		}
+	case co.TimeZero != nil: // the rows of one person
 		persons, _, err := b.table.Text(cohort.PersonColumn)
 		if err != nil {
 			return nil, err
@@ -176,6 +183,9 @@ func (s *state) completeCovariates(b *built, t *table.Table) (*table.Table, erro
 	if b.spec.Match != nil {
 		columns = append(columns, b.spec.Match.Exact...)
 	}
+	if site := b.spec.Propensity.Site; site != "" {
+		columns = append(columns, site)
+	}
 	for _, name := range columns {
 		c, err := t.Column(name)
 		if err != nil {
@@ -233,9 +243,9 @@ func (s *state) rowAt(co *Cohort, rows []int, err error) error {
 	return s.rowError(co.Base, &estimate.RowError{Row: rows[row.Row], Err: row.Err})
 }
 
-// keepMatched takes the units in a set, with weights, dense set numbers, and clusters
-// of sets that share a person.
-func (b *built) keepMatched(t *table.Table, treated []bool, weight []float64, set []int, persons []string) {
+// keepDesigned takes the units with a weight: dense set numbers (nil without sets), and
+// clusters of sets, or of units, that share a person.
+func (b *built) keepDesigned(t *table.Table, treated []bool, weight []float64, set []int, persons []string) {
 	var rows []int
 	for i, w := range weight {
 		if w > 0 {
@@ -243,20 +253,16 @@ func (b *built) keepMatched(t *table.Table, treated []bool, weight []float64, se
 		}
 	}
 	b.table, b.rows = t.Take(rows), pickInt(b.rows, rows)
-	b.treated, b.weight, b.set = make([]bool, len(rows)), make([]float64, len(rows)), make([]int, len(rows))
-	dense := map[int]int{}
+	b.treated, b.weight, b.set = pickBool(treated, rows), make([]float64, len(rows)), nil
+	kept, link := make([]string, len(rows)), make([]int, len(rows))
 	for k, i := range rows {
-		b.treated[k], b.weight[k] = treated[i], weight[i]
-		if _, ok := dense[set[i]]; !ok {
-			dense[set[i]] = len(dense)
-		}
-		b.set[k] = dense[set[i]]
+		b.weight[k], kept[k], link[k] = weight[i], persons[i], k
 	}
-	kept := make([]string, len(rows))
-	for k, i := range rows {
-		kept[k] = persons[i]
+	if set != nil {
+		b.set = dense(set, rows)
+		link = b.set
 	}
-	b.cluster, b.clusters = components(b.set, kept)
+	b.cluster, b.clusters = components(link, kept)
 }
 
 // components numbers the groups of sets that are linked by a person who is in both.

@@ -218,7 +218,11 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	drop("outcome-missing", "%d rows were left out because an outcome is missing in their matched set (%d sets)", y.Has)
+	if b.censored == nil {
+		drop("outcome-missing", "%d rows were left out because an outcome is missing in their matched set (%d sets)", y.Has)
+	} else {
+		notes = append(notes, dropLost(keep, y.Has)...)
+	}
 	for _, name := range e.Covariates {
 		c, err := b.table.Column(name)
 		if err != nil {
@@ -236,6 +240,22 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 		return nil, nil, fmt.Errorf("no row is left: no whole matched set (no row, without a match) of cohort %s has a value of %q and of every covariate within the subgroup", b.spec.Name, e.Outcome)
 	}
 	return rows, notes, nil
+}
+
+// dropLost leaves out the units alone whose outcome is not known, not their sets: those
+// whose follow-up ended when they started are made up for by weights.
+func dropLost(keep []bool, has func(i int) bool) []table.Note {
+	lost := 0
+	for i := range keep {
+		if keep[i] && !has(i) {
+			keep[i] = false
+			lost++
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	return []table.Note{{Code: "outcome-lost", Text: fmt.Sprintf("%d rows have no outcome: comparison people whose follow-up ended when they started themselves, for whom weights make up, and people who are not observed that long", lost), Args: map[string]any{"rows": lost}}}
 }
 
 // subgroupUnknown counts the rows of which nobody knows whether they are in the subgroup.
@@ -259,12 +279,18 @@ func (s *state) effectFrame(b *built, e *Effect, rows []int) (*estimate.Frame, e
 		return nil, err
 	}
 	f := &estimate.Frame{Unit: units, Y: y.Values, Treated: pickBool(b.treated, rows), Level: s.spec.Level}
-	if b.weight != nil {
+	weight, err := b.weightsFor(e.Outcome)
+	if err != nil {
+		return nil, err
+	}
+	if weight != nil {
 		w := make([]float64, len(rows))
 		for k, i := range rows {
-			w[k] = b.weight[i]
+			w[k] = weight[i]
 		}
 		f.Weight = estimate.Weights{Kind: estimate.Matching, Values: w}
+	}
+	if b.set != nil && b.censored == nil {
 		f.Set = dense(b.set, rows)
 	}
 	if b.cluster != nil {
@@ -279,6 +305,29 @@ func (s *state) effectFrame(b *built, e *Effect, rows []int) (*estimate.Frame, e
 		f.X = mat.NewDense(x.Rows, len(x.Columns), x.Values)
 	}
 	return f, nil
+}
+
+// weightsFor are the weights of the design for an outcome; nil without any.
+func (b *built) weightsFor(outcome string) ([]float64, error) {
+	if b.censored == nil {
+		return b.weight, nil
+	}
+	for _, o := range b.spec.TimeZero.Outcomes {
+		if o.Name != outcome {
+			continue
+		}
+		out, err := b.censored.For(o)
+		if err != nil {
+			return nil, err
+		}
+		for i := range out {
+			if b.weight != nil {
+				out[i] *= b.weight[i]
+			}
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("%w: %q is not an outcome of time_zero: with later: censor there are weights for those alone", ErrSpec, outcome)
 }
 
 func pickBool(v []bool, rows []int) []bool {

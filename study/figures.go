@@ -126,7 +126,7 @@ func (s *state) style(title, subtitle string) plots.Style {
 // stepLabels are the reader's names of a cohort's attrition steps.
 func (s *state) stepLabels(co *Cohort) plots.Labels {
 	out := plots.Labels{}
-	for _, name := range []string{"candidates", "at-risk", "look-back", "covariates-known", "matched"} {
+	for _, name := range []string{"candidates", "at-risk", "look-back", "covariates-known", "matched", "weighted"} {
 		out[name] = s.lang.Text("study.step-" + name)
 	}
 	for _, f := range co.Eligibility {

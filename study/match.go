@@ -7,18 +7,37 @@ import (
 	"utfall/table"
 )
 
-// match pairs the eligible units, and leaves the balance before and after.
+// match chooses comparison people among the eligible units, and leaves the balance
+// before and after.
 func (s *state) match(b *built, t *table.Table) error {
 	co := b.spec
-	design, err := co.Match.Nearest()
+	spec := *co.Match
+	d := cohort.Spec{Treatment: co.Treatment, ID: co.ID, Covariates: co.Propensity.Covariates, Workers: s.o.Workers}
+	if fit, err := s.otherScore(co, t, d); err != nil {
+		return err
+	} else if fit != nil {
+		b.notes = append(b.notes, fit.Notes...)
+		values := fit.Score
+		if spec.Distance == cohort.LinearLogitDistance {
+			values = fit.Linear
+		}
+		if spec.Distance == cohort.LogitDistance || spec.Distance == cohort.LinearLogitDistance {
+			spec.Distance = "" // the column is the distance
+		}
+		if t, err = t.With(table.NewFloat(table.Field{Name: scoreColumn}, values, nil)); err != nil {
+			return err
+		}
+		d.Score = scoreColumn
+	}
+	design, err := spec.Matcher()
 	if err != nil {
 		return err
 	}
-	d := cohort.Spec{Treatment: co.Treatment, ID: co.ID, Covariates: co.Propensity.Covariates, Workers: s.o.Workers}
 	m, err := design.Match(s.ctx, t, d)
 	if err != nil {
 		return err
 	}
+	t = t.Without(scoreColumn)
 	b.notes, b.score = append(b.notes, m.Notes...), m.Score
 	persons, _, err := t.Text(personColumn(t, co))
 	if err != nil {
@@ -38,26 +57,62 @@ func (s *state) match(b *built, t *table.Table) error {
 			Args: map[string]any{"sets": gone},
 		})
 	}
-	treatedBefore := b.beforeIn
-	b.keepMatched(t, treatedBefore, weight, set, persons)
-	b.pairs = len(pairs)
-	st := cohort.Step{Name: "matched", Rule: matchRule(co), UnitsIn: t.Rows(), UnitsOut: b.table.Rows()}
-	for _, x := range treatedBefore {
-		if x {
-			st.TreatedIn++
-		}
+	b.keepDesigned(t, b.beforeIn, weight, set, persons)
+	b.pairs, b.estimand = len(pairs), m.Estimand
+	if err := b.step("matched", matchRule(co), t); err != nil {
+		return err
 	}
-	for _, x := range b.treated {
-		if x {
-			st.TreatedOut++
-		}
+	b.balance, err = s.balanceOf(b, t, m.Score, pairs, weight)
+	return err
+}
+
+// scoreColumn holds the scores of a model that matching does not fit itself.
+const scoreColumn = "utfall_score"
+
+// otherScore fits the propensity model where it is another than the logit that matching
+// fits itself; nil where it is that one.
+func (s *state) otherScore(co *Cohort, t *table.Table, d cohort.Spec) (*cohort.PropensityFit, error) {
+	p := co.Propensity
+	if (p.Model == "" || p.Model == cohort.LogitModel) && p.Link == "logit" && !p.CrossFit {
+		return nil, nil
 	}
+	return p.Fit(s.ctx, t, d)
+}
+
+// weigh gives the eligible units weights that make the groups alike.
+func (s *state) weigh(b *built, t *table.Table) error {
+	co := b.spec
+	spec := *co.Weight
+	d := cohort.Spec{Treatment: co.Treatment, ID: co.ID, Covariates: co.Propensity.Covariates, Workers: s.o.Workers}
+	if spec.Method != cohort.EntropyMethod && spec.Method != cohort.CBPSMethod || spec.Trim != nil {
+		spec.Propensity = co.Propensity
+	}
+	w, err := spec.Weigh(s.ctx, t, d)
+	if err != nil {
+		return err
+	}
+	b.notes, b.score = append(b.notes, w.Notes...), w.Score
+	persons, _, err := t.Text(personColumn(t, co))
+	if err != nil {
+		return err
+	}
+	b.keepDesigned(t, b.beforeIn, w.Weight, nil, persons)
+	b.estimand = w.Estimand
+	if err := b.step("weighted", "weights by "+spec.Method+" for "+w.Estimand, t); err != nil {
+		return err
+	}
+	b.balance, err = s.balanceOf(b, t, w.Score, nil, w.Weight)
+	return err
+}
+
+// step records who is left after the design.
+func (b *built) step(name, rule string, t *table.Table) error {
+	st := cohort.Step{Name: name, Rule: rule, UnitsIn: t.Rows(), UnitsOut: b.table.Rows(), TreatedIn: arms(b.beforeIn).Treated, TreatedOut: arms(b.treated).Treated}
 	b.attrition = append(b.attrition, st)
 	if st.TreatedOut == 0 {
 		return fmt.Errorf("%w: no participant found a comparison person", cohort.ErrNoSupport)
 	}
-	b.balance, err = s.balanceOf(b, t, m, pairs, weight)
-	return err
+	return nil
 }
 
 // personColumn is the column that says which units are one person.
@@ -144,11 +199,17 @@ func weightsOf(m *cohort.Matched, pairs [][2]int) []float64 {
 // matchRule says the design in one line.
 func matchRule(co *Cohort) string {
 	m := co.Match
-	rule := fmt.Sprintf("nearest neighbour on %s, %d:1", m.Distance, m.Ratio)
-	if m.Replace {
-		rule += " with replacement"
-	} else {
-		rule += " without replacement"
+	rule := m.Method
+	switch m.Method {
+	case cohort.NearestMethod:
+		rule = fmt.Sprintf("nearest neighbour on %s, %d:1", m.Distance, m.Ratio)
+		if m.Replace {
+			rule += " with replacement"
+		} else {
+			rule += " without replacement"
+		}
+	case cohort.OptimalMethod, cohort.FullMethod:
+		rule += " matching on " + m.Distance
 	}
 	switch {
 	case m.Caliper != nil:

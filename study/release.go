@@ -9,11 +9,20 @@ import (
 )
 
 // balanceOf compares the groups of t before and after the match.
-func (s *state) balanceOf(b *built, t *table.Table, m *cohort.Matched, pairs [][2]int, weight []float64) (cohort.Balance, error) {
+func (s *state) balanceOf(b *built, t *table.Table, score []float64, pairs [][2]int, weight []float64) (cohort.Balance, error) {
 	d := cohort.Spec{Treatment: b.spec.Treatment, ID: b.spec.ID, Covariates: b.spec.Balance, Workers: s.o.Workers}
-	bal, notes, err := cohort.Compare(s.ctx, t, d, cohort.BalanceOptions{Weight: weight, Pairs: pairs, Score: m.Score})
+	bal, notes, err := cohort.Compare(s.ctx, t, d, cohort.BalanceOptions{Weight: weight, Pairs: pairs, Score: score, Denominator: denominator(b.estimand)})
 	b.notes = append(b.notes, notes...)
 	return bal, err
+}
+
+// denominator is the standard deviation that differences are divided by: of the group
+// that the effect is about.
+func denominator(estimand string) string {
+	if strings.HasPrefix(estimand, cohort.ATE) || strings.HasPrefix(estimand, cohort.ATO) {
+		return cohort.PooledSD
+	}
+	return cohort.TreatedSD
 }
 
 // releaseCohort releases a cohort's attrition and balance.
@@ -27,13 +36,14 @@ func (s *state) releaseCohort(a *assembled, b *built, keep func([]release.Withhe
 		keep(w)
 		a.attrition[name] = flow
 	}
-	if b.spec.Match == nil {
+	if !b.designed() {
 		return nil
 	}
 	about, err := balanceCounts(b)
 	if err != nil {
 		return err
 	}
+	s.markUndeclared(b, about)
 	box := release.Box{}
 	if flow, ok := a.attrition[name]; ok {
 		box = flow.Start

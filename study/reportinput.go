@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"utfall/cohort"
 	"utfall/estimate"
 	"utfall/internal/lang"
 	"utfall/study/report"
@@ -115,6 +116,9 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 
 // designWords say how the comparison people were chosen.
 func (s *state) designWords(co *Cohort) string {
+	if w := co.Weight; w != nil {
+		return s.lang.Text("study.design-" + w.Method)
+	}
 	m := co.Match
 	if m == nil {
 		return s.lang.Text("study.design-none")
@@ -127,7 +131,16 @@ func (s *state) designWords(co *Cohort) string {
 		}
 		exact = s.lang.Text("study.design-exact", "columns", s.lang.And(names))
 	}
-	return s.lang.Text("study.design-nearest", "ratio", m.Ratio, "exact", exact)
+	switch m.Method {
+	case cohort.NearestMethod, cohort.OptimalMethod:
+		return s.lang.Text("study.design-"+m.Method, "ratio", m.Ratio, "exact", exact)
+	case cohort.FullMethod:
+		return s.lang.Text("study.design-full", "exact", exact)
+	}
+	if m.Method == cohort.ExactMethod {
+		return s.lang.Text("study.design-exact-cells")
+	}
+	return s.lang.Text("study.design-" + m.Method)
 }
 
 // panelName names the comparison that analyses of one panel share.

@@ -198,6 +198,12 @@ func (s *state) openRegister(b *built) error {
 		return err
 	}
 	b.paths = opened.Paths
+	if t.Censoring != nil {
+		if b.censored, err = opened.Censor(s.ctx, *t.Censoring, s.o.Workers); err != nil {
+			return fmt.Errorf("censoring: %w", err)
+		}
+		b.notes = append(b.notes, b.censored.Notes...)
+	}
 	var names []string
 	for _, o := range t.Outcomes {
 		names = append(names, o.Name)

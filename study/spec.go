@@ -65,31 +65,33 @@ type Source struct {
 
 // Cohort is a comparison: a table with one row per unit, and who is compared with whom.
 type Cohort struct {
-	Name        string            `yaml:"name,omitempty"`
-	Label       Text              `yaml:"label,omitempty"`
-	Base        string            `yaml:"base,omitempty"`      // the data with one row per unit (kind flat or people)
-	ID          string            `yaml:"id,omitempty"`        // column that names the unit
-	Treatment   string            `yaml:"treatment,omitempty"` // column: 0 or 1; made by time_zero where that is given
-	TimeZero    *TimeZero         `yaml:"time_zero,omitempty"`
-	Dates       *Dates            `yaml:"dates,omitempty"` // of a flat base: tested, so that no time is immortal
-	Known       map[string]string `yaml:"known,omitempty"` // of a flat base: column → the date column that says when it became known, or after
-	Trial       *Trial            `yaml:"trial,omitempty"`
-	Eligibility []Filter          `yaml:"eligibility,omitempty"`
-	Propensity  *Propensity       `yaml:"propensity,omitempty"`
-	Match       *cohort.MatchSpec `yaml:"match,omitempty"`
-	Balance     []string          `yaml:"balance,omitempty"` // covariates; those of the propensity model if absent
-	Groups      map[string]Text   `yaml:"groups,omitempty"`  // what the treated and control arms are called
+	Name        string                 `yaml:"name,omitempty"`
+	Label       Text                   `yaml:"label,omitempty"`
+	Base        string                 `yaml:"base,omitempty"`      // the data with one row per unit (kind flat or people)
+	ID          string                 `yaml:"id,omitempty"`        // column that names the unit
+	Treatment   string                 `yaml:"treatment,omitempty"` // column: 0 or 1; made by time_zero where that is given
+	TimeZero    *TimeZero              `yaml:"time_zero,omitempty"`
+	Dates       *Dates                 `yaml:"dates,omitempty"` // of a flat base: tested, so that no time is immortal
+	Known       map[string]string      `yaml:"known,omitempty"` // of a flat base: column → the date column that says when it became known, or after
+	Trial       *Trial                 `yaml:"trial,omitempty"`
+	Eligibility []Filter               `yaml:"eligibility,omitempty"`
+	Propensity  *cohort.PropensitySpec `yaml:"propensity,omitempty"` // who takes part
+	Match       *cohort.MatchSpec      `yaml:"match,omitempty"`
+	Weight      *cohort.WeightSpec     `yaml:"weight,omitempty"`  // instead of match
+	Balance     []string               `yaml:"balance,omitempty"` // covariates; those of the propensity model if absent
+	Groups      map[string]Text        `yaml:"groups,omitempty"`  // what the treated and control arms are called
 }
 
 // TimeZero builds the cohort's rows from a register.
 type TimeZero struct {
 	cohort.Timing  `yaml:",inline"`
-	Spells         string            `yaml:"spells,omitempty"`         // data of kind spells
-	Participations string            `yaml:"participations,omitempty"` // data of kind participations
-	Amounts        string            `yaml:"amounts,omitempty"`        // data of kind costs, for the feature amounts
-	KnownFrom      map[string]string `yaml:"known_from,omitempty"`     // column of the base → its date column that says when the value became known
-	Drop           []string          `yaml:"drop,omitempty"`           // columns of the base not known at time zero
-	Outcomes       []cohort.Outcome  `yaml:"outcomes,omitempty"`
+	Spells         string             `yaml:"spells,omitempty"`         // data of kind spells
+	Participations string             `yaml:"participations,omitempty"` // data of kind participations
+	Amounts        string             `yaml:"amounts,omitempty"`        // data of kind costs, for the feature amounts
+	KnownFrom      map[string]string  `yaml:"known_from,omitempty"`     // column of the base → its date column that says when the value became known
+	Drop           []string           `yaml:"drop,omitempty"`           // columns of the base not known at time zero
+	Outcomes       []cohort.Outcome   `yaml:"outcomes,omitempty"`
+	Censoring      *cohort.CensorSpec `yaml:"censoring,omitempty"` // with later: censor: who starts when, for the weights
 }
 
 // Trial is the trial that the cohort emulates, in words: what would be done if people
@@ -112,12 +114,6 @@ type Filter struct {
 	Name  string `yaml:"name,omitempty"`
 	Keep  string `yaml:"keep,omitempty"`
 	Label Text   `yaml:"label,omitempty"`
-}
-
-// Propensity is the model of who takes part.
-type Propensity struct {
-	Covariates []string `yaml:"covariates,omitempty"`
-	Link       string   `yaml:"link,omitempty"` // logit
 }
 
 // Analysis is one question with the one method that answers it.

@@ -3,6 +3,8 @@ package study
 import (
 	"fmt"
 	"slices"
+
+	"utfall/cohort"
 )
 
 // The reasons for which a design is refused. They stand first in the message.
@@ -72,12 +74,19 @@ type designUse struct {
 func (co *Cohort) designUses(path []any) []designUse {
 	uses := []designUse{{"balance", at(path, "balance"), co.Balance}}
 	if co.Propensity != nil {
-		uses = append(uses, designUse{"propensity", at(path, "propensity", "covariates"), co.Propensity.Covariates})
+		uses = append(uses, designUse{"propensity", at(path, "propensity", "covariates"), append(slices.Clone(co.Propensity.Covariates), siteOf(co.Propensity)...)})
 	}
 	if co.Match != nil {
 		uses = append(uses, designUse{"match", at(path, "match"), append(sortedKeys(co.Match.CaliperOn), co.Match.Exact...)})
 	}
 	return uses
+}
+
+func siteOf(p *cohort.PropensitySpec) []string {
+	if p.Site == "" {
+		return nil
+	}
+	return []string{p.Site}
 }
 
 // checkDesign refuses what is known only after time zero among the columns of the design.
