@@ -2,6 +2,7 @@ package cohort
 
 import (
 	"fmt"
+	"math"
 	"sort"
 
 	"utfall/table"
@@ -27,7 +28,7 @@ type participations struct {
 }
 
 // readParticipations groups participations by person. Without the column end, or
-// without a value in it, a participation goes on.
+// without a value in it, a participation goes on. A record that is there twice counts once.
 func readParticipations(t *table.Table, person map[string]int, n int, timing Timing) (*participations, error) {
 	out := &participations{spans: make([][]span, n), rule: timing.participation(), washout: Month(timing.Washout)}
 	ids, has, err := t.Text("person")
@@ -47,15 +48,26 @@ func readParticipations(t *table.Table, person map[string]int, n int, timing Tim
 			return nil, err
 		}
 	}
+	type record struct {
+		person     int
+		start, end float64
+	}
+	read := map[record]bool{}
 	for i, id := range ids {
 		p, known := person[id]
 		if (has != nil && !has[i]) || !known || !start.Has(i) {
 			continue
 		}
 		s := span{MonthOfDays(int32(start.Values[i])), endless}
+		r := record{p, start.Values[i], math.Inf(1)}
 		if end.Values != nil && end.Has(i) {
 			s.to = max(monthOnOrAfter(int32(end.Values[i])), s.from+1)
+			r.end = end.Values[i]
 		}
+		if read[r] {
+			continue
+		}
+		read[r] = true
 		out.spans[p] = append(out.spans[p], s)
 	}
 	for _, s := range out.spans {
