@@ -37,17 +37,18 @@ type Matched struct {
 	// the group to add up to its number of units in sets.
 	Weight []float64
 
-	Score      []float64 // of each row: the distance's, or of the caliper beside a metric; nil = none
-	ScoreName  string    // "logit", "linear-logit" or the score column
-	ScoreSD    float64   // divisor n-1 over all units, where a caliper is in it; else 0
-	Metric     *Metric   // nil = the distance is of the score
-	Propensity *PropensityFit
-	Calipers   []CaliperUse
-	Cuts       map[string][]float64 // by column: the cut points between the cells or, under [SubclassCuts], between the subclasses
-	Moved      int                  // units put into a neighbouring subclass so that each has both groups
-	Optimum    *Optimum             // of optimal and full matching: the proof
-	Counts     MatchCounts
-	Notes      []table.Note
+	Score       []float64 // of each row: the distance's, or of the caliper beside a metric; nil = none
+	ScoreName   string    // "logit", "linear-logit" or the score column
+	ScoreSD     float64   // divisor n-1 over all units, where a caliper is in it; else 0
+	Metric      *Metric   // nil = the distance is of the score
+	Propensity  *PropensityFit
+	Calipers    []CaliperUse
+	Cuts        map[string][]float64 // by column: the cut points between the cells or, under [SubclassCuts], between the subclasses
+	Moved       int                  // units put into a neighbouring subclass so that each has both groups
+	Optimum     *Optimum             // of optimal and full matching: the proof
+	Cardinality *CardinalityFit      // of cardinality matching: how near to the largest it is
+	Counts      MatchCounts
+	Notes       []table.Note
 }
 
 // CaliperUse says what a caliper did.

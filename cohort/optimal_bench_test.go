@@ -66,3 +66,19 @@ func BenchmarkOptimal(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkCardinality(b *testing.B) {
+	for _, n := range [][2]int{{185, 429}, {1000, 5000}, {5000, 50000}} {
+		b.Run(fmt.Sprintf("%dx%d", n[0], n[1]), func(b *testing.B) {
+			tab := rivals(b, n[0], n[1], 4, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				got, err := Cardinality{Exact: []string{"block"}}.Match(b.Context(), tab, Spec{Treatment: "treated", ID: "id", Covariates: threeCovariates})
+				require.NoError(b, err)
+				b.ReportMetric(float64(got.Cardinality.Kept), "kept")
+				b.ReportMetric(float64(got.Cardinality.Gap), "gap")
+				b.ReportMetric(float64(got.Cardinality.Nodes), "nodes")
+			}
+		})
+	}
+}
