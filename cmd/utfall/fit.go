@@ -45,6 +45,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitOrdinal{} }},
 		{"clogit", "Conditional logistic regression in matched sets or panels", "utfall fit clogit --data infert.csv --outcome case --covariates spontaneous,induced --sets stratum",
 			func() fitMethod { return &fitCLogit{} }},
+		{"mixed", "Regression with a random intercept by group, linear or logistic", "utfall fit mixed --data sleep.csv --outcome reaction --covariates days --group subject",
+			func() fitMethod { return &fitMixed{} }},
 		{"propensity", "Probability of treatment given covariates", "utfall fit propensity --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --format json",
 			func() fitMethod { return &fitPropensity{} }},
 		{"match", "Matching: nearest neighbour, exact, coarsened exact or subclasses, with balance before and after", "utfall fit match --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --caliper 0.2 --out matched.csv",
