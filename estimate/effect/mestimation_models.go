@@ -29,37 +29,32 @@ func (c *causal) design() error {
 	}
 	c.k = len(c.names)
 	c.x = make([]float64, c.n*c.k)
-	a := make([]float64, c.n)
 	for i, r := range c.rows {
 		c.x[i*c.k] = 1
 		if c.k > 1 {
 			copy(c.x[i*c.k+1:(i+1)*c.k], f.X.RawRowView(r))
 		}
-		a[i] = float64(index(c.treated[i]))
 	}
 	if c.k == 1 {
 		return nil
 	}
-	fit, err := num.LeastSquares(num.LsqData{N: c.n, K: c.k, X: c.x, Y: a, DropCollinear: true, Workers: c.workers})
-	if errors.Is(err, num.ErrNoConvergence) {
-		return fmt.Errorf("%w: the covariates are too nearly collinear to be told apart: %w", estimate.ErrCollinear, err)
-	}
+	kept, collinear, condition, err := num.Rank(num.LsqData{N: c.n, K: c.k, X: c.x, Y: c.y, Workers: c.workers})
 	if err != nil {
 		return err
 	}
-	if fit.Condition > 1e8 {
+	if condition > 1e8 {
 		c.notes = append(c.notes, table.Note{Code: "ill-conditioned",
-			Text: fmt.Sprintf("The columns are nearly collinear (condition number %.1e): about %.0f of 16 digits of the data are lost.", fit.Condition, math.Log10(fit.Condition)),
-			Args: map[string]any{"condition": fit.Condition}})
+			Text: fmt.Sprintf("The columns are nearly collinear (condition number %.1e): about %.0f of 16 digits of the data are lost.", condition, math.Log10(condition)),
+			Args: map[string]any{"condition": condition}})
 	}
-	if len(fit.Collinear) == 0 {
+	if len(collinear) == 0 {
 		return nil
 	}
 	gone, names := []string{}, []string{}
-	for _, j := range fit.Collinear {
+	for _, j := range collinear {
 		gone = append(gone, c.names[j])
 	}
-	for _, j := range fit.Kept {
+	for _, j := range kept {
 		names = append(names, c.names[j])
 	}
 	c.notes = append(c.notes, table.Note{Code: "collinear-dropped",
@@ -67,7 +62,7 @@ func (c *causal) design() error {
 		Args: map[string]any{"columns": gone, "count": len(gone)}})
 	x := make([]float64, 0, c.n*len(names))
 	for i := range c.n {
-		for _, j := range fit.Kept {
+		for _, j := range kept {
 			x = append(x, c.x[i*c.k+j])
 		}
 	}
@@ -117,9 +112,29 @@ func (c *causal) errModel(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
+// part returns outcome, covariates and weights of the rows of positive weight.
+func (c *causal) part(y, weight []float64) (n int, px, py, pw []float64) {
+	for _, w := range weight {
+		if w > 0 {
+			n++
+		}
+	}
+	if n == c.n {
+		return n, c.x, y, weight
+	}
+	px, py, pw = make([]float64, 0, n*c.k), make([]float64, 0, n), make([]float64, 0, n)
+	for i, w := range weight {
+		if w > 0 {
+			px, py, pw = append(px, c.row(i)...), append(py, y[i]), append(pw, w)
+		}
+	}
+	return n, px, py, pw
+}
+
 // logistic fits P(y) on the rows of positive weight.
 func (c *causal) logistic(what string, y, weight []float64) (*model, error) {
-	fit, err := num.Logit(num.LogitData{N: c.n, K: c.k, X: c.x, Y: y, Weight: weight, Workers: c.workers})
+	n, px, py, pw := c.part(y, weight)
+	fit, err := num.Logit(num.LogitData{N: n, K: c.k, X: px, Y: py, Weight: pw, Workers: c.workers})
 	if err != nil {
 		return nil, c.errModel(what, err)
 	}
@@ -135,7 +150,8 @@ func (c *causal) logistic(what string, y, weight []float64) (*model, error) {
 
 // linear fits E(y) on the rows of positive weight.
 func (c *causal) linear(what string, y, weight []float64) (*model, error) {
-	fit, err := num.LeastSquares(num.LsqData{N: c.n, K: c.k, X: c.x, Y: y, Weight: weight, Workers: c.workers})
+	n, px, py, pw := c.part(y, weight)
+	fit, err := num.LeastSquares(num.LsqData{N: n, K: c.k, X: px, Y: py, Weight: pw, Workers: c.workers})
 	if err != nil {
 		return nil, c.errModel(what, err)
 	}
