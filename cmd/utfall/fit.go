@@ -55,7 +55,7 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitWeight{} }},
 		{"balance", "How alike two groups are, before and after weighting", "utfall fit balance --data matched.csv --treatment treat --covariates age,educ,race --weights weight --sets set",
 			func() fitMethod { return &fitBalance{} }},
-		{"effect", "Effect of a treatment in a matched or weighted cohort", "utfall fit effect --data matched.csv --treatment treat --outcome re78 --method regression --covariates age,educ --weights weight --sets set",
+		{"effect", "Effect of a treatment: in a matched or weighted cohort, or by weighting, outcome models or matching of its own", "utfall fit effect --data lalonde.csv --id id --treatment treat --outcome re78 --covariates age,educ,race,re74 --method aipw --estimand att",
 			func() fitMethod { return &fitEffect{} }},
 		{"did", "Group-time average effects of a treatment that comes at different times", "utfall fit did --data mpdta.csv --unit countyreal --time year --cohort first.treat --outcome lemp --covariates lpop --aggregate dynamic",
 			func() fitMethod { return &fitDid{} }},

@@ -33,8 +33,8 @@ import (
 type Difference struct {
 	// Vcov as in [OLS]; "" is cr1 with clusters or sets, hc1 otherwise.
 	Vcov Vcov
-	// Estimand names the effect that the weights make this: "att" (default), "atc" or
-	// "ate". It changes no number: the design decides.
+	// Estimand names the effect that the weights make this: "att" (default), "atc",
+	// "ate" or "ato". It changes no number: the design decides.
 	Estimand string
 }
 
