@@ -178,6 +178,7 @@ func TestVerifySeesEveryCorruption(t *testing.T) {
 	}
 	common := []corruption{
 		{"short sets", func(m *Matched) { m.Set = m.Set[1:] }, "rows"},
+		{"short weights", func(m *Matched) { m.Weight = m.Weight[1:] }, "weights"},
 		{"short scores", func(m *Matched) { m.Score = m.Score[1:] }, "scores"},
 		{"short distances", func(m *Matched) { m.PairDistance = m.PairDistance[1:] }, "distances"},
 		{"no pairs", func(m *Matched) { m.Pairs, m.PairDistance = nil, nil }, "pairs"},
@@ -185,6 +186,8 @@ func TestVerifySeesEveryCorruption(t *testing.T) {
 		{"row outside", func(m *Matched) { m.Pairs[0][0] = 120 }, "outside"},
 		{"negative row", func(m *Matched) { m.Pairs[0][1] = -1 }, "outside"},
 		{"pair turned", func(m *Matched) { m.Pairs[0][0], m.Pairs[0][1] = m.Pairs[0][1], m.Pairs[0][0] }, "not of a treated"},
+		{"pair of two treated", func(m *Matched) { m.Pairs[0][1] = m.Pairs[len(m.Pairs)-1][0] }, "not of a treated"},
+		{"pair of two untreated", func(m *Matched) { m.Pairs[0][0] = m.Pairs[len(m.Pairs)-1][1] }, "not of a treated"},
 		{"pair twice", func(m *Matched) {
 			m.Pairs, m.PairDistance = append(m.Pairs, m.Pairs[0]), append(m.PairDistance, m.PairDistance[0])
 		}, ""},
