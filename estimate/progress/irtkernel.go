@@ -136,6 +136,10 @@ func (w *irtPath) step(i int) (prod []float64, total, log float64) {
 	return prod, total, math.Log(total) - float64(w.up[len(cells)]*rescale)*math.Ln2
 }
 
+// maxPairs is the largest table of pairs of answers by node; where it would be larger, the products
+// are summed person by person.
+const maxPairs = 1 << 24
+
 const irtChunk = 512 // patterns; a constant, so that rounding never depends on workers
 
 // expect is the log likelihood and the expected number of answers in each cell, and of
@@ -217,13 +221,11 @@ func (m *irtModel) posterior(p *irtPatterns, louis bool, workers int) *irtPoster
 	P := m.parameters()
 	out := &irtPosterior{eap: make([]float64, p.n), sd: make([]float64, p.n), score: mat.NewDense(p.n, max(P, 1), nil)}
 	rows := m.cells + len(m.latent) // the group is one more answer
-	pairs := 0
-	if louis {
+	pairs, blocks := 0, 8
+	table := louis && rows*rows*t.nq <= maxPairs
+	if table {
 		pairs = rows * rows
-	}
-	blocks := 8
-	if pairs*t.nq > 1<<21 {
-		blocks = 2
+		blocks = min(blocks, max(2, 2*maxPairs/(pairs*t.nq)))
 	}
 	size := (pairs+rows)*t.nq + P*P + 1
 	each := (p.n + blocks - 1) / blocks
@@ -232,7 +234,7 @@ func (m *irtModel) posterior(p *irtPatterns, louis bool, workers int) *irtPoster
 		acc := make([]float64, size)
 		lo, hi := min(b*each, p.n), min((b+1)*each, p.n)
 		path := newIRTPath(t, p)
-		post := make([]float64, t.nq)
+		post, row := make([]float64, t.nq), make([]float64, t.nq)
 		cells := make([]int, 0, p.columns+1)
 		for i := lo; i < hi; i++ {
 			prod, total, log := path.step(i)
@@ -263,6 +265,17 @@ func (m *irtModel) posterior(p *irtPatterns, louis bool, workers int) *irtPoster
 			}
 			for a, c := range cells {
 				floats.AddScaled(acc[(pairs+c)*t.nq:(pairs+c+1)*t.nq], p.weight[i], post)
+				if !table {
+					for _, x := range sc[c] {
+						floats.MulTo(row, post, x.by)
+						for _, e := range cells[a+1:] {
+							for _, y := range sc[e] {
+								acc[(pairs+rows)*t.nq+x.par*P+y.par] -= float64(p.weight[i] * floats.Dot(row, y.by))
+							}
+						}
+					}
+					continue
+				}
 				for _, e := range cells[a+1:] {
 					at := (c*rows + e) * t.nq
 					floats.AddScaled(acc[at:at+t.nq], p.weight[i], post)
@@ -275,7 +288,7 @@ func (m *irtModel) posterior(p *irtPatterns, louis bool, workers int) *irtPoster
 			for i := lo; i < hi; i++ {
 				floats.ScaleTo(scaled.RawRowView(i-lo), math.Sqrt(p.weight[i]), out.score.RawRowView(i)[:P])
 			}
-			blas64.Syrk(blas.Trans, 1, scaled.RawMatrix(), 0, gram)
+			blas64.Syrk(blas.Trans, 1, scaled.RawMatrix(), 1, gram)
 		}
 		parts[b] = acc
 	})
@@ -301,7 +314,7 @@ func (m *irtModel) posterior(p *irtPatterns, louis bool, workers int) *irtPoster
 				sub(e.par, f.par, floats.Dot(w, f.by))
 			}
 		}
-		for e := c + 1; e < rows; e++ {
+		for e := c + 1; table && e < rows; e++ {
 			n := at(c*rows + e)
 			for _, x := range sc[c] {
 				floats.MulTo(w, n, x.by)

@@ -24,16 +24,7 @@ func (d *irtData) start() {
 			corr.SetSym(a, b, d.correlation(col[a], col[b]))
 		}
 	}
-	load := make([]float64, J)
-	var eig mat.EigenSym
-	if eig.Factorize(corr, true) {
-		var v mat.Dense
-		eig.VectorsTo(&v)
-		values := eig.Values(nil)
-		for j := range load {
-			load[j] = 0.85 * v.At(j, J-1) * math.Sqrt(max(values[J-1], 0))
-		}
-	}
+	load := firstComponent(corr)
 	if against(load) {
 		for j := range load {
 			load[j] = -load[j]
@@ -63,6 +54,34 @@ func (d *irtData) start() {
 			}
 		}
 	}
+}
+
+// firstComponent are 0.85 times the loadings of the first principal component, by power iteration
+// from the row with the largest sum of squares: a start does not need more.
+func firstComponent(corr *mat.SymDense) []float64 {
+	J := corr.SymmetricDim()
+	best, v := -1.0, mat.NewVecDense(J, nil)
+	for a := range J {
+		sum := 0.0
+		for b := range J {
+			sum += corr.At(a, b) * corr.At(a, b)
+		}
+		if sum > best {
+			best = sum
+			for b := range J {
+				v.SetVec(b, corr.At(a, b))
+			}
+		}
+	}
+	value, next := 0.0, mat.NewVecDense(J, nil)
+	for range 30 {
+		v.ScaleVec(1/mat.Norm(v, 2), v)
+		next.MulVec(corr, v)
+		value = mat.Dot(next, v)
+		v, next = next, v
+	}
+	v.ScaleVec(0.85*math.Sqrt(max(value, 0))/mat.Norm(v, 2), v)
+	return v.RawVector().Data
 }
 
 func (d *irtData) reversed(item string) {
