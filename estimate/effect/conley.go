@@ -127,6 +127,5 @@ func (l *linear) meatConley(s *solution) (*mat.SymDense, error) {
 		kernel = "Bartlett"
 	}
 	s.vcov = fmt.Sprintf("conley: %d places, %s kernel with cutoff %g km, factor N/(N-K); t on N-K", len(at), kernel, p.Cutoff)
-	l.nonNegative(s, m)
 	return m, nil
 }

@@ -95,6 +95,9 @@ func (l *linear) solve(names []string) (*solution, error) {
 		return nil, err
 	}
 	l.spread(s, inner, df)
+	if l.second != nil || l.place != nil {
+		s.nonNegative()
+	}
 	if l.vcov.clustered() {
 		l.concentration(s, names)
 	}

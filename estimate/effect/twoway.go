@@ -44,13 +44,19 @@ func (l *linear) twoWay(s *solution) (*mat.SymDense, []float64, error) {
 	}
 	total.ScaleSym(l.clusterFactor(s, g), total)
 	s.vcov = fmt.Sprintf("%s, two ways: %d and %d clusters, G = %d", vcovText[l.vcov], g1, g2, g)
-	l.nonNegative(s, total)
 	return total, repeat(float64(g-1), q), nil
 }
 
-// nonNegative replaces negative eigenvalues of a covariance by 0 and says so.
-func (l *linear) nonNegative(s *solution, v *mat.SymDense) {
+// nonNegative replaces negative eigenvalues of the covariance of the kept coefficients
+// by 0, as sandwich and fixest do, and says so.
+func (s *solution) nonNegative() {
 	q := s.fit.Rank
+	v := mat.NewSymDense(q, nil)
+	for i, a := range s.fit.Kept {
+		for j, b := range s.fit.Kept[:i+1] {
+			v.SetSym(i, j, s.cov.At(a, b))
+		}
+	}
 	var eig mat.EigenSym
 	if !eig.Factorize(v, true) {
 		panic("effect: eigenvalues of a symmetric matrix did not converge")
@@ -61,16 +67,17 @@ func (l *linear) nonNegative(s *solution, v *mat.SymDense) {
 	}
 	var vectors mat.Dense
 	eig.VectorsTo(&vectors)
-	for i := range q {
-		for j := i; j < q; j++ {
+	for i, a := range s.fit.Kept {
+		for j, b := range s.fit.Kept[:i+1] {
 			var sum float64
 			for h, x := range values {
 				if x > 0 {
 					sum += float64(x * float64(vectors.At(i, h)*vectors.At(j, h)))
 				}
 			}
-			v.SetSym(i, j, sum)
+			s.cov.SetSym(a, b, sum)
 		}
+		s.se[a] = math.Sqrt(math.Max(s.cov.At(a, a), 0))
 	}
 	s.notes = append(s.notes, table.Note{Code: "covariance-repaired",
 		Text: "The covariance matrix had negative directions, as can happen where terms are subtracted; they are set to 0, which makes the errors larger."})
