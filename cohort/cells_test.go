@@ -287,6 +287,8 @@ func TestMatcherOfSpec(t *testing.T) {
 		{MatchSpec{Method: "cem", PairWithin: true, Seed: 2}, CEM{PairWithin: true, Seed: 2}},
 		{MatchSpec{Method: "optimal", Ratio: 2, Caliper: Width(0.2), Seed: 1}, Optimal{Ratio: 2, Caliper: 0.2, Seed: 1}},
 		{MatchSpec{Method: "full", MinControls: 0.5, MaxControls: 3, Estimand: ATE, Exact: []string{"a"}}, Full{MinControls: 0.5, MaxControls: 3, Estimand: ATE, Exact: []string{"a"}}},
+		{MatchSpec{Method: "cardinality", Ratio: 2, Tolerance: Width(0), ToleranceOn: map[string]float64{"a": 1}, PairWithin: true, Exact: []string{"b"}, Seed: 3},
+			Cardinality{Ratio: 2, Tolerance: Width(0), ToleranceOn: map[string]float64{"a": 1}, PairWithin: true, Exact: []string{"b"}, Seed: 3}},
 		{MatchSpec{Method: "subclass", Subclasses: 5, Estimand: ATE}, Subclass{Number: 5, Estimand: ATE}},
 	} {
 		m, err := c.s.Matcher()
@@ -296,7 +298,7 @@ func TestMatcherOfSpec(t *testing.T) {
 		require.Empty(t, c.s.Check())
 	}
 	for _, s := range []MatchSpec{
-		{Method: "other"}, {Method: "optimal", Replace: true}, {Method: "full", Ratio: 2}, {Method: "optimal", MinControls: 2}, {Method: "full", Order: RandomOrder}, {Subclasses: 4}, {PairWithin: true}, {Method: "exact", Caliper: Width(1)}, {Method: "exact", Subclasses: 3},
+		{Method: "other"}, {Method: "optimal", Replace: true}, {Method: "full", Ratio: 2}, {Method: "optimal", MinControls: 2}, {Method: "full", Order: RandomOrder}, {Tolerance: Width(0.1)}, {Method: "cem", ToleranceOn: map[string]float64{"a": 1}}, {Method: "cardinality", Caliper: Width(0.2)}, {Subclasses: 4}, {PairWithin: true}, {Method: "exact", Caliper: Width(1)}, {Method: "exact", Subclasses: 3},
 		{Method: "cem", Ratio: 2}, {Method: "cem", Distance: "logit"}, {Method: "subclass", Exact: []string{"a"}}, {Method: "subclass", PairWithin: true},
 		{Method: "exact", Seed: 1}, {Method: "exact", Ties: HashTies}, {Method: "subclass", Order: DataOrder}, {Method: "subclass", Replace: true},
 	} {
@@ -304,7 +306,7 @@ func TestMatcherOfSpec(t *testing.T) {
 		require.ErrorIs(t, err, ErrOption, "%+v", s)
 		require.NotEmpty(t, s.Check())
 	}
-	for _, method := range []string{"optimal", "full", "exact", "cem", "subclass"} {
+	for _, method := range []string{"optimal", "full", "exact", "cem", "subclass", "cardinality"} {
 		_, err := MatchSpec{Method: method}.Nearest()
 		require.ErrorIs(t, err, ErrNotBuilt)
 	}

@@ -17,14 +17,16 @@ const (
 	ExactMethod    = "exact"
 	CEMMethod      = "cem"
 	SubclassMethod = "subclass"
+
+	CardinalityMethod = "cardinality"
 )
 
 // MatchMethods lists them.
 func MatchMethods() []string {
-	return []string{NearestMethod, OptimalMethod, FullMethod, ExactMethod, CEMMethod, SubclassMethod}
+	return []string{NearestMethod, OptimalMethod, FullMethod, ExactMethod, CEMMethod, SubclassMethod, CardinalityMethod}
 }
 
-// Matcher is a matching design: [Nearest], [Optimal], [Full], [Exact], [CEM] or [Subclass].
+// Matcher is a matching design: [Nearest], [Optimal], [Full], [Exact], [CEM], [Subclass] or [Cardinality].
 type Matcher interface {
 	Match(ctx context.Context, t *table.Table, d Spec) (*Matched, error)
 }
@@ -63,6 +65,8 @@ func Uses(method string) []string {
 		return []string{"exact", "cutpoints", "pair-within", "seed"}
 	case SubclassMethod:
 		return []string{"subclasses", "distance", "ties", "seed"}
+	case CardinalityMethod:
+		return []string{"ratio", "tolerance", "tolerance-on", "exact", "pair-within", "seed"}
 	}
 	return nil
 }
@@ -96,6 +100,9 @@ func (s MatchSpec) matcher() (Matcher, []error) {
 	case SubclassMethod:
 		m := Subclass{Number: s.Subclasses, Distance: s.Distance, Ties: s.Ties, Estimand: s.Estimand, Seed: s.Seed}
 		return m, append(errs, m.Check()...)
+	case CardinalityMethod:
+		m := Cardinality{Ratio: s.Ratio, Tolerance: s.Tolerance, ToleranceOn: s.ToleranceOn, Exact: s.Exact, PairWithin: s.PairWithin, Estimand: s.Estimand, Seed: s.Seed}
+		return m, append(errs, m.Check()...)
 	}
 	if Uses(s.Method) == nil {
 		errs = append([]error{fmt.Errorf("%w: matching method %q does not exist; there are: %s", ErrOption, s.Method, strings.Join(MatchMethods(), ", "))}, errs...)
@@ -127,6 +134,8 @@ func (s MatchSpec) given() []string {
 	add("subclasses", s.Subclasses != 0)
 	add("cutpoints", len(s.Bins) > 0)
 	add("pair-within", s.PairWithin)
+	add("tolerance", s.Tolerance != nil)
+	add("tolerance-on", len(s.ToleranceOn) > 0)
 	return out
 }
 

@@ -269,7 +269,7 @@ func TestMatchSpecCheckListsEveryProblem(t *testing.T) {
 	for _, e := range errs {
 		require.ErrorIs(t, e, ErrOption)
 	}
-	require.ErrorContains(t, errs[0], "nearest, optimal, full, exact, cem, subclass")
+	require.ErrorContains(t, errs[0], "nearest, optimal, full, exact, cem, subclass, cardinality")
 	_, err := s.Nearest()
 	require.ErrorIs(t, err, ErrOption)
 	for _, bad := range []MatchSpec{

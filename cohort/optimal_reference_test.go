@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/internal/reftest"
+	"utfall/table"
 )
 
 // The reference cases are MatchIt 4.5.5 (optmatch) on R 4.2.2; see shared/reference.
@@ -85,4 +86,34 @@ func TestReferenceFull(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The linear relaxation of the same problem by lpSolve 5.6.18 on R 4.2.2 (every unit a variable between 0 and 1,
+// SD of the treated, p(1-p) for 0 and 1): nobody can keep more than its whole part, and we keep that many.
+func TestReferenceCardinality(t *testing.T) {
+	tab, _ := lalonde(t, "01h_lalonde_full")
+	for _, c := range []struct {
+		tolerance float64
+		ratio     int
+		relaxed   float64
+	}{{0.01, 1, 116.4233}, {0.01, 2, 72.76455}, {0.05, 1, 118.1478}, {0.05, 2, 73.84235}, {0.1, 1, 120.3765}, {0.1, 2, 75.23534}, {0.2, 1, 125.0963}, {0.2, 2, 78.18518}} {
+		m, err := Cardinality{Tolerance: Width(c.tolerance), Ratio: c.ratio}.Match(t.Context(), tab, Spec{Treatment: "treat", ID: "id", Covariates: lalondeCovariates})
+		require.NoError(t, err)
+		require.Equal(t, int(c.relaxed), m.Cardinality.Kept)
+		require.Equal(t, int(c.relaxed), m.Cardinality.RootBound)
+		require.True(t, m.Cardinality.Optimal)
+		lp := relaxed(t, tab, c.tolerance, c.ratio)
+		reftest.Agree(t, "relaxation", lp, c.relaxed, 6)
+	}
+}
+
+func relaxed(t *testing.T, tab *table.Table, tolerance float64, ratio int) float64 {
+	t.Helper()
+	d := Spec{Treatment: "treat", ID: "id", Covariates: lalondeCovariates}
+	u, err := readUnits(tab, d)
+	require.NoError(t, err)
+	m := Cardinality{Tolerance: Width(tolerance), Ratio: ratio}.defaults()
+	p, err := m.problem(tab, newStrata(u, d, ATT))
+	require.NoError(t, err)
+	return p.relaxation().Maximize(10_000).Bound
 }

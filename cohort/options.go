@@ -43,7 +43,7 @@ const (
 // MatchSpec is a matching design as a study file or a command line states it. Of which method
 // an option is says [Uses].
 // Caliper, CaliperRaw and CaliperScore are pointers so that a width of 0 is an error
-// and not the absence of a caliper.
+// and not the absence of a caliper, Tolerance so that 0 is not its default.
 type MatchSpec struct {
 	Method       string             `yaml:"method,omitempty"`        // one of [MatchMethods]; "nearest" if absent
 	Distance     string             `yaml:"distance,omitempty"`      // "logit" (default without a score column), "linear-logit", "mahalanobis", "robust-mahalanobis", "euclidean"
@@ -63,7 +63,9 @@ type MatchSpec struct {
 	MaxControls float64               `yaml:"max_controls,omitempty"` // see [Full.MaxControls]
 	Subclasses  int                   `yaml:"subclasses,omitempty"`   // 0 = 6
 	Bins        map[string]Coarsening `yaml:"cutpoints,omitempty"`    // by covariate; the others have Sturges' bins
-	PairWithin  bool                  `yaml:"pair_within,omitempty"`  // see [CEM.PairWithin]
+	PairWithin  bool                  `yaml:"pair_within,omitempty"`  // see [CEM.PairWithin], [Cardinality.PairWithin]
+	Tolerance   *float64              `yaml:"tolerance,omitempty"`    // of means, in SD; nil = 0.05; 0 = equal means
+	ToleranceOn map[string]float64    `yaml:"tolerance_on,omitempty"` // by covariate, instead of Tolerance
 }
 
 // Width makes a caliper of a number.

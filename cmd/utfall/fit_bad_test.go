@@ -36,7 +36,7 @@ func TestFitUsage(t *testing.T) {
 		{[]string{"glm", "--data", path, "--outcome", "t", "--covariates", "x", "--family", "poisson", "--vcov", "wild", "--link", "probit", "--trials", "x"}, []string{`"wild" is not one of`, `"probit" does not go with --family poisson`, "--trials goes with"}},
 		{[]string{"propensity", "--data", path, "--treatment", "t", "--covariates", "x", "--link", "log"}, []string{`"log"`}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--method", "optimal", "--ratio", "0", "--caliper", "-1", "--subclasses", "4", "--estimand", "ate"},
-			[]string{"optimal", "not built yet", "--ratio", "caliper", "--subclasses", "ate"}},
+			[]string{"optimal does not use --subclasses", "--ratio", "caliper", "--subclasses", "ate"}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--ratio", "two"}, []string{"--ratio", "whole number"}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--caliper-on", "x"}, []string{"COLUMN=NUMBER"}},
 		{[]string{"match", "--data", path, "--treatment", "t", "--covariates", "x", "--distance", "mahalanobis", "--caliper", "0.2"}, []string{"caliper-score"}},

@@ -22,7 +22,7 @@ func (c *fitCells) flags(f *flagSet) {
 	c.f = f
 	f.whole(&c.subclasses, "subclasses", 6, "of --method subclass: how many")
 	f.list(&c.cutpoints, "cutpoints", "of --method cem: `column=1:2:3` cut points, column=q4 between quartiles, column=n4 bins of one width (default: Sturges' bins)")
-	f.yes(&c.pairWithin, "pair-within", false, "of --method cem: pairs inside the cells")
+	f.yes(&c.pairWithin, "pair-within", false, "of --method cem and cardinality: pairs inside the cells, or of the units kept")
 }
 
 // spec reads the flags into s.
@@ -86,7 +86,7 @@ func parseCuts(s string) (cohort.Coarsening, bool) {
 
 // ofCells reports whether the method sorts units into cells or subclasses.
 func (m *fitMatch) ofCells() bool {
-	return slices.Contains([]string{cohort.ExactMethod, cohort.CEMMethod, cohort.SubclassMethod}, m.method)
+	return slices.Contains([]string{cohort.ExactMethod, cohort.CEMMethod, cohort.SubclassMethod, cohort.CardinalityMethod}, m.method)
 }
 
 // matchUses are the flags that a matching method uses of those that not every one does.
@@ -152,6 +152,10 @@ func (m *fitMatch) unused(s *cohort.MatchSpec) (problems []string) {
 			s.Bins = nil
 		case "pair-within":
 			s.PairWithin = false
+		case "tolerance":
+			s.Tolerance = nil
+		case "tolerance-on":
+			s.ToleranceOn = nil
 		}
 	}
 	return problems
@@ -160,6 +164,14 @@ func (m *fitMatch) unused(s *cohort.MatchSpec) (problems []string) {
 func (m *fitMatch) checkCells() (problems []string) {
 	if len(m.covariates) == 0 {
 		problems = append(problems, "--covariates is needed")
+	}
+	if m.method == cohort.CardinalityMethod && m.ratio == 0 {
+		problems = append(problems, "--ratio must be at least 1")
+	}
+	for _, text := range m.flow.toleranceOn {
+		if name, _, ok := cutLast(text); ok && m.method == cohort.CardinalityMethod && !slices.Contains(m.covariates, name) {
+			problems = append(problems, fmt.Sprintf("--tolerance-on names %q, which is not among the covariates", name))
+		}
 	}
 	if m.method == cohort.CEMMethod && m.f.given("seed") && !m.cells.pairWithin {
 		problems = append(problems, "--seed is not used without --pair-within")
