@@ -110,7 +110,7 @@ func TestReferenceFitOLSAbsorb(t *testing.T) {
 		var set map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal(ref[key], &set))
 		for theirs, flags := range map[string][]string{"se_iid": {"--vcov", "iid"}, "se_hetero": {"--vcov", "hc1"}, "se_cluster_state": {"--vcov", "cr1", "--cluster", "state"},
-			"se_cluster_region": {"--cluster", "region"}, "se_cluster_state_no_ssc": {"--vcov", "cr0", "--cluster", "state"}} {
+			"se_cluster_region": {"--cluster", "region"}, "se_cluster_region_state_year": {"--cluster", "state,year"}, // two ways "se_cluster_state_no_ssc": {"--vcov", "cr0", "--cluster", "state"}} {
 			a := fitted(t, append([]string{"ols", "--data", path, "--outcome", "ly", "--covariates", "lpc,lk,le,unemp", "--absorb", absorb}, flags...)...)
 			var se, coef map[string]float64
 			require.NoError(t, json.Unmarshal(set[theirs], &se))
@@ -166,4 +166,31 @@ func TestReferenceFitOLSAbsorb(t *testing.T) {
 		near(t, &worst, "se "+name, a.get(t, names[name], "").StdError, twfe.Event.SE[name], 1e-7)
 	}
 	digits(t, "03e", worst)
+}
+
+// Case 10a: the wild cluster bootstrap over all 512 sign patterns; the test of 0.3 is
+// that of 0 for the outcome less 0.3·D.
+func TestReferenceFitWild(t *testing.T) {
+	var ref map[string]json.RawMessage
+	reftest.ReadJSON(t, &ref, "10a_wild_cluster_exact", "expected.json")
+	path := derived(t, "10a_wild_cluster_exact", map[string]func(map[string]string) string{
+		"less": func(r map[string]string) string { return shortest(number(t, r["y"]) - 0.3*number(t, r["D"])) },
+	})
+	var worst float64
+	for key, c := range map[string][2]string{"D_beta0_is_0": {"y", "D"}, "D_beta0_is_0.3": {"less", "D"}, "x_beta0_is_0": {"y", "x"}} {
+		var want struct {
+			SE  float64 `json:"se_CR1S"`
+			T   float64 `json:"t_CR1S"`
+			WCR struct {
+				P float64 `json:"p_symmetric_ge"`
+			} `json:"WCR_restricted"`
+		}
+		require.NoError(t, json.Unmarshal(ref[key], &want))
+		a := fitted(t, "ols", "--data", path, "--outcome", c[0], "--covariates", "D,x", "--vcov", "wild", "--cluster", "cluster")
+		e := a.get(t, c[1], "coefficient")
+		near(t, &worst, key+" se", e.StdError, want.SE, 1e-10)
+		near(t, &worst, key+" t", e.Statistic, want.T, 1e-10)
+		require.Equal(t, want.WCR.P, *e.PValue, key)
+	}
+	digits(t, "10a", worst)
 }
