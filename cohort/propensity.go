@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/gonum/mat"
@@ -175,6 +176,15 @@ func propensityError(err error, x *Matrix, cov []covariate, u *units) error {
 	case errors.Is(err, num.ErrSeparated):
 		if hints := separatingColumns(cov, u); len(hints) > 0 {
 			return fmt.Errorf("%w; look at %s", ErrSeparation, strings.Join(hints, "; "))
+		}
+		var together *num.SeparatingColumns
+		if errors.As(err, &together) {
+			var names []string
+			for _, j := range together.Columns {
+				names = append(names, x.Columns[j].Source)
+			}
+			slices.Sort(names)
+			return fmt.Errorf("%w; no single column does it, these together do: %s", ErrSeparation, quoted(slices.Compact(names)))
 		}
 		return fmt.Errorf("%w; no single column does it, several together do: look for columns made from the treatment, or use fewer", ErrSeparation)
 	}

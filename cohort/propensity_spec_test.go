@@ -349,6 +349,13 @@ func TestPropensitySpecBadInput(t *testing.T) {
 		require.NotContains(t, err.Error(), "solo-value")
 		require.NotContains(t, err.Error(), "north")
 	}
+	// Two columns that separate together and not alone are named.
+	both, err := table.New(table.NewInteger(table.Field{Name: "treated"}, []int64{0, 0, 0, 0, 1, 1, 1, 1}, nil), table.NewFloat(table.Field{Name: "v"}, []float64{0, 1, 2, 3, 1, 2, 3, 4}, nil),
+		table.NewFloat(table.Field{Name: "w"}, []float64{0, -1.1, -1.9, -3.2, 0.1, -0.9, -2.1, -2.8}, nil), table.NewFloat(table.Field{Name: "q"}, []float64{1, 2, 1, 2, 2, 1, 2, 1.5}, nil))
+	require.NoError(t, err)
+	_, err = PropensitySpec{Covariates: []string{"v", "w", "q"}}.Fit(t.Context(), both, Spec{Treatment: "treated"})
+	require.ErrorIs(t, err, ErrSeparation)
+	require.ErrorContains(t, err, `"v", "w"`)
 	// All problems at once.
 	require.Len(t, PropensitySpec{Model: RidgeModel, Link: "x", Depth: 99, Folds: 1}.Check(), 5)
 	// A penalty accepts what the plain model refuses, and says so.

@@ -135,7 +135,7 @@ func crump(g []float64) (most, alpha float64) {
 	sum, gamma := 0.0, math.Inf(1)
 	for m, v := range sorted {
 		sum += v
-		if mean := sum / float64(m+1); v <= 2*mean {
+		if mean := sum / float64(m+1); v <= 2*mean && !math.IsInf(v, 1) {
 			most, gamma = v, 2*mean
 		}
 	}

@@ -206,6 +206,9 @@ func (s WeightSpec) Weigh(ctx context.Context, t *table.Table, d Spec) (*Weighte
 	}
 	for i, v := range out.Weight {
 		if !(v >= 0) || math.IsInf(v, 1) {
+			if rows != nil {
+				i = rows[i]
+			}
 			return nil, fmt.Errorf("%w: the weight of row %d is not a finite number: the groups do not overlap", ErrNoSupport, i+1)
 		}
 	}
