@@ -72,10 +72,7 @@ func (f *offers) byHash(rows []int32) {
 // than 2⁻⁴⁶ of the largest distance that there can be.
 func (f *offers) exponent() int {
 	j, widest, size := f.j, 0.0, 2
-	switch {
-	case !math.IsInf(j.limits.distance, 1):
-		widest = j.limits.distance
-	case j.metric():
+	if j.points != nil {
 		for k := range j.points.dims {
 			lo, hi := math.Inf(1), math.Inf(-1)
 			for i := range j.u.n {
@@ -84,9 +81,10 @@ func (f *offers) exponent() int {
 			widest += float64((hi - lo) * (hi - lo))
 		}
 		widest = math.Sqrt(widest) + j.points.slack
-	default:
+	} else {
 		widest = slices.Max(j.out.Score) - slices.Min(j.out.Score)
 	}
+	widest = min(widest, j.limits.distance) // a caliper may be wider than the data
 	for b := range f.left {
 		size = max(size, min(len(f.left[b]), len(f.right[b]))+2)
 	}

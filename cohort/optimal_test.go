@@ -284,6 +284,35 @@ func TestOptimalSeedBreaksTies(t *testing.T) {
 	require.Equal(t, a.Optimum.Total, b.Optimum.Total)
 }
 
+// Distances are whole numbers of a unit that follows the data: neither a caliper far wider than they are nor
+// their scale changes the pairs, and a power of two changes nothing at all.
+func TestOptimalUnit(t *testing.T) {
+	p := smooth(num.NewStream(47, "unit", 0), 120)
+	base, err := Optimal{}.Match(t.Context(), p.table(t), scoreSpec)
+	require.NoError(t, err)
+	wide, err := Optimal{CaliperRaw: 1e200}.Match(t.Context(), p.table(t), scoreSpec)
+	require.NoError(t, err)
+	require.Equal(t, base.Pairs, wide.Pairs)
+	require.Equal(t, base.Optimum.Unit, wide.Optimum.Unit)
+	for _, factor := range []float64{math.Ldexp(1, 300), math.Ldexp(1, -300)} {
+		q := p.take(indices(120))
+		for i := range q.score {
+			q.score[i] *= factor
+		}
+		got, err := Optimal{}.Match(t.Context(), q.table(t), scoreSpec)
+		require.NoError(t, err)
+		require.Equal(t, base.Pairs, got.Pairs)
+		require.Equal(t, base.Optimum.Price, got.Optimum.Price)
+		require.Equal(t, base.Optimum.Unit*factor, got.Optimum.Unit)
+	}
+	for i := range p.score {
+		p.score[i] = 7
+	}
+	same, err := Optimal{}.Match(t.Context(), p.table(t), scoreSpec)
+	require.NoError(t, err)
+	require.Zero(t, same.Optimum.Total)
+}
+
 // Each corruption of a proof or of pairs is seen.
 func TestVerifyOptimalSeesCorruption(t *testing.T) {
 	p := smooth(num.NewStream(46, "verify", 0), 100)
