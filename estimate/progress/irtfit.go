@@ -394,7 +394,7 @@ func (m *irtModel) sane() error {
 	}
 	for _, t := range m.latent {
 		if s := t.sd(); !(s*s > leastSpan) {
-			return fmt.Errorf("%w: the variance of the trait goes to 0: the items do not go together more than by chance", estimate.ErrNotIdentified)
+			return noCommonTrait()
 		} else if s > 50 {
 			return fmt.Errorf("%w: the variance of the trait grows without bound: everybody answers all items alike", estimate.ErrNotIdentified)
 		}
@@ -416,6 +416,15 @@ func (m *irtModel) unidentified() error {
 	return fmt.Errorf("%w: the answers do not decide the parameters; too few persons or items (steepest item: %q)", estimate.ErrNotIdentified, m.steepest())
 }
 
+func noCommonTrait() error {
+	return fmt.Errorf("%w: the variance of the trait goes to 0: the items do not go together more than by chance", estimate.ErrNotIdentified)
+}
+
 func (m *irtModel) stuck() error {
+	for _, t := range m.latent { // on its way to 0, where the likelihood is flat
+		if s := t.sd(); t.freeSpan && s*s < 100*leastSpan {
+			return noCommonTrait()
+		}
+	}
 	return fmt.Errorf("%w: the likelihood has no maximum that could be reached (steepest item: %q); leave that item out or use a model with equal slopes", estimate.ErrNotConverged, m.steepest())
 }
