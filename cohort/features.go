@@ -123,11 +123,16 @@ func (s *sources) historyColumns(cands []candidate, t Timing, want func(string) 
 	var cols []table.Column
 	var features []Feature
 	if want == nil || want(LastStateColumn) {
-		names := make([]string, n)
+		codes := make([]int32, n)
 		for u, c := range last {
-			names[u] = states[c]
+			codes[u] = int32(c)
 		}
-		cols = append(cols, table.CategoryOf(table.Field{Name: LastStateColumn}, names))
+		// Every state is a level, so that a rule may name one that nobody here is in.
+		c, err := table.NewCategory(table.Field{Name: LastStateColumn}, codes, states, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		cols = append(cols, c)
 		features = append(features, Feature{Column: LastStateColumn, Source: SpellSource, Known: KnownLookBack, From: lag + 1, To: lag})
 	}
 	for _, m := range makers {

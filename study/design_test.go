@@ -70,6 +70,8 @@ var designKeys = map[string][3]string{
 	"cohorts.match.cutpoints.cuts":      {"propensity: {covariates: [x, z]}; match: {method: cem}", "propensity: {covariates: [x, z]}; match: {method: cem, cutpoints: {x: {cuts: [0.5, 1]}}}", ""},
 	"cohorts.match.cutpoints.quantiles": {"propensity: {covariates: [x, z]}; match: {method: cem}", "propensity: {covariates: [x, z]}; match: {method: cem, cutpoints: {x: {quantiles: 3}}}", ""},
 	"cohorts.match.cutpoints.width":     {"propensity: {covariates: [x, z]}; match: {method: cem}", "propensity: {covariates: [x, z]}; match: {method: cem, cutpoints: {x: {width: 3}}}", ""},
+	"cohorts.match.tolerance":           {"propensity: {covariates: [x, z]}; match: {method: cardinality}", "propensity: {covariates: [x, z]}; match: {method: cardinality, tolerance: 0.3}", ""},
+	"cohorts.match.tolerance_on":        {"propensity: {covariates: [x, z]}; match: {method: cardinality, tolerance: 0.1}", "propensity: {covariates: [x, z]}; match: {method: cardinality, tolerance: 0.1, tolerance_on: {x: 0.9}}", ""},
 	"cohorts.match.pair_within":         {"propensity: {covariates: [x, z]}; match: {method: cem}", "propensity: {covariates: [x, z]}; match: {method: cem, pair_within: true}", ""},
 }
 

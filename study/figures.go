@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -119,14 +120,20 @@ func (s *state) caption() string {
 	return s.lang.Text("study.source")
 }
 
-func (s *state) style(title, subtitle string) plots.Style {
-	return plots.Style{Lang: s.lang, Title: title, Subtitle: subtitle, Caption: s.caption()}
+// style is that of a figure which rests on the given parts of the study; a figure that
+// departs from the locked plan says so.
+func (s *state) style(parts []string, title, subtitle string) plots.Style {
+	st := plots.Style{Lang: s.lang, Title: title, Subtitle: subtitle, Caption: s.caption()}
+	if slices.ContainsFunc(s.deviations, func(d Deviation) bool { return slices.Contains(parts, d.Part) }) {
+		st.Caption += " " + s.lang.Text("study.deviation-figure")
+	}
+	return st
 }
 
 // stepLabels are the reader's names of a cohort's attrition steps.
 func (s *state) stepLabels(co *Cohort) plots.Labels {
 	out := plots.Labels{}
-	for _, name := range []string{"candidates", "at-risk", "look-back", "covariates-known", "matched", "weighted"} {
+	for _, name := range []string{"candidates", "at-risk", "look-back", "covariates-known", "matched", "weighted", "observed", "risk-set", "draws"} {
 		out[name] = s.lang.Text("study.step-" + name)
 	}
 	for _, f := range co.Eligibility {
@@ -156,7 +163,7 @@ func (s *state) flowFigure(co *Cohort, t release.Attrition) (plots.Figure, error
 		steps = append(steps, cohort.Step{Name: st.Name, Rule: st.Rule, UnitsIn: all, TreatedIn: treated, UnitsOut: n, TreatedOut: tr})
 		all, treated = n, tr
 	}
-	return plots.Attrition(steps, s.stepLabels(co), s.style(s.lang.Text("study.flow-title"), ""))
+	return plots.Attrition(steps, s.stepLabels(co), s.style(s.spec.cohortParts(co.Name), s.lang.Text("study.flow-title"), ""))
 }
 
 func (s *state) loveFigure(co *Cohort, t release.BalanceTable) (plots.Figure, error) {
@@ -170,7 +177,7 @@ func (s *state) loveFigure(co *Cohort, t release.BalanceTable) (plots.Figure, er
 		b.Rows = append(b.Rows, cohort.BalanceRow{Variable: row.Variable, Before: cohort.BalanceStat{SMD: before}, After: cohort.BalanceStat{SMD: after}})
 	}
 	sub := s.lang.Text("study.love-subtitle", "treated", s.group(co, "treated"), "control", s.group(co, "control"))
-	return plots.Love(b, s.rowLabels(), s.style(s.lang.Text("study.love-title"), sub))
+	return plots.Love(b, s.rowLabels(), s.style(s.spec.cohortParts(co.Name), s.lang.Text("study.love-title"), sub))
 }
 
 // rowLabels names the rows of balance tables: columns, and column[level] from the
@@ -225,7 +232,7 @@ func (s *state) eventFigure(r *analysisResult) (plots.Figure, error) {
 		return plots.Figure{}, errWithheld
 	}
 	d.Known = s.knownEvents(r, d.Estimates)
-	return plots.EventStudy(d, s.style(r.spec.Question.In(s.spec.Language), s.lang.Text("study.event-subtitle")))
+	return plots.EventStudy(d, s.style(s.spec.uses(r.spec), r.spec.Question.In(s.spec.Language), s.lang.Text("study.event-subtitle")))
 }
 
 func (s *state) statesFigure(r *analysisResult) (plots.Figure, error) {
@@ -293,7 +300,7 @@ func (s *state) statesFigure(r *analysisResult) (plots.Figure, error) {
 	}
 	labels := s.labels()
 	labels[together] = s.lang.Text("study.together")
-	return plots.States(d, labels, s.style(s.lang.Text("study.states-title"), s.lang.Text("study.states-subtitle")))
+	return plots.States(d, labels, s.style(s.spec.uses(r.spec), s.lang.Text("study.states-title"), s.lang.Text("study.states-subtitle")))
 }
 
 func (s *state) trendFigure(r *analysisResult) (plots.Figure, error) {
@@ -314,7 +321,7 @@ func (s *state) trendFigure(r *analysisResult) (plots.Figure, error) {
 		d.Series = append(d.Series, g)
 	}
 	sub := s.lang.Text("study.trend-subtitle", "outcome", strings.ToLower(r.spec.Outcome.In(s.spec.Language)))
-	return plots.Trend(d, s.labels(), s.style(s.lang.Text("study.trend-title"), sub))
+	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.trend-title"), sub))
 }
 
 // forestRows are the main effects of the study in one unit.
@@ -344,6 +351,12 @@ func (s *state) forestFigure(unit string) (plots.Figure, error) {
 	d := plots.ForestData{
 		Groups: []plots.ForestGroup{{Rows: s.forestRows(unit)}}, XLabel: s.lang.Text("study.difference"), PercentagePoints: unit == "percentage-points", Decimals: -1,
 	}
+	var parts []string
+	for i := range s.spec.Analyses {
+		if a := &s.spec.Analyses[i]; a.Effect != nil && a.Unit == unit {
+			parts = append(parts, s.spec.uses(a)...)
+		}
+	}
 	level := strings.TrimRight(strings.TrimRight(s.lang.Number(s.spec.Level*100, 1), "0"), ",.")
-	return plots.Forest(d, s.labels(), s.style(s.lang.Text("study.forest-title", "unit", name), s.lang.Text("study.forest-subtitle", "level", level)))
+	return plots.Forest(d, s.labels(), s.style(parts, s.lang.Text("study.forest-title", "unit", name), s.lang.Text("study.forest-subtitle", "level", level)))
 }

@@ -114,11 +114,26 @@ func (s *Spec) uses(a *Analysis) []string {
 	case a.DID != nil:
 		data(a.DID.Data)
 	}
-	if co := s.findCohort(name); co != nil {
-		out = append(out, "gate", "cohort/"+name, "cohort-content/"+name)
-		data(co.Base)
-		if t := co.TimeZero; t != nil {
-			data(t.Spells, t.Participations)
+	if name != "" {
+		out = append(out, s.cohortParts(name)...)
+	}
+	return out
+}
+
+// cohortParts are the parts of the study that a cohort rests on.
+func (s *Spec) cohortParts(name string) []string {
+	out := []string{"settings", "gate", "cohort/" + name, "cohort-content/" + name}
+	co := s.findCohort(name)
+	if co == nil {
+		return out
+	}
+	sources := []string{co.Base}
+	if t := co.TimeZero; t != nil {
+		sources = append(sources, t.Spells, t.Participations, t.Amounts)
+	}
+	for _, n := range sources {
+		if n != "" {
+			out = append(out, "data/"+n, "data-content/"+n)
 		}
 	}
 	return out

@@ -144,7 +144,11 @@ func TestDeviationsAreLabelled(t *testing.T) {
 		require.NoError(t, v.Err(), name)
 		page, err := os.ReadFile(filepath.Join(o.OutDir, reportFile))
 		require.NoError(t, err)
-		require.Equal(t, strings.Contains(fmt.Sprint(c.want), PlanDeviation), strings.Contains(string(page), "Deviation from the plan"), name)
+		departs := strings.Contains(fmt.Sprint(c.want), PlanDeviation)
+		require.Equal(t, departs, strings.Contains(string(page), "Deviation from the plan"), name)
+		figure, err := os.ReadFile(filepath.Join(o.OutDir, figuresDir, "effects-units.svg"))
+		require.NoError(t, err)
+		require.Equal(t, departs, strings.Contains(string(figure), "Deviation from the locked plan"), name)
 	}
 	// Other data, the same plan.
 	lockData(t, o.DataDir, 5)

@@ -155,6 +155,7 @@ const (
 	reportFile   = "report.html"
 	protocolFile = "disclosure.json"
 	trialFile    = "trial.json"
+	featuresCSV  = "features.csv"
 	lockFile     = "lock.json" // the plan, where one was locked
 	figuresDir   = "figures"
 )

@@ -62,8 +62,24 @@ func (s *state) match(b *built, t *table.Table) error {
 	if err := b.step("matched", matchRule(co), t); err != nil {
 		return err
 	}
+	if err := verifyWritten(m, b.beforeIn, pairs, weight, spec.Estimand); err != nil {
+		return err
+	}
 	b.balance, err = s.balanceOf(b, t, m.Score, pairs, weight)
 	return err
+}
+
+// verifyWritten checks the weights against the sets, or the pairs, that are left when those
+// that hold a person twice are gone: [cohort.Matcher] checked what it gave itself.
+func verifyWritten(m *cohort.Matched, treated []bool, pairs [][2]int, weight []float64, aim string) error {
+	left := *m
+	left.Pairs, left.Weight, left.Set = pairs, weight, make([]int, len(m.Set))
+	for i, s := range m.Set {
+		if weight[i] > 0 {
+			left.Set[i] = s
+		}
+	}
+	return left.VerifyWritten(treated, aim)
 }
 
 // scoreColumn holds the scores of a model that matching does not fit itself.

@@ -99,6 +99,10 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	}
 	if co.TimeZero != nil {
 		c.TimeZero = s.lang.Text("study.time-zero-risk")
+		if co.TimeZero.Design == cohort.RiskSet {
+			c.TimeZero = s.lang.Text("study.time-zero-riskset")
+		}
+		c.Known = s.knownWords(s.cohorts[co.Name])
 		c.Period = co.TimeZero.From + "–" + co.TimeZero.To
 	}
 	c.Design, c.Trial = s.designWords(co), s.reportTrial(co)
@@ -112,6 +116,35 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	}
 	c.Figures = s.reportFigures(func(f figure) bool { return f.cohort == co.Name })
 	return c
+}
+
+// knownWords say when the background columns were known, a line for each source and way.
+func (s *state) knownWords(b *built) []string {
+	type group struct {
+		known, source string
+		from, to      int
+	}
+	var order []group
+	count := map[group]int{}
+	for _, f := range b.made.Features {
+		g := group{f.Known, f.Source, f.From, f.To}
+		if count[g] == 0 {
+			order = append(order, g)
+		}
+		count[g]++
+	}
+	var out []string
+	for _, g := range order {
+		args := []any{"n", count[g]}
+		switch g.known {
+		case cohort.KnownLookBack:
+			args = append(args, "source", strings.ToLower(s.label(g.source)), "from", g.from, "to", g.to+1)
+		case cohort.KnownDated, cohort.KnownTaken:
+			args = append(args, "source", strings.ToLower(s.label(g.source)))
+		}
+		out = append(out, s.lang.Text("study.known-"+g.known, args...))
+	}
+	return out
 }
 
 // designWords say how the comparison people were chosen.

@@ -15,7 +15,7 @@ func TestOutcomesDecideNothing(t *testing.T) {
 	both, err := Template("both")
 	require.NoError(t, err)
 	for _, c := range []struct{ from, to, want string }{
-		{"exact: [sex, zero_quarter]", "exact: [sex, work_24]", `outcome-in-design: match reads "work_24"`},
+		{"exact: [risk_set, sex]", "exact: [sex, work_24]", `outcome-in-design: match reads "work_24"`},
 		{"balance: [age,", "balance: [months_work, age,", `outcome-in-design: balance reads "months_work"`},
 		{"propensity:\n      covariates: [age,", "propensity:\n      covariates: [sickness_24, age,", `outcome-in-design: propensity reads "sickness_24"`},
 		{"covariates: [age, education, born, last_state,", "covariates: [disability_24, education, born, last_state,", `outcome-in-design: effect reads "disability_24"`},

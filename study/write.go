@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 
+	"utfall/cohort"
 	"utfall/internal/lang"
 	"utfall/study/release"
 	"utfall/study/report"
@@ -78,6 +80,7 @@ func (s *state) writeFiles(dir string) error {
 		{StageCohort, attritionCSV, func(w io.Writer) error { return writeCSV(w, attritionHeader, s.attritionRows()) }},
 		{StageCohort, balanceCSV, func(w io.Writer) error { return writeCSV(w, balanceHeader, s.balanceRows()) }},
 		{StageCohort, protocolFile, func(w io.Writer) error { return encodeJSON(w, s.bundle.protocol) }},
+		{StageCohort, featuresCSV, func(w io.Writer) error { return writeCSV(w, featuresHeader, s.featureRows()) }},
 		{StageCohort, trialFile, func(w io.Writer) error { return encodeJSON(w, s.trials()) }},
 		{StageEstimate, resultsFile, func(w io.Writer) error { return writeResults(w, s.bundle.records) }},
 		{StageEstimate, csvFile, func(w io.Writer) error { return writeEstimates(w, s.bundle.records) }},
@@ -187,6 +190,28 @@ func (s *state) attritionRows() [][]string {
 		out = append(out, []string{name, "start", "", flow.Start.Treated.String(), flow.Start.Control.String(), "", ""})
 		for _, st := range flow.Steps {
 			out = append(out, []string{name, st.Name, st.Rule, st.Left.Treated.String(), st.Left.Control.String(), st.Excluded.Treated.String(), st.Excluded.Control.String()})
+		}
+	}
+	return out
+}
+
+var featuresHeader = []string{"cohort", "column", "source", "known", "first_month", "last_month", "date_column"}
+
+// featureRows say of every background column that time_zero made or took over where it is
+// from and when it was known; months count from time zero, before it negative.
+func (s *state) featureRows() [][]string {
+	var out [][]string
+	for i := range s.spec.Cohorts {
+		b := s.cohorts[s.spec.Cohorts[i].Name]
+		if b.made == nil {
+			continue
+		}
+		for _, f := range b.made.Features {
+			first, last := "", ""
+			if f.Known == cohort.KnownLookBack {
+				first, last = strconv.Itoa(-f.From), strconv.Itoa(-f.To-1)
+			}
+			out = append(out, []string{b.spec.Name, f.Column, f.Source, f.Known, first, last, f.Dated})
 		}
 	}
 	return out

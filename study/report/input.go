@@ -66,7 +66,8 @@ type Comparison struct {
 	Population string // the target population in words
 	TimeZero   string // the rule of time zero in words
 	Period     string
-	Design     string // how the comparison people were chosen, in words
+	Design     string   // how the comparison people were chosen, in words
+	Known      []string // when background was known, a line a source
 	Attrition  *release.Attrition
 	StepLabels map[string]string // step name → what the reader sees
 	Balance    *release.BalanceTable

@@ -19,6 +19,7 @@ type comparedView struct {
 	Figures                                     []drawing
 	Notes                                       []noteView
 	Trial                                       []TrialRow
+	Known                                       []string
 }
 
 type flowRow struct{ Step, Rule, LeftTreated, LeftControl, OutTreated, OutControl string }
@@ -68,7 +69,7 @@ func label(labels map[string]string, name string) string {
 func (p *page) compared(c Comparison) (comparedView, error) {
 	l, names := p.Lang, namesOf(p.Lang, c.Treated, c.Control)
 	v := comparedView{Label: c.Label, Population: c.Population, TimeZero: c.TimeZero, Period: c.Period, Design: c.Design,
-		Treated: names.Treated, Control: names.Control, Notes: p.notes(c.Notes), Trial: c.Trial}
+		Treated: names.Treated, Control: names.Control, Notes: p.notes(c.Notes), Trial: c.Trial, Known: c.Known}
 	if v.Label == "" {
 		v.Label = c.Name
 	}
