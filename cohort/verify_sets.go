@@ -5,6 +5,15 @@ import (
 	"math"
 )
 
+// VerifyWritten re-checks sets and weights as they are about to be written, by [VerifySets]
+// or, with replacement, by [VerifyPairWeights].
+func (m *Matched) VerifyWritten(treated []bool, aim string) error {
+	if m.Replaced {
+		return VerifyPairWeights(treated, m.Pairs, m.Weight, aim)
+	}
+	return VerifySets(treated, m.Set, m.Weight, aim)
+}
+
 // VerifySets re-checks the sets and weights of a cohort without replacement by any method, as
 // they are about to be written: every set has units of both groups, within a set a group
 // has one weight, and with n₁ treated and n₀ untreated in a set the weights are

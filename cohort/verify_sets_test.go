@@ -92,10 +92,9 @@ func TestVerifySetsOfEveryMethod(t *testing.T) {
 			aim = ATE
 		}
 		check := func(w []float64) error {
-			if m.Replaced {
-				return VerifyPairWeights(p.treat, m.Pairs, w, aim)
-			}
-			return VerifySets(p.treat, m.Set, w, aim)
+			changed := *m
+			changed.Weight = w
+			return changed.VerifyWritten(p.treat, aim)
 		}
 		require.NoError(t, check(m.Weight), x.name)
 		w := slices.Clone(m.Weight)

@@ -209,6 +209,13 @@ func (m *fitMatch) write(d *fitData, got *cohort.Matched, original *table.Table,
 			out.notes = append(out.notes, table.Note{Code: "column-replaced", Text: fmt.Sprintf("The column %q of the data is replaced in --out by that of the matching.", n), Args: map[string]any{"column": n}})
 		}
 	}
+	treated, err := d.treated(m.treatment)
+	if err != nil {
+		return err
+	}
+	if err := got.VerifyWritten(treated, m.estimand); err != nil {
+		return err
+	}
 	t, err := got.Table(original)
 	if err != nil {
 		return err
