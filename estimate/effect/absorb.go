@@ -13,24 +13,23 @@ import (
 type effects struct {
 	codes  [][]int
 	levels []int
-	rows   [][][]int // per set and level, its rows in row order
-	total  [][]float64
+	total  [][]float64 // per set and level, its weight
 	weight []float64
+	pair   *pairOfSets // of two sets
 }
 
 func newEffects(codes [][]int, weight []float64) *effects {
 	e := &effects{weight: weight}
 	for _, c := range codes {
 		d, g := dense(c)
-		rows := rowsOf(d, g)
 		total := make([]float64, g)
-		for i, rs := range rows {
-			for _, r := range rs {
-				total[i] += e.w(r)
-			}
+		for r, l := range d {
+			total[l] += e.w(r)
 		}
-		e.codes, e.levels = append(e.codes, d), append(e.levels, g)
-		e.rows, e.total = append(e.rows, rows), append(e.total, total)
+		e.codes, e.levels, e.total = append(e.codes, d), append(e.levels, g), append(e.total, total)
+	}
+	if len(codes) == 2 {
+		e.pair = newPairOfSets(e)
 	}
 	return e
 }
@@ -44,15 +43,22 @@ func (e *effects) w(r int) float64 {
 
 // demean subtracts from x its weighted mean in each level of set s.
 func (e *effects) demean(s int, x []float64) {
-	for g, rows := range e.rows[s] {
-		var sum float64
-		for _, r := range rows {
-			sum += float64(e.w(r) * x[r])
+	codes := e.codes[s]
+	sum := make([]float64, e.levels[s])
+	if e.weight == nil {
+		for r, v := range x {
+			sum[codes[r]] += v
 		}
-		m := sum / e.total[s][g]
-		for _, r := range rows {
-			x[r] -= m
+	} else {
+		for r, v := range x {
+			sum[codes[r]] += float64(e.weight[r] * v)
 		}
+	}
+	for g, t := range e.total[s] {
+		sum[g] /= t
+	}
+	for r := range x {
+		x[r] -= sum[codes[r]]
 	}
 }
 
@@ -82,11 +88,15 @@ func (e *effects) dot(a, b []float64) float64 {
 // movement, relative to the length of x, of one more demeaning: the tolerance
 // reached. With S the symmetric sweep the residual is x - d, where d solves
 // (I-S)d = (I-S)x by conjugate gradients; (I-S) is positive definite on the span of
-// the dummies (Gaure 2013; Hestenes and Stiefel 1952).
+// the dummies (Gaure 2013; Hestenes and Stiefel 1952). Two sets are solved for their
+// coefficients instead: see [pairOfSets].
 func (e *effects) absorb(ctx context.Context, x []float64) (float64, error) {
 	length := math.Sqrt(e.dot(x, x))
 	if length == 0 {
 		return 0, nil
+	}
+	if e.pair != nil {
+		return e.pair.absorb(ctx, x, length)
 	}
 	if len(e.codes) > 1 {
 		r := append([]float64(nil), x...)
@@ -137,10 +147,14 @@ func (e *effects) absorb(ctx context.Context, x []float64) (float64, error) {
 		}
 		worst = math.Max(worst, math.Sqrt(e.dot(probe, probe))/length)
 	}
-	if worst > 1e-12 {
-		return worst, fmt.Errorf("%w: absorbed effects leave group means of %.1e of the column", estimate.ErrNotConverged, worst)
+	return worst, notAbsorbed(worst)
+}
+
+func notAbsorbed(worst float64) error {
+	if worst <= 1e-12 {
+		return nil
 	}
-	return worst, nil
+	return fmt.Errorf("%w: absorbed effects leave group means of %.1e of the column", estimate.ErrNotConverged, worst)
 }
 
 // rank returns the number of coefficients that the effects take: the levels of the
@@ -189,7 +203,7 @@ func (e *effects) parts(a, b int) int {
 // coefficient.
 func (e *effects) open(clusters ...[]int) int {
 	k := e.rank()
-	for s := range e.rows {
+	for s := range e.codes {
 		nested := false
 		for _, c := range clusters {
 			nested = nested || c != nil && e.nested(s, c)
@@ -203,11 +217,15 @@ func (e *effects) open(clusters ...[]int) int {
 
 // nested reports whether each level of a set lies within one cluster.
 func (e *effects) nested(s int, cluster []int) bool {
-	for _, rs := range e.rows[s] {
-		for _, r := range rs {
-			if cluster[r] != cluster[rs[0]] {
-				return false
-			}
+	first := make([]int, e.levels[s])
+	for l := range first {
+		first[l] = -1
+	}
+	for r, l := range e.codes[s] {
+		if first[l] < 0 {
+			first[l] = r
+		} else if cluster[r] != cluster[first[l]] {
+			return false
 		}
 	}
 	return true

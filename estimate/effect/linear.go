@@ -248,15 +248,34 @@ func nans(k int) []float64 {
 
 // dense renumbers codes from 0 in their order of first appearance.
 func dense(codes []int) ([]int, int) {
-	seen := make(map[int]int)
 	out := make([]int, len(codes))
+	lo, hi := math.MaxInt, math.MinInt
+	for _, c := range codes {
+		lo, hi = min(lo, c), max(hi, c)
+	}
+	next := 0
+	if len(codes) > 0 && lo >= -1<<40 && hi <= 1<<40 && hi-lo <= 4*len(codes)+1024 { // a table costs a tenth of a map
+		seen := make([]int32, hi-lo+1)
+		for i, c := range codes {
+			d := seen[c-lo]
+			if d == 0 {
+				next++
+				d = int32(next)
+				seen[c-lo] = d
+			}
+			out[i] = int(d) - 1
+		}
+		return out, next
+	}
+	seen := make(map[int]int)
 	for i, c := range codes {
 		d, ok := seen[c]
 		if !ok {
-			d = len(seen)
+			d = next
+			next++
 			seen[c] = d
 		}
 		out[i] = d
 	}
-	return out, len(seen)
+	return out, next
 }

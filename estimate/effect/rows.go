@@ -32,6 +32,10 @@ func newSample(f *estimate.Frame, use func(row int) bool) (*sample, error) {
 		return nil, fmt.Errorf("%w: weights of kind %q; known are frequency, sampling and matching", estimate.ErrWeights, string(s.kind))
 	}
 	empty := 0
+	s.rows, s.y = make([]int, 0, len(f.Y)), make([]float64, 0, len(f.Y))
+	if f.Weight.Values != nil {
+		s.weight = make([]float64, 0, len(f.Y))
+	}
 	for i := range f.Y {
 		if f.Weight.Values != nil {
 			w := f.Weight.Values[i]
