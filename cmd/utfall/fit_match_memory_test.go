@@ -18,7 +18,9 @@ func TestLargeMatchingsAreAnnounced(t *testing.T) {
 	}{{3_000_000, false, "3000000 units: this needs about 331 MiB"}, {3_000_000, true, ""}, {1000, false, ""}} {
 		tab, err := table.New(table.NewBoolean(table.Field{Name: "treat"}, make([]bool, c.rows), nil))
 		require.NoError(t, err)
-		m := &fitMatch{treatment: "treat", score: "p", method: "nearest", estimand: "att", ratio: 1, f: &flagSet{cmd: (&app{}).fitCmd()}}
+		m := &fitMatch{}
+		(&app{}).fitMethodCmd(fitEntry{name: "match", make: func() fitMethod { return m }})
+		m.treatment, m.score = "treat", "p"
 		var b bytes.Buffer
 		(&app{err: &b, quiet: c.quiet}).announce(m, &fitData{t: tab})
 		if c.says == "" {
