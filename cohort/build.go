@@ -132,7 +132,7 @@ func (s *sources) design(r Register, t Timing, drop []string, seed uint64, worke
 	var err error
 	switch t.design() {
 	case RiskSet:
-		if sets, cands, b.Attrition, err = s.riskSets(t, seed, workers); err != nil {
+		if sets, cands, b.Attrition, err = s.riskSets(t, seed, riskWave, workers); err != nil {
 			return nil, err
 		}
 	default:

@@ -71,6 +71,13 @@ func TestCensorByHand(t *testing.T) {
 		require.InDelta(t, map[bool]float64{true: 1, false: 0}[c.At(u, 2) > 0], stable.At(u, 2), 1e-12, unit.person)
 	}
 	require.Equal(t, 4, c.Starts)
+	// With data to month 1 no start can be seen in month 2.
+	timing.DataEnd = "2012-04"
+	_, short, err := buildAndOpen(rows.tables(t), timing, outcomes[0], 1)
+	require.NoError(t, err)
+	s, err := short.Censor(t.Context(), CensorSpec{Absorbing: []string{"dead"}, Horizon: 2}, 1)
+	require.NoError(t, err)
+	require.Equal(t, []int{10, 2}, []int{s.Months, s.Starts})
 	require.Equal(t, "censoring-weights", c.Notes[0].Code)
 	_, err = c.For(Outcome{Name: "z", States: []string{"none"}, At: 3})
 	require.ErrorIs(t, err, ErrOption)

@@ -305,3 +305,19 @@ func TestAmountFeaturesByHand(t *testing.T) {
 	require.Equal(t, 120.0, get("amount_trend_2"))
 	require.Equal(t, 3.0, get(DurationColumn))
 }
+
+// By hand: starts in 2011-06 and in 2012-03, the month of time zero, which is not before it.
+func TestParticipationFeaturesByHand(t *testing.T) {
+	first, end := Month(12*2010), Month(12*2015)
+	rows := registerRows{person: []string{"A"}, birth: []int64{1980}, spells: []spellRow{{"A", "none", first, end}}}
+	rows.participations = []partRow{{"A", 12*2011 + 5, 12*2011 + 8}, {"A", 12*2012 + 2, 0}}
+	for lag, want := range map[int][2]float64{0: {0, 1}, 2: {0, 1}, 3: {1, 1}, 8: {1, 1}, 9: {0, 0}} {
+		timing := Timing{From: "2012-01", To: "2012-06", LookBack: []int{6, 12}, FollowUp: 12, Participation: EachParticipation,
+			Features: []string{ParticipationFeatures}, Lags: map[string]int{ParticipationSource: lag}}
+		b, err := BuildDesign(rows.tables(t), timing, nil, 1, 1)
+		require.NoError(t, err)
+		for k, name := range []string{"participations_6", "participations_12"} {
+			require.Equal(t, want[k], column(t, b.Table, name)["A@2012-03"], "%s with a lag of %d", name, lag)
+		}
+	}
+}

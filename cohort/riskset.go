@@ -58,8 +58,8 @@ const (
 // The origin state is the last one known at time zero, the elapsed duration the months
 // that it had lasted then, at most the longest look-back. Of a cell with n participants
 // the draws·n people with the smallest (KeyedHash(KeyedHash(seed, cell), person), person)
-// are drawn.
-func (s *sources) riskSets(t Timing, seed uint64, workers int) (*riskSetDrawer, []candidate, []Step, error) {
+// are drawn. People are walked wave by wave; how many make a wave changes no draw.
+func (s *sources) riskSets(t Timing, seed uint64, wave, workers int) (*riskSetDrawer, []candidate, []Step, error) {
 	d := &riskSetDrawer{s: s, t: t, seed: seed, cuts: t.durationCuts()}
 	d.from, _ = ParseMonth(t.From)
 	d.to, _ = ParseMonth(t.To)
@@ -67,7 +67,7 @@ func (s *sources) riskSets(t Timing, seed uint64, workers int) (*riskSetDrawer, 
 		return nil, nil, nil, err
 	}
 	treated := d.participants()
-	d.atRisk(workers)
+	d.atRisk(wave, workers)
 	out, steps := d.collect(treated)
 	sortCandidates(out, s.ids)
 	return d, out, steps, nil
@@ -150,13 +150,13 @@ func (d *riskSetDrawer) participants() []candidate {
 const riskWave = 32 * num.Chunk
 
 // atRisk walks everybody through the months in which someone starts.
-func (d *riskSetDrawer) atRisk(workers int) {
+func (d *riskSetDrawer) atRisk(wave, workers int) {
 	keys := make([]uint64, len(d.cells))
 	for c := range d.cells {
 		keys[c] = num.KeyedHash(d.seed, "risk-set/"+d.name(&d.cells[c]))
 	}
-	for lo := 0; lo < len(d.s.ids); lo += riskWave {
-		n := min(riskWave, len(d.s.ids)-lo)
+	for lo := 0; lo < len(d.s.ids); lo += wave {
+		n := min(wave, len(d.s.ids)-lo)
 		type part struct {
 			counts [riskSteps]int
 			found  []foundAtRisk

@@ -151,6 +151,23 @@ func TestRiskSetsAreThoseOfTheOracle(t *testing.T) {
 		require.Equal(t, want, unitsOf(t, b), i)
 		require.NoError(t, CheckAttrition(b.Attrition))
 		require.Equal(t, b.Table.Rows(), b.Attrition[len(b.Attrition)-1].UnitsOut)
+		src, err := readSources(r, timing)
+		require.NoError(t, err)
+		for _, wave := range []int{7, 100} {
+			d, cands, steps, err := src.riskSets(timing, 8, wave, 2)
+			require.NoError(t, err)
+			var units []string
+			for _, c := range cands {
+				unit := src.ids[c.person] + "@" + c.zero.String()
+				if c.treated && timing.participation() == FirstParticipation {
+					unit = src.ids[c.person]
+				}
+				units = append(units, fmt.Sprintf("%s %d %s", unit, arm(c.treated), d.name(&d.cells[c.cell])))
+			}
+			slices.Sort(units)
+			require.Equal(t, want, units, i)
+			require.Equal(t, b.Attrition, steps)
+		}
 		again, err := BuildDesign(shuffled.tables(t), timing, nil, 8, 4)
 		require.NoError(t, err)
 		birth := func(b *Built) map[string]string { return rowsOf(t, b.Table.Without("birth_year", "age")) }
