@@ -87,3 +87,42 @@ func TestTwoWavesAgainstR(t *testing.T) {
 	}
 	reftest.Near(t, "likelihood ratio", 2*(ll[1]-ll[0]), ref.LR, 1e-4)
 }
+
+// Reference: base R on the data of eq5d 0.16.0 (case progress/eq5d-paretian).
+func TestParetianChangeAgainstR(t *testing.T) {
+	var ref struct {
+		Computed struct {
+			Valid   int            `json:"n_valid"`
+			Invalid int            `json:"n_invalid"`
+			PCHC    map[string]int `json:"PCHC"`
+			Net     float64        `json:"net_improved"`
+			SE      float64        `json:"net_improved_se"`
+		}
+	}
+	reftest.ReadJSON(t, &ref, "progress", "eq5d-paretian", "expected.json")
+	d := reftest.ReadCSV(t, "progress", "eq5d-paretian", "data.csv")
+	p := &Profiles{Names: []string{"MO", "SC", "UA", "PD", "AD"}}
+	p.Level = 0.95
+	for _, id := range d["id"] {
+		p.Unit = append(p.Unit, id)
+	}
+	p.Before, p.After = mat.NewDense(len(p.Unit), 5, nil), mat.NewDense(len(p.Unit), 5, nil)
+	for j, name := range p.Names {
+		p.Before.SetCol(j, d.Floats(t, "pre_"+name))
+		p.After.SetCol(j, d.Floats(t, "post_"+name))
+	}
+	r, err := ParetianChange{Lowest: 1, Highest: 3, HighIsWorse: true}.Fit(context.Background(), p)
+	require.NoError(t, err)
+	want := map[string]int{"improved": ref.Computed.PCHC["improve"], "worsened": ref.Computed.PCHC["worsen"], "mixed": ref.Computed.PCHC["mixed"],
+		"unchanged": ref.Computed.PCHC["no_change"], "no_problems": ref.Computed.PCHC["no_problems"]}
+	require.Equal(t, want, r.Details["counts"])
+	require.Equal(t, ref.Computed.Valid, r.N.Units)
+	invalid := 0 // a level that does not exist, or none
+	for _, n := range r.Notes {
+		invalid += n.Args["persons"].(int)
+	}
+	require.Equal(t, ref.Computed.Invalid, invalid)
+	net := r.Estimates[len(r.Estimates)-1]
+	reftest.Agree(t, "net", net.Value, ref.Computed.Net, 10)
+	reftest.Agree(t, "se", net.SE, ref.Computed.SE, 10)
+}
