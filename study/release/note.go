@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"utfall/table"
@@ -16,7 +17,8 @@ func countArgs() []string {
 }
 
 // Note releases a caveat: its counts go through [Policy.Count], in the arguments and
-// in the English text, where a withheld one is "..". A count of 0 stays. Other arguments are left as they are.
+// in the English text, where a withheld one is "..". A count of 0 stays. Columns are named
+// without their levels, which may be found in the data. Other arguments are left as they are.
 func (p Policy) Note(n table.Note) table.Note {
 	out := table.Note{Code: n.Code, Text: n.Text}
 	if n.Args == nil {
@@ -25,6 +27,9 @@ func (p Policy) Note(n table.Note) table.Note {
 	out.Args = make(map[string]any, len(n.Args))
 	for k, v := range n.Args {
 		out.Args[k] = v
+	}
+	if columns, ok := n.Args["columns"].([]string); ok {
+		out.Args["columns"] = withoutLevels(columns)
 	}
 	var pairs []string
 	if share, ok := n.Args["share"].(float64); ok && share >= 0 && share <= 1 {
@@ -59,6 +64,20 @@ func (p Policy) Note(n table.Note) table.Note {
 			}
 			return s
 		})
+	}
+	return out
+}
+
+// withoutLevels turns column[level] into column, each once.
+func withoutLevels(names []string) []string {
+	out := make([]string, 0, len(names))
+	for _, name := range names {
+		if from, to := strings.Index(name, "["), strings.LastIndex(name, "]"); from > 0 && to > from {
+			name = name[:from] + name[to+1:]
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
 	return out
 }

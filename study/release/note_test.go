@@ -25,3 +25,12 @@ func TestNote(t *testing.T) {
 	zero := table.Note{Code: "x", Text: "0 rows.", Args: map[string]any{"rows": 0}}
 	require.Equal(t, zero, Policy{}.Note(zero))
 }
+
+// A note names columns, never a level: it may have been found in the data.
+func TestNoteNamesNoLevel(t *testing.T) {
+	n := table.Note{Code: "no-denominator", Text: "3 columns", Args: map[string]any{"columns": []string{"place[Ann [x]]", "place[Bo]", "age", "g[a]*h[b]"}, "n": 3}}
+	got := Policy{}.Note(n)
+	require.Equal(t, []string{"place", "age", "g"}, got.Args["columns"])
+	require.Equal(t, got, Policy{}.Note(got))
+	require.Len(t, n.Args["columns"], 4, "the caller's note is as it was")
+}
