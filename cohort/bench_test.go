@@ -2,6 +2,7 @@ package cohort
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,5 +92,54 @@ func BenchmarkBalance(b *testing.B) {
 	for b.Loop() {
 		_, _, err := m.Balance(b.Context(), tab, d)
 		require.NoError(b, err)
+	}
+}
+
+// tenMillion is a register of the size of a country: a score given, 42 groups of sex and
+// county, 28,824 treated.
+func tenMillion(b *testing.B, n int) *table.Table {
+	score, treat := make([]float64, n), make([]bool, n)
+	sex, county := make([]bool, n), make([]int32, n)
+	num.ForChunks(n, 0, func(c, lo, hi int) {
+		s := num.NewStream(7, "ten million", uint64(c))
+		for i := lo; i < hi; i++ {
+			score[i] = num.LogitLink.Mean(s.Normal() - 6.34)
+			treat[i], sex[i], county[i] = s.Bernoulli(score[i]), s.Bernoulli(0.5), int32(s.Intn(21))
+		}
+	})
+	ids, ends := make([]byte, 0, 9*n), make([]int32, n+1)
+	for i := range n {
+		ids = fmt.Appendf(ids, "P%08d", i)
+		ends[i+1] = int32(len(ids))
+	}
+	levels := make([]string, 21)
+	for i := range levels {
+		levels[i] = string(rune('A' + i))
+	}
+	id, err := table.NewTextBytes(table.Field{Name: "id"}, ids, ends, nil)
+	require.NoError(b, err)
+	c, err := table.NewCategory(table.Field{Name: "county"}, county, levels, nil)
+	require.NoError(b, err)
+	tab, err := table.New(id, table.NewBoolean(table.Field{Name: "treated"}, treat, nil), table.NewFloat(table.Field{Name: "score"}, score, nil),
+		table.NewBoolean(table.Field{Name: "sex"}, sex, nil), c)
+	require.NoError(b, err)
+	return tab
+}
+
+// Peak is the memory that the process holds in all, with the table.
+func BenchmarkNearestExactBlocks(b *testing.B) {
+	for _, n := range []int{1_000_000, 10_000_000} {
+		tab := tenMillion(b, n)
+		b.Run(fmt.Sprintf("sex-and-county-%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				got, err := Nearest{Caliper: 0.2, Exact: []string{"sex", "county"}}.Match(b.Context(), tab, Spec{Treatment: "treated", ID: "id", Score: "score"})
+				require.NoError(b, err)
+				b.ReportMetric(float64(got.Counts.Sets), "sets")
+			}
+			var held runtime.MemStats
+			runtime.ReadMemStats(&held)
+			b.ReportMetric(float64(held.Sys>>20), "MiB-held")
+		})
 	}
 }
