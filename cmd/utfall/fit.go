@@ -47,6 +47,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitCLogit{} }},
 		{"mixed", "Regression with a random intercept by group, linear or logistic", "utfall fit mixed --data sleep.csv --outcome reaction --covariates days --group subject",
 			func() fitMethod { return &fitMixed{} }},
+		{"gee", "Estimating equations for outcomes seen often: the mean of the population", "utfall fit gee --data pigs.csv --outcome weight --covariates week,copper --cluster pig --correlation exchangeable",
+			func() fitMethod { return &fitGEE{} }},
 		{"propensity", "Probability of treatment given covariates", "utfall fit propensity --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --format json",
 			func() fitMethod { return &fitPropensity{} }},
 		{"match", "Matching: nearest neighbour, exact, coarsened exact or subclasses, with balance before and after", "utfall fit match --data lalonde.csv --id id --treatment treat --covariates age,educ,race,married --caliper 0.2 --out matched.csv",
