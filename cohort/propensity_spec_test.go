@@ -48,7 +48,7 @@ var sitedSpec = Spec{Treatment: "treated", ID: "id", Covariates: []string{"x0", 
 
 func allModels() map[string]PropensitySpec {
 	return map[string]PropensitySpec{
-		"logit": {}, "probit": {Link: "probit"}, "ridge": {Model: RidgeModel, Folds: 4}, "lasso": {Model: LassoModel, Folds: 4, LambdaRule: LambdaOneSE},
+		"logit": {}, "probit": {Link: "probit"}, "cloglog": {Link: "cloglog"}, "ridge": {Model: RidgeModel, Folds: 4}, "lasso": {Model: LassoModel, Folds: 4, LambdaRule: LambdaOneSE},
 		"lasso at λ": {Model: LassoModel, Lambda: Width(0.02)}, "boosted": {Model: BoostedModel, Folds: 4},
 		"boosted by balance": {Model: BoostedModel, Stop: BalanceStop, Estimand: ATE}, "boosted to the end": {Model: BoostedModel, Stop: NoStop, Rounds: 12, Depth: 2, Shrinkage: 0.3, MinLeaf: 9},
 		"random sites": {Model: MultilevelModel, Site: "site"}, "fixed sites": {Model: MultilevelModel, Site: "site", SiteEffect: FixedSites},
@@ -136,6 +136,17 @@ func TestCrossFittedScoresDoNotKnowTheirRow(t *testing.T) {
 		fold := make([]int32, 300)
 		for i, r := range u.order {
 			fold[r] = data.fold[i]
+		}
+		inFold, treatedIn := map[int32]int{}, map[int32]int{} // 200 persons in four folds, those with a treated row alike
+		for i := range fold {
+			if i == 0 || person[i] != person[i-1] {
+				inFold[fold[i]]++
+				treatedIn[fold[i]] += arm(p.treat[i] || i+1 < 300 && person[i+1] == person[i] && p.treat[i+1])
+			}
+		}
+		for k := range int32(4) {
+			require.Equal(t, 50, inFold[k])
+			require.InDelta(t, treatedIn[0], treatedIn[k], 1)
 		}
 		other := -1
 		for i := range fold { // the two rows of a person, one of them treated
