@@ -31,13 +31,15 @@ func (s CensorSpec) Check(followUp int) []error {
 	if s.Horizon < 0 || s.Horizon > followUp {
 		errs = append(errs, fmt.Errorf("%w: horizon: months must lie between 1 and the follow-up of %d", ErrOption, followUp))
 	}
-	for key, list := range map[string][]string{"covariates": s.Covariates, "absorbing": s.Absorbing} {
+	twice := func(key string, list []string) {
 		for i, name := range list {
 			if slices.Contains(list[:i], name) {
 				errs = append(errs, fmt.Errorf("%w: %s: %s is there twice", ErrOption, key, name))
 			}
 		}
 	}
+	twice("covariates", s.Covariates)
+	twice("absorbing", s.Absorbing)
 	return errs
 }
 
@@ -101,7 +103,7 @@ func (o Outcome) lastMonth() int { return max(o.At, o.Over-1) }
 // clustered on persons with weights taken as known, is in simulation right or too wide.
 //
 // Errors: [ErrOption]; [ErrCovariate]; [ErrSeparation] where nobody starts from some
-// level, with the columns. Note: censoring-weights, with the largest weight and the
+// level, with the columns; [ErrNoControls] where nobody is left at the horizon. Note: censoring-weights, with the largest weight and the
 // effective sample size. Source: Robins and Finkelstein (2000), Biometrics 56; Hernán
 // and Robins (2016). Registry: cohort/METHODS.md, "People who start later".
 func (o *Opened) Censor(ctx context.Context, spec CensorSpec, workers int) (*Censored, error) {
@@ -132,13 +134,16 @@ func (o *Opened) Censor(ctx context.Context, spec CensorSpec, workers int) (*Cen
 			left = append(left, w)
 		}
 	}
+	if len(left) == 0 {
+		return nil, fmt.Errorf("%w: every comparison unit has started by month %d", ErrNoControls, c.Horizon)
+	}
 	c.describe(left)
 	return c, nil
 }
 
 // describe adds largest weight, effective sample size, and the note about them.
 func (c *Censored) describe(left []float64) {
-	c.Max, c.ESS = largestWeight(left), effectiveSize(left)
+	c.Max, c.ESS = slices.Max(left), effectiveSize(left)
 	c.Notes = append(c.Notes, table.Note{
 		Code: "censoring-weights",
 		Text: fmt.Sprintf("%d units are left at month %d; weighted for those whose follow-up ended because of a start, they count as %.1f, and the largest weight is %.1f", len(left), c.Horizon, c.ESS, c.Max),
@@ -146,15 +151,7 @@ func (c *Censored) describe(left []float64) {
 	})
 }
 
-// largestWeight is the largest weight, NaN where there is none.
-func largestWeight(w []float64) float64 {
-	if len(w) == 0 {
-		return math.NaN()
-	}
-	return slices.Max(w)
-}
-
-// effectiveSize is the sample size (Σw)²/Σw² (Kish 1965), NaN where there is none.
+// effectiveSize is the sample size (Σw)²/Σw² (Kish 1965) of at least one positive weight.
 func effectiveSize(w []float64) float64 {
 	var sum, squares float64
 	for _, v := range w {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"utfall/internal/num"
 	"utfall/table"
@@ -20,6 +21,21 @@ const (
 type CloneSpec struct {
 	CensorSpec `yaml:",inline"`
 	Initiation string `yaml:"initiation,omitempty"` // natural (default) or uniform
+}
+
+// Check lists what is wrong with the options, given the timing.
+func (s CloneSpec) Check(t Timing) []error {
+	errs := s.CensorSpec.Check(t.FollowUp)
+	for _, err := range oneOf("initiation", s.Initiation, NaturalInitiation, UniformInitiation) {
+		errs = append(errs, fmt.Errorf("%w: %w", ErrOption, err))
+	}
+	if s.Stabilised {
+		errs = append(errs, fmt.Errorf("%w: stabilised: weights of clones are those of their strategy", ErrOption))
+	}
+	if s.Horizon > 0 && s.Horizon < t.Grace {
+		errs = append(errs, fmt.Errorf("%w: horizon: it must not be before the end of the grace period of %d months", ErrOption, t.Grace))
+	}
+	return errs
 }
 
 // Cloned is a cohort of clones: two rows a unit, one for each strategy.
@@ -57,8 +73,8 @@ type Cloned struct {
 // last month; uniform uses all who start within the grace period.
 //
 // The effect is on all units (ate). Assumption: starting is as good as random given x(k).
-// Errors as in [Opened.Censor], and [ErrNoTreated] where nobody starts within the grace
-// period. Errors of a weighted difference are to be clustered on persons. Stabilised
+// Errors as in [Opened.Censor], [ErrNoTreated] where nobody starts within the grace
+// period, [ErrNoSupport] where with natural initiation nobody does in its last month. Errors of a weighted difference are to be clustered on persons. Stabilised
 // weights are refused: each strategy has its own. Sources: Cain, Robins, Lanoy, Logan,
 // Costagliola and Hernán (2010), Int. J. Biostat. 6(2):18; Hernán and Robins (2016).
 // Registry: cohort/METHODS.md, "Grace periods".
@@ -67,29 +83,12 @@ func (o *Opened) Clone(ctx context.Context, spec CloneSpec, workers int) (*Clone
 	if t.design() != GracePeriod {
 		return nil, fmt.Errorf("%w: clones need design: %s, in which everybody eligible is there whatever the person does then", ErrOption, GracePeriod)
 	}
-	errs := spec.Check(t.FollowUp)
-	for _, err := range oneOf("initiation", spec.Initiation, NaturalInitiation, UniformInitiation) {
-		errs = append(errs, fmt.Errorf("%w: %w", ErrOption, err))
-	}
-	if spec.Stabilised {
-		errs = append(errs, fmt.Errorf("%w: stabilised: weights of clones are those of their strategy", ErrOption))
-	}
-	if spec.Horizon > 0 && spec.Horizon < t.Grace {
-		errs = append(errs, fmt.Errorf("%w: horizon: it must be after the grace period of %d months", ErrOption, t.Grace))
-	}
-	if len(errs) > 0 {
+	if errs := spec.Check(t); len(errs) > 0 {
 		return nil, joined(errs)
 	}
 	m, err := o.startModel(ctx, spec.CensorSpec, 0, o.lastForbidden(spec), func(int) bool { return true }, workers)
 	if err != nil {
 		return nil, err
-	}
-	started := 0
-	for _, s := range o.Start {
-		started += arm(s >= 0 && s < t.Grace)
-	}
-	if started == 0 {
-		return nil, fmt.Errorf("%w: nobody starts within the grace period of %d months", ErrNoTreated, t.Grace)
 	}
 	c := &Cloned{Censored: *m.result(), Strategy: [2]string{
 		fmt.Sprintf("start within %d months", t.Grace), fmt.Sprintf("do not start within %d months", t.Grace),
@@ -97,7 +96,9 @@ func (o *Opened) Clone(ctx context.Context, spec CloneSpec, workers int) (*Clone
 	if t.later() == LaterCensors {
 		c.Strategy[1] = "do not start within the follow-up"
 	}
-	o.weighClones(c, m, spec)
+	if err := o.weighClones(c, m, spec); err != nil {
+		return nil, err
+	}
 	return c, o.cloneTable(c, workers)
 }
 
@@ -110,16 +111,22 @@ func (o *Opened) lastForbidden(spec CloneSpec) int {
 }
 
 // weighClones fills the weights of clones 2u (to start) and 2u+1 (not to).
-func (o *Opened) weighClones(c *Cloned, m *startModel, spec CloneSpec) {
+func (o *Opened) weighClones(c *Cloned, m *startModel, spec CloneSpec) error {
 	g, width := o.b.timing.Grace, c.Horizon+1
 	c.Weight = make([]float64, 2*len(o.Units)*width)
 	var left [2][]float64
+	started, last, starters := 0, 0, 0 // within the grace period; at risk in its last month, and starting in it
 	for u := range o.Units {
 		start, not := c.Weight[2*u*width:(2*u+1)*width], c.Weight[(2*u+1)*width:(2*u+2)*width]
 		s := o.Start[u]
+		started += arm(s >= 0 && s < g)
 		free, w := 1.0, 1.0 // Π(1-p) so far; the weight of the clone that is to start
 		for k := range width {
 			p, atRisk := m.at(u, k)
+			if k == g-1 && atRisk {
+				last++
+				starters += arm(k == s)
+			}
 			if k < g && (s < 0 || k <= s) && atRisk {
 				w = startWeight(spec.Initiation, g, k, p, free, k == s)
 			}
@@ -137,14 +144,23 @@ func (o *Opened) weighClones(c *Cloned, m *startModel, spec CloneSpec) {
 			}
 		}
 	}
+	switch {
+	case started == 0 || len(left[0]) == 0:
+		return fmt.Errorf("%w: nobody starts within the grace period of %d months", ErrNoTreated, g)
+	case len(left[1]) == 0:
+		return fmt.Errorf("%w: everybody starts in the months in which the other strategy forbids it", ErrNoControls)
+	case last > 0 && starters == 0 && spec.Initiation != UniformInitiation:
+		return fmt.Errorf("%w: nobody starts in the last month of grace, so that nobody can stand for those who then have to; take another grace period, or initiation: uniform", ErrNoSupport)
+	}
 	c.ESSOf = [2]float64{effectiveSize(left[0]), effectiveSize(left[1])}
-	c.ESS, c.Max = min(c.ESSOf[0], c.ESSOf[1]), max(largestWeight(left[0]), largestWeight(left[1]))
+	c.ESS, c.Max = min(c.ESSOf[0], c.ESSOf[1]), max(slices.Max(left[0]), slices.Max(left[1]))
 	c.Notes = append(c.Notes, table.Note{
 		Code: "clone-weights",
 		Text: fmt.Sprintf("%d clones follow %q to month %d and count as %.1f, %d follow %q and count as %.1f; the largest weight is %.1f",
 			len(left[0]), c.Strategy[0], c.Horizon, c.ESSOf[0], len(left[1]), c.Strategy[1], c.ESSOf[1], c.Max),
 		Args: map[string]any{"max": math.Round(10*c.Max) / 10},
 	})
+	return nil
 }
 
 // startWeight is the weight in month k, at risk, of a clone that is to start within g

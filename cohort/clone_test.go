@@ -113,6 +113,27 @@ func TestCloneProblems(t *testing.T) {
 	require.NoError(t, err)
 	_, err = o.Clone(t.Context(), CloneSpec{}, 1)
 	require.ErrorIs(t, err, ErrNoTreated)
+
+	// Natural initiation needs somebody who starts in the last month of grace.
+	early := randomRegister(9, 300)
+	timing.Grace = 5
+	base, err := BuildDesign(early.tables(t), timing, nil, 1, 1)
+	require.NoError(t, err)
+	zero := map[string]Month{}
+	for _, u := range base.units {
+		zero[u.person] = u.zero
+	}
+	for i, p := range early.participations {
+		if p.start == zero[p.person]+4 {
+			early.participations[i].start++
+		}
+	}
+	_, o, err = buildAndOpen(early.tables(t), timing, y, 1)
+	require.NoError(t, err)
+	_, err = o.Clone(t.Context(), CloneSpec{}, 1)
+	require.ErrorIs(t, err, ErrNoSupport)
+	_, err = o.Clone(t.Context(), CloneSpec{Initiation: UniformInitiation}, 1)
+	require.NoError(t, err)
 }
 
 type lifeState int

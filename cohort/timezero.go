@@ -47,7 +47,7 @@ type Timing struct {
 	Grace         int      `yaml:"grace,omitempty"`         // grace-period: months within which a start counts
 	Participation string   `yaml:"participation,omitempty"` // which starts count: first (default), each, washout
 	Washout       int      `yaml:"washout,omitempty"`       // months without participation before time zero, of participation: washout
-	Later         string   `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor
+	Later         string   `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor; grace-period: of the strategy not to start, after the grace period
 
 	Lag      int            `yaml:"lag,omitempty"`      // months after its end that the register tells of a month
 	Lags     map[string]int `yaml:"lags,omitempty"`     // the same by source (spells, participations, amounts), where it is another

@@ -68,9 +68,9 @@ func (t Timing) Check() []error {
 		}
 		errs = append(errs, oneOf("features", f, MonthFeatures, ChangeFeatures, TrendFeatures, AmountFeatures, ParticipationFeatures)...)
 	}
-	for source, features := range map[string][]string{AmountSource: {AmountFeatures}, ParticipationSource: {ParticipationFeatures}} {
-		if _, ok := t.Lags[source]; ok && !slices.ContainsFunc(features, t.has) {
-			errs = append(errs, fmt.Errorf("lags: %s: no feature is made from it", source))
+	for _, s := range []struct{ source, features string }{{AmountSource, AmountFeatures}, {ParticipationSource, ParticipationFeatures}} {
+		if _, ok := t.Lags[s.source]; ok && !t.has(s.features) {
+			errs = append(errs, fmt.Errorf("lags: %s: no feature is made from it", s.source))
 		}
 	}
 	return errs
