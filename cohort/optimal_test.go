@@ -294,6 +294,8 @@ func TestOptimalUnit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, base.Pairs, wide.Pairs)
 	require.Equal(t, base.Optimum.Unit, wide.Optimum.Unit)
+	require.Contains(t, codes(wide.Notes), "caliper-unused")
+	require.LessOrEqual(t, base.Optimum.Unit, 1e-13*(slices.Max(p.score)-slices.Min(p.score)))
 	for _, factor := range []float64{math.Ldexp(1, 300), math.Ldexp(1, -300)} {
 		q := p.take(indices(120))
 		for i := range q.score {
@@ -311,6 +313,41 @@ func TestOptimalUnit(t *testing.T) {
 	same, err := Optimal{}.Match(t.Context(), p.table(t), scoreSpec)
 	require.NoError(t, err)
 	require.Zero(t, same.Optimum.Total)
+}
+
+// A pair is counted for the first caliper that it breaks. Treated 0 with x = 0; untreated 1, 2, 9, 9 with x = 0, 5, 0, 5:
+// the distance (3) rules out two, and x (1) one of those that it leaves.
+func TestOptimalCountsCalipers(t *testing.T) {
+	tab := line(t, []bool{true, false, false, false, false}, []float64{0, 1, 2, 9, 9})
+	tab, err := tab.With(table.NewFloat(table.Field{Name: "x"}, []float64{0, 0, 5, 0, 5}, nil))
+	require.NoError(t, err)
+	m, err := Optimal{CaliperRaw: 3, CaliperOn: map[string]float64{"x": 1}}.Match(t.Context(), tab, scoreSpec)
+	require.NoError(t, err)
+	require.Equal(t, []CaliperUse{{"distance", 3, 4, 2}, {"x", 1, 4, 1}}, m.Calipers)
+	require.Equal(t, []int{4, 1}, []int{m.Optimum.Pairs, m.Optimum.Kept})
+}
+
+func TestSmallest(t *testing.T) {
+	for rep := range 300 {
+		s := num.NewStream(48, "smallest", uint64(rep))
+		all := make([]offer, s.Intn(60))
+		for i := range all {
+			all[i] = offer{int64(s.Intn(8)), int32(i)}
+		}
+		k := s.Intn(len(all) + 3)
+		want := slices.Clone(all)
+		less := func(a, b offer) int {
+			if a.before(b) {
+				return -1
+			}
+			return 1
+		}
+		slices.SortFunc(want, less)
+		want = want[:min(k, len(want))]
+		got := smallest(all, k)
+		slices.SortFunc(got, less)
+		require.Equal(t, want, got)
+	}
 }
 
 // Each corruption of a proof or of pairs is seen.

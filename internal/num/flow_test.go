@@ -118,6 +118,15 @@ func TestMinCostLinksByHand(t *testing.T) {
 	require.Equal(t, []int32{1, 0}, l.Deficit[0])
 }
 
+// Serving 3 costs three exchanges of 10, more than any single arc: 1 and 2 free of cost would leave 3 out.
+func TestMinCostLinksServesBeforeItSaves(t *testing.T) {
+	g := Bipartite{Left: 3, Right: 3, Start: []int{0, 2, 4, 5}, To: []int32{0, 1, 1, 2, 0}, Cost: []int64{0, 10, 0, 10, 10}}
+	l, err := MinCostLinks(t.Context(), g, Degree{1, 1}, Degree{0, 1})
+	require.NoError(t, err)
+	require.Equal(t, [][2]int32{{0, 1}, {1, 2}, {2, 0}}, l.Pairs)
+	require.NoError(t, l.Certify(g, Degree{1, 1}, Degree{0, 1}))
+}
+
 // Every breach of a certificate is seen.
 func TestCertifySeesBreaches(t *testing.T) {
 	g := Bipartite{Left: 2, Right: 3, Start: []int{0, 3, 5}, To: []int32{0, 1, 2, 0, 1}, Cost: []int64{1, 2, 7, 1, 9}}
