@@ -27,6 +27,7 @@ type built struct {
 	treated   []bool
 	weight    []float64 // of table; nil without a match
 	set       []int     // of table, dense from 0; nil without a match
+	whole     bool      // sets are pairs, or one participant with some: a set that loses a member is left out
 	cluster   []int     // of table, dense from 0: sets that share a person; people without a match; nil where each row is a person
 	clusters  int
 	attrition []cohort.Step

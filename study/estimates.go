@@ -158,12 +158,12 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 			if keep[i] && !ok(i) {
 				keep[i] = false
 				rows++
-				if b.set != nil {
+				if b.whole {
 					gone[b.set[i]] = true
 				}
 			}
 		}
-		if b.set != nil {
+		if b.whole {
 			for i := range keep {
 				if keep[i] && gone[b.set[i]] {
 					keep[i] = false
@@ -171,8 +171,12 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 				}
 			}
 		}
-		if rows > 0 && code != "" {
+		switch {
+		case rows == 0 || code == "":
+		case b.whole:
 			notes = append(notes, table.Note{Code: code, Text: fmt.Sprintf(text, rows, len(gone)), Args: map[string]any{"rows": rows, "sets": len(gone)}})
+		default:
+			notes = append(notes, withoutValue(rows))
 		}
 	}
 	if e.Where != "" {
@@ -189,7 +193,7 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 		}
 		notes = append(notes, subgroupUnknown(unknown)...)
 		mixed := 0
-		if b.set != nil {
+		if b.whole {
 			side := map[int][2]bool{}
 			for i, set := range b.set {
 				v := side[set]
@@ -240,6 +244,10 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 		return nil, nil, fmt.Errorf("no row is left: no whole matched set (no row, without a match) of cohort %s has a value of %q and of every covariate within the subgroup", b.spec.Name, e.Outcome)
 	}
 	return rows, notes, nil
+}
+
+func withoutValue(rows int) table.Note {
+	return table.Note{Code: "rows-without-value", Text: fmt.Sprintf("%d rows have no outcome or lack a covariate and were left out", rows), Args: map[string]any{"rows": rows}}
 }
 
 // dropLost leaves out the units alone whose outcome is not known, not their sets: those

@@ -136,6 +136,9 @@ func (s *state) stepLabels(co *Cohort) plots.Labels {
 	for _, name := range []string{"candidates", "at-risk", "look-back", "covariates-known", "matched", "weighted", "observed", "risk-set", "draws"} {
 		out[name] = s.lang.Text("study.step-" + name)
 	}
+	if riskSet(co) {
+		out["candidates"] = s.lang.Text("study.step-candidates-risk-set")
+	}
 	for _, f := range co.Eligibility {
 		if len(f.Label) > 0 {
 			out[f.Name] = f.Label.In(s.spec.Language)
@@ -143,6 +146,9 @@ func (s *state) stepLabels(co *Cohort) plots.Labels {
 	}
 	return out
 }
+
+// riskSet reports whether a comparison person stands in the cohort once for each month.
+func riskSet(co *Cohort) bool { return co.TimeZero != nil && co.TimeZero.Design == cohort.RiskSet }
 
 func (s *state) flowFigure(co *Cohort, t release.Attrition) (plots.Figure, error) {
 	units := func(b release.Box) (all, treated int, ok bool) {
@@ -163,7 +169,11 @@ func (s *state) flowFigure(co *Cohort, t release.Attrition) (plots.Figure, error
 		steps = append(steps, cohort.Step{Name: st.Name, Rule: st.Rule, UnitsIn: all, TreatedIn: treated, UnitsOut: n, TreatedOut: tr})
 		all, treated = n, tr
 	}
-	return plots.Attrition(steps, s.stepLabels(co), s.style(s.spec.cohortParts(co.Name), s.lang.Text("study.flow-title"), ""))
+	style := s.style(s.spec.cohortParts(co.Name), s.lang.Text("study.flow-title"), "")
+	if riskSet(co) {
+		style.Caption = s.lang.Text("study.flow-person-months") + " " + style.Caption
+	}
+	return plots.Attrition(steps, s.stepLabels(co), style)
 }
 
 func (s *state) loveFigure(co *Cohort, t release.BalanceTable) (plots.Figure, error) {

@@ -57,6 +57,10 @@ func (s *state) match(b *built, t *table.Table) error {
 			Args: map[string]any{"sets": gone},
 		})
 	}
+	b.whole = spec.Method == cohort.NearestMethod || spec.Method == cohort.OptimalMethod || spec.PairWithin
+	if !b.whole && spec.Method != cohort.FullMethod {
+		set = nil // cells and classes are strata of people, not groups that stand or fall together
+	}
 	b.keepDesigned(t, b.beforeIn, weight, set, persons)
 	b.pairs, b.estimand = len(pairs), m.Estimand
 	if err := b.step("matched", matchRule(co), t); err != nil {

@@ -21,6 +21,9 @@ func TestUndeclaredLevelsAreNotNamed(t *testing.T) {
 		if i%200 < 2 {
 			place, unit = "Ann Svensson", "rareunit"
 		}
+		if i%300 == 0 { // in one group only, so that no standardised difference exists and a note says so
+			place = "Bo Svensson"
+		}
 		fmt.Fprintf(&b, "%d,%d,%d,%s,%s,%d\n", i+1, i%2, i*37%101, place, unit, i%7)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "flat.csv"), []byte(b.String()), 0o600))

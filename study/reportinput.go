@@ -99,7 +99,7 @@ func (s *state) reportComparison(co *Cohort) report.Comparison {
 	}
 	if co.TimeZero != nil {
 		c.TimeZero = s.lang.Text("study.time-zero-risk")
-		if co.TimeZero.Design == cohort.RiskSet {
+		if riskSet(co) {
 			c.TimeZero = s.lang.Text("study.time-zero-riskset")
 		}
 		c.Known = s.knownWords(s.cohorts[co.Name])
@@ -127,7 +127,13 @@ func (s *state) knownWords(b *built) []string {
 	var order []group
 	count := map[group]int{}
 	for _, f := range b.made.Features {
-		g := group{f.Known, f.Source, f.From, f.To}
+		g := group{known: f.Known}
+		switch f.Known {
+		case cohort.KnownLookBack:
+			g.source, g.from, g.to = f.Source, f.From, f.To
+		case cohort.KnownDated, cohort.KnownTaken:
+			g.source = f.Source
+		}
 		if count[g] == 0 {
 			order = append(order, g)
 		}
@@ -136,11 +142,11 @@ func (s *state) knownWords(b *built) []string {
 	var out []string
 	for _, g := range order {
 		args := []any{"n", count[g]}
-		switch g.known {
-		case cohort.KnownLookBack:
-			args = append(args, "source", strings.ToLower(s.label(g.source)), "from", g.from, "to", g.to+1)
-		case cohort.KnownDated, cohort.KnownTaken:
+		if g.source != "" {
 			args = append(args, "source", strings.ToLower(s.label(g.source)))
+		}
+		if g.known == cohort.KnownLookBack {
+			args = append(args, "from", g.from, "to", g.to+1)
 		}
 		out = append(out, s.lang.Text("study.known-"+g.known, args...))
 	}

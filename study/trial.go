@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"utfall/cohort"
+	"utfall/study/release"
 	"utfall/study/report"
 	"utfall/table"
 )
@@ -49,17 +51,20 @@ func (s *state) trial(co *Cohort) []TrialItem {
 		return s.lang.Text("study.trial-"+key, args...)
 	}
 	treated := []any{"treated", s.group(co, "treated")}
-	kind := "flat"
+	kind, wait := "flat", ""
 	var follow, emulated []any
 	if t := co.TimeZero; t != nil {
 		kind = "register"
 		follow = []any{"months", t.FollowUp}
+		if t.Later == cohort.LaterCensors {
+			wait = "-censored"
+		}
 		emulated = append(follow, "back", slices.Max(t.LookBack))
 	}
 	b := s.cohorts[co.Name]
 	items := []TrialItem{
 		{Item: "eligibility", Target: text(given.Eligibility, "eligibility", "rules", s.ruleNames(co))},
-		{Item: "strategies", Target: text(given.Treated, "treated-"+kind) + " " + text(given.Control, "control-"+kind)},
+		{Item: "strategies", Target: text(given.Treated, "treated-"+kind) + " " + text(given.Control, "control-"+kind+wait)},
 		{Item: "assignment", Target: text(given.Assignment, "assignment")},
 		{Item: "follow-up", Target: text(given.FollowUp, "follow-up-"+kind, follow...)},
 		{Item: "outcomes", Target: text(given.Outcomes, "outcomes", "outcomes", s.outcomeNames(co))},
@@ -78,16 +83,16 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	}
 	if flow, ok := s.bundle.attrition[co.Name]; ok && len(flow.Steps) > 0 {
 		first, last := flow.Start, flow.Steps[len(flow.Steps)-1]
-		say(0, "eligibility", append(treated, "control", s.group(co, "control"), "start", first.Treated.String(), "left", last.Left.Treated.String(), "controls", last.Left.Control.String())...)
+		say(0, "eligibility", append(treated, "control", s.group(co, "control"), "start", s.counted(first.Treated), "left", s.counted(last.Left.Treated), "controls", s.counted(last.Left.Control))...)
 		number(0, "start", first.Treated.String(), attritionCSV+":"+co.Name+"/start/treated_kept")
 		number(0, "left", last.Left.Treated.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/treated_kept")
 		number(0, "controls", last.Left.Control.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/control_kept")
 	} else {
 		say(0, "eligibility-none")
 	}
-	say(1, "strategies-"+kind)
+	say(1, "strategies-"+kind+wait)
 	if b.designed() {
-		say(2, "assignment", "design", s.designWords(co), "covariates", strings.Join(s.covariateNames(co), "; "))
+		say(2, "assignment", "design", s.designWords(co), "covariates", s.covariateNames(co))
 		for _, g := range s.gate {
 			if g.Cohort == co.Name && g.Check == "smd" && g.Value != nil {
 				say(2, "balance", "smd", s.lang.Number(*g.Value, 2))
@@ -156,12 +161,26 @@ func (s *state) outcomeNames(co *Cohort) string {
 	return strings.Join(names, "; ")
 }
 
-func (s *state) covariateNames(co *Cohort) []string {
+// covariateNames are the background that people were made alike in: by name where that
+// can be read, else their number.
+func (s *state) covariateNames(co *Cohort) string {
+	const readable = 8
+	if n := len(co.Propensity.Covariates); n > readable {
+		return s.lang.Text("study.emulation-covariates", "n", n)
+	}
 	var names []string
 	for _, c := range co.Propensity.Covariates {
 		names = append(names, strings.ToLower(s.derivedLabel(c)))
 	}
-	return names
+	return strings.Join(names, "; ")
+}
+
+// counted writes a released count as the report does.
+func (s *state) counted(c release.Count) string {
+	if n, ok := c.Int(); ok {
+		return s.lang.Int(n)
+	}
+	return c.String()
 }
 
 // methodNames are the methods of the analyses of the cohort, each once.
