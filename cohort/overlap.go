@@ -12,7 +12,7 @@ const (
 
 // density compares two arms by kernel density estimates on a shared grid.
 type density struct {
-	lo, step float64
+	lo, step float64 // of the values; the grid begins the kernel's reach before
 	points   int
 	taps     []float64   // kernel from 0 outwards, adding up to 1 over both sides
 	mass     [][]float64 // by arm and design: [2d+arm][point]
@@ -22,9 +22,8 @@ type density struct {
 // newDensity lays the grid out for values from lo to hi, lo < hi, and bandwidth h > 0.
 func newDensity(lo, hi, h float64, designs int) *density {
 	h = max(h, (hi-lo)/(gridSteps/gridPerBandwidth))
-	d := &density{step: h / gridPerBandwidth}
+	d := &density{lo: lo, step: h / gridPerBandwidth}
 	const reach = kernelReach * gridPerBandwidth
-	d.lo = lo - reach*d.step
 	d.points = int((hi-lo)/d.step) + 2 + 2*reach
 	d.taps = make([]float64, reach+1)
 	sum := 0.0
@@ -48,7 +47,7 @@ func newDensity(lo, hi, h float64, designs int) *density {
 
 // place finds the point at or below x and the share that the point above it gets.
 func (d *density) place(x float64) (at int, above float64) {
-	p := (x - d.lo) / d.step
+	p := (x-d.lo)/d.step + kernelReach*gridPerBandwidth
 	at = min(int(p), d.points-2)
 	return at, min(p-float64(at), 1)
 }

@@ -26,9 +26,9 @@ func addBalance(out *fitOutput, b cohort.Balance, after, ks bool) {
 func balanceRows(b cohort.Balance, after, ks bool) (rows []any, t fitTable, undefined int) {
 	rows = make([]any, 0, len(b.Rows))
 	t = fitTable{title: "Balance (SMD by the SD of " + b.Denominator + ", before the design)",
-		header: []string{"variable", "treated", "control", "smd before", "smd after", "var.ratio before", "after", "ecdf max before", "after"}}
+		header: []string{"variable", "treated", "control", "smd before", "smd after", "var.ratio before", "var.ratio after", "ecdf max before", "ecdf max after"}}
 	if ks {
-		t.header = append(t.header, "overlap before", "after")
+		t.header = append(t.header, "overlap before", "overlap after")
 	}
 	for _, o := range b.Others {
 		t.header = append(t.header, "smd "+o.Name)
