@@ -181,8 +181,8 @@ func (f *scoreFinder) best(unit int32) pick {
 
 func (f *scoreFinder) nearest(unit int32, k int) []pick { return f.search(unit, k) }
 
-// search returns up to k partners, until it is called again; if none keeps the calipers, one without a row that
-// says which of them the nearest broke.
+// search returns up to k partners; if none keeps the calipers, one without a row that
+// says which of them the nearest broke. The slice is good until the next search.
 func (f *scoreFinder) search(unit int32, k int) []pick {
 	w := f.walk(f.all[unit])
 	out := f.found[:0]

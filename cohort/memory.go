@@ -1,6 +1,8 @@
 package cohort
 
 import (
+	"slices"
+
 	"utfall/table"
 )
 
@@ -17,29 +19,28 @@ const (
 
 // MemoryEstimate is about how many bytes of heap [Nearest.Match] needs at its peak
 // beside the table, with n units, k columns of the propensity model where one is fitted
-// and K of a metric where there is one:
+// and K of a metric, calipers on columns included, where there is one:
 //
 //	n·(116 + 16·[exact] + [model]·(48 + 8k) + [metric]·36K)
 //
-// It reads no rows, except to count the levels of covariates that are text. Errors: a
-// covariate that is not a column.
+// It reads no rows, except to count the levels of covariates that are text, or are numbers
+// called categorical. Errors: a covariate that is not a column, or cannot be a category.
 func (m Nearest) MemoryEstimate(t *table.Table, d Spec) (int64, error) {
-	columns := 1
+	columns := 1 // the intercept, which a metric has not
 	for _, name := range d.Covariates {
 		c, err := t.Column(name)
 		if err != nil {
 			return 0, err
 		}
-		switch c.Kind {
-		case table.CategoryKind, table.TextKind:
-			levels, err := t.Category(name)
-			if err != nil {
-				return 0, err
-			}
-			columns += len(levels.Levels)
-		default:
+		if c.Kind != table.CategoryKind && c.Kind != table.TextKind && !slices.Contains(d.Categorical, name) {
 			columns++
+			continue
 		}
+		levels, err := t.Category(name)
+		if err != nil {
+			return 0, err
+		}
+		columns += len(levels.Levels)
 	}
 	each := servingBytes
 	if len(m.Exact) > 0 {
@@ -49,7 +50,7 @@ func (m Nearest) MemoryEstimate(t *table.Table, d Spec) (int64, error) {
 		each += modelBytes + columnBytes*columns
 	}
 	if m.metric() {
-		each += metricBytes * (columns + len(m.CaliperOn))
+		each += metricBytes * (columns - 1 + len(m.CaliperOn))
 	}
 	return int64(t.Rows()) * int64(each), nil
 }

@@ -83,6 +83,22 @@ func TestMemoryEstimate(t *testing.T) {
 			require.LessOrEqual(t, peak, 2*want, "%s, %d units: the estimate is too low", c.name, n)
 		}
 	}
+	// By hand, 7 units: a model of age and a constant is 116 + 48 + 2·8 bytes; of the seven ages as
+	// categories 116 + 48 + 8·8; of sex too (two levels) 16 more; a metric on age 116 + 36.
+	for _, c := range []struct {
+		m    Nearest
+		d    Spec
+		each int64
+	}{
+		{Nearest{}, Spec{Covariates: []string{"age"}}, 180},
+		{Nearest{}, Spec{Covariates: []string{"age"}, Categorical: []string{"age"}}, 228},
+		{Nearest{Exact: []string{"sex"}}, Spec{Covariates: []string{"age", "sex"}}, 212},
+		{Nearest{Distance: EuclideanDistance}, Spec{Covariates: []string{"age"}}, 152},
+	} {
+		got, err := c.m.MemoryEstimate(byHand(t), c.d)
+		require.NoError(t, err)
+		require.Equal(t, 7*c.each, got, "%+v", c)
+	}
 	_, err := Nearest{}.MemoryEstimate(byHand(t), Spec{Treatment: "treated", Covariates: []string{"absent"}})
 	require.ErrorIs(t, err, table.ErrNoColumn)
 }

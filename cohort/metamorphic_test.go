@@ -268,6 +268,10 @@ func TestVerifySeesEveryCorruption(t *testing.T) {
 	m, err = Nearest{Caliper: 2}.Match(t.Context(), tab, d)
 	require.NoError(t, err)
 	require.ErrorContains(t, Verify(tab, d, Nearest{Caliper: 0.001}, m), "caliper on the distance")
+	// A width between half of the widest pair and all of it.
+	widest := slices.Max(m.PairDistance) / m.ScoreSD
+	require.NoError(t, Verify(tab, d, Nearest{Caliper: widest * 1.001}, m))
+	require.ErrorContains(t, Verify(tab, d, Nearest{Caliper: widest / 1.5}, m), "caliper on the distance")
 }
 
 // A gap is too wide on either side: the treated's value below the partner's, or above.
