@@ -7,6 +7,7 @@ import (
 
 	"utfall/estimate/effect"
 	"utfall/internal/lang"
+	"utfall/table"
 )
 
 // GateResult is one test of a design before outcomes are opened. Values are rounded,
@@ -82,11 +83,11 @@ func (s *state) pass() error {
 }
 
 func (s *state) gateCohort(b *built, g Gate) {
-	a := arms(b.treated)
-	ess := float64(a.Control)
-	if b.weight != nil {
-		ess = b.ess()
+	all := make([]int, b.table.Rows())
+	for i := range all {
+		all[i] = i
 	}
+	treated, ess := b.sizes(all)
 	name := b.spec.Name
 	// A count of few people is shown rounded down, as everywhere.
 	released := func(n int) *float64 {
@@ -98,7 +99,7 @@ func (s *state) gateCohort(b *built, g Gate) {
 		return &f
 	}
 	s.gate = append(s.gate,
-		GateResult{Cohort: name, Check: "treated", Value: released(a.Treated), Threshold: float64(*g.MinTreated), AtLeast: true, Passed: a.Treated >= *g.MinTreated},
+		GateResult{Cohort: name, Check: "treated", Value: released(treated), Threshold: float64(*g.MinTreated), AtLeast: true, Passed: treated >= *g.MinTreated},
 		GateResult{Cohort: name, Check: "ess", Value: released(int(ess)), Threshold: *g.MinESS, AtLeast: true, Passed: ess >= *g.MinESS})
 	if !b.designed() {
 		return
@@ -109,7 +110,7 @@ func (s *state) gateCohort(b *built, g Gate) {
 			smd = max(smd, v)
 		}
 	}
-	kept := float64(a.Treated) / float64(arms(b.beforeIn).Treated)
+	kept := float64(treated) / float64(arms(b.beforeIn).Treated)
 	s.gate = append(s.gate,
 		GateResult{Cohort: name, Check: "smd", Value: rounded(smd, 3), Threshold: *g.MaxSMD, Passed: smd <= *g.MaxSMD},
 		GateResult{Cohort: name, Check: "kept", Value: rounded(kept, 2), Threshold: *g.MinKept, AtLeast: true, Passed: kept >= *g.MinKept})
@@ -130,12 +131,12 @@ func (s *state) gatePower(b *built, g Gate) error {
 		if p := a.Expect.Share; p > 0 {
 			sd = math.Sqrt(p * (1 - p))
 		}
-		n := arms(b.treated)
-		ess := float64(n.Control)
-		if b.weight != nil {
-			ess = b.ess()
+		rows, err := s.ofSubgroup(b, a.Effect.Where)
+		if err != nil {
+			return fmt.Errorf("analysis %s: %w", a.Name, err)
 		}
-		mde, err := effect.MinimumDetectable(float64(n.Treated), ess, sd, s.spec.Level, *g.Power)
+		n, ess := b.sizes(rows)
+		mde, err := effect.MinimumDetectable(float64(n), ess, sd, s.spec.Level, *g.Power)
 		if err != nil {
 			return fmt.Errorf("analysis %s: power: %w", a.Name, err)
 		}
@@ -151,16 +152,54 @@ func rounded(v float64, decimals int) *float64 {
 	return &v
 }
 
-// ess is the effective number of comparison units, (Σw)²/Σw².
-func (b *built) ess() float64 {
+// sizes are the number of treated units and the effective number of comparison units,
+// (Σw)²/Σw², among some rows.
+func (b *built) sizes(rows []int) (treated int, ess float64) {
 	var sum, squares float64
-	for i, w := range b.weight {
-		if !b.treated[i] {
+	for _, i := range rows {
+		w := 1.0
+		if b.weight != nil {
+			w = b.weight[i]
+		}
+		if b.treated[i] {
+			treated++
+		} else {
 			sum += w
 			squares += float64(w * w)
 		}
 	}
-	return sum * sum / squares
+	return treated, sum * sum / squares
+}
+
+// ofSubgroup are the rows of a cohort in a subgroup; "" is all.
+func (s *state) ofSubgroup(b *built, where string) ([]int, error) {
+	n := b.table.Rows()
+	rows := make([]int, 0, n)
+	keep := func(int) bool { return true }
+	if where != "" {
+		columns, err := table.FilterColumns(where)
+		if err != nil {
+			return nil, fmt.Errorf("where: %w", err)
+		}
+		if err := s.spec.afterZero(b.spec, "where", columns); err != nil {
+			return nil, err
+		}
+		rule, err := table.CompileFilter(where, b.table.Fields())
+		if err != nil {
+			return nil, fmt.Errorf("where: %w", err)
+		}
+		in, _, err := rule.Apply(b.table)
+		if err != nil {
+			return nil, fmt.Errorf("where: %w", err)
+		}
+		keep = func(i int) bool { return in[i] }
+	}
+	for i := range n {
+		if keep(i) {
+			rows = append(rows, i)
+		}
+	}
+	return rows, nil
 }
 
 // designed reports whether the cohort's comparison people were chosen or weighted.
