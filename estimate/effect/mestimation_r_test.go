@@ -88,12 +88,26 @@ func TestMeansAgainstR(t *testing.T) {
 			reftest.Agree(t, name+" error", res.Estimates[j/2].SE, want[j+1], 10)
 		}
 	}
-	res, err := IPW{Quantiles: []float64{0.25, 0.5, 0.75}}.Fit(t.Context(), formulaFrame(false))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for j, want := range []float64{1.0136023213549, 1.0104422656862, 1.2668870478292} {
-		reftest.Agree(t, "quantile", res.Estimates[j+1].Value, want, 12)
+}
+
+// Quantile effects by hand in R: value, error, lower and upper limit.
+func TestQuantilesAgainstR(t *testing.T) {
+	for estimand, want := range map[string][3][4]float64{
+		"att": {{1.0136023213549, 0.30656272146604, 0.26212575485314, 1.635680305587}, {1.0104422656862, 0.31237028445212, 0.46445158710301, 1.7081555873597},
+			{1.2668870478292, 0.26327596297368, 0.61937196874219, 1.696875415214}},
+		"ate": {{0.88460809190083, 0.3349838991354, 0.088513541967817, 1.5347907220304}, {0.92931454034805, 0.23894669224823, 0.47060095566917, 1.4090700640945},
+			{1.317487737516, 0.22308932906372, 0.66917276504096, 1.5436670525171}},
+	} {
+		res, err := IPW{Estimand: estimand, Quantiles: []float64{0.25, 0.5, 0.75}}.Fit(t.Context(), formulaFrame(false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, w := range want {
+			e := res.Estimates[j+1]
+			for k, got := range [4]float64{e.Value, e.SE, e.CI.Lo, e.CI.Hi} {
+				reftest.Agree(t, e.Term, got, w[k], 10)
+			}
+		}
 	}
 }
 

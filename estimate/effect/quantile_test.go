@@ -113,6 +113,9 @@ func TestQuantileInMass(t *testing.T) {
 	}
 	reftest.Agree(t, "covariance", res.Cov.At(2, 2), e.SE*e.SE, 12)
 	reftest.Agree(t, "influence", clusterVar(res, nil, 2), e.SE*e.SE, 12)
+	if c := res.Cov.At(0, 2); !(c > 0) { // what raises the mean raises the quantile
+		t.Errorf("covariance with the mean difference %g", c)
+	}
 	if got := res.Details["share_zero"].(map[string]float64); !(got["treated"] > 0.1 && got["control"] > got["treated"]) {
 		t.Errorf("%v", got)
 	}
