@@ -16,6 +16,11 @@ func (f *offers) build(ctx context.Context, b, workers int) error {
 		bestLeft = f.cheapest(units, side, workers)
 		bestRight = f.cheapest(f.right[b], f.lookup(units), workers)
 	}
+	if f.cover {
+		if arcs := f.sampled(units, side, func(i int, pos int32, cost int64) bool { return worth(cost, bestLeft[i], bestRight[pos]) }); arcs > float64(f.arcs) {
+			return f.tooLarge(b, arcs)
+		}
+	}
 	rows, counts := make([][]offer, len(units)), make([]offered, len(units))
 	kept := make([]int, (len(units)+num.Chunk/64-1)/(num.Chunk/64))
 	num.ForEach(len(kept), workers, func(c int) {
@@ -25,7 +30,7 @@ func (f *offers) build(ctx context.Context, b, workers int) error {
 			counts[i] = offered{all: len(side.rows), broken: make([]int, 1+len(f.j.limits.within))}
 			f.look(units[i], side, gap, counts[i].broken, func(pos int32, cost int64) {
 				counts[i].kept++
-				if f.cover && cost != bestLeft[i] && cost != bestRight[pos] && cost >= bestLeft[i]+bestRight[pos] {
+				if f.cover && !worth(cost, bestLeft[i], bestRight[pos]) {
 					return
 				}
 				all = append(all, offer{cost, pos})
@@ -61,6 +66,25 @@ func (f *offers) build(ctx context.Context, b, workers int) error {
 	}
 	f.graphs[b] = g
 	return ctx.Err()
+}
+
+// worth reports whether a pair can be in a cover of least cost, or is the cheapest of one of its units.
+func worth(cost, bestLeft, bestRight int64) bool {
+	return cost == bestLeft || cost == bestRight || cost < bestLeft+bestRight
+}
+
+// sampled estimates the pairs of a block that count, from up to 64 of its units.
+func (f *offers) sampled(units []int32, side *lookup, counts func(i int, pos int32, cost int64) bool) float64 {
+	gap, sum := f.room(), 0
+	sample := units[:min(64, len(units))]
+	for i, a := range sample {
+		f.look(a, side, gap, nil, func(pos int32, cost int64) {
+			if counts(i, pos, cost) {
+				sum++
+			}
+		})
+	}
+	return float64(sum) / float64(len(sample)) * float64(len(units))
 }
 
 // cheapest is the cost of each unit's cheapest pair.

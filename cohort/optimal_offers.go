@@ -217,14 +217,12 @@ func (f *offers) fits(b int) error {
 	if len(units)*most <= f.arcs || f.cover {
 		return nil
 	}
-	side, gap, sum := f.lookup(f.right[b]), f.room(), 0
-	sample := units[:min(64, len(units))]
-	for _, a := range sample {
-		n := 0
-		f.look(a, side, gap, nil, func(int32, int64) { n++ })
-		sum += min(n, most)
-	}
-	if arcs := float64(sum) / float64(len(sample)) * float64(len(units)); arcs > float64(f.arcs) {
+	taken := make([]int, min(64, len(units)))
+	arcs := f.sampled(units, f.lookup(f.right[b]), func(i int, _ int32, _ int64) bool {
+		taken[i]++
+		return taken[i] <= most
+	})
+	if arcs > float64(f.arcs) {
 		return f.tooLarge(b, arcs)
 	}
 	return nil
