@@ -183,16 +183,19 @@ func (s *sources) unitTable(b *Built, r Register, cands []candidate, t Timing, s
 	treated := make([]bool, n)
 	zero := make([]int64, n)
 	quarter := make([]string, n)
+	month, quarters := map[Month]string{}, map[Month]string{}
 	for u, c := range cands {
-		rows[u] = c.person
+		if _, ok := month[c.zero]; !ok {
+			month[c.zero], quarters[c.zero] = "@"+c.zero.String(), fmt.Sprintf("%04d-Q%d", int(c.zero)/12, int(c.zero)%12/3+1)
+		}
+		rows[u], quarter[u] = c.person, quarters[c.zero]
 		persons[u] = s.ids[c.person]
-		units[u] = persons[u] + "@" + c.zero.String()
+		units[u] = persons[u] + month[c.zero]
 		if c.treated && t.participation() == FirstParticipation {
 			units[u] = persons[u]
 		}
 		treated[u] = c.treated
 		zero[u] = int64(c.zero)
-		quarter[u] = fmt.Sprintf("%04d-Q%d", int(c.zero)/12, int(c.zero)%12/3+1)
 	}
 	cols := []table.Column{
 		table.NewText(table.Field{Name: UnitColumn, Role: table.UnitRole}, units, nil),

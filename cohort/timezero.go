@@ -214,9 +214,15 @@ func drawnMonths(ids []string, parts *participations, from, to Month, grace bool
 
 // sortCandidates orders units by person and time zero.
 func sortCandidates(c []candidate, ids []string) {
+	// People are ranked once, because a person may have many units.
+	order, rank := every(len(ids)), make([]int32, len(ids))
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(ids[a], ids[b]) })
+	for k, p := range order {
+		rank[p] = int32(k)
+	}
 	slices.SortFunc(c, func(a, b candidate) int {
 		if a.person != b.person { // no person is there twice
-			return strings.Compare(ids[a.person], ids[b.person])
+			return int(rank[a.person] - rank[b.person])
 		}
 		if a.zero != b.zero {
 			return int(a.zero - b.zero)
