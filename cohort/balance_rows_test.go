@@ -308,12 +308,17 @@ func TestBalanceByStratum(t *testing.T) {
 	tab := p.table(t)
 	d := Spec{Treatment: "treated", ID: "id", Covariates: []string{"x0", "x1", "score"}}
 	o := BalanceOptions{Weight: w, Score: p.score}
+	for i := 1; i < len(p.id); i++ { // pairs within strata and across
+		if p.treat[i] && !p.treat[i-1] {
+			o.Pairs = append(o.Pairs, [2]int{i, i - 1})
+		}
+	}
 	strata, notes, err := CompareBy(t.Context(), tab, d, o, []string{"group", "x2"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"stratum-one-group"}, codes(notes))
 	require.Equal(t, 2, notes[0].Args["n"])
 	require.Len(t, strata, 6)
-	units := 0
+	units, within := 0, 0
 	for _, s := range strata {
 		var rows []int
 		var ws []float64
@@ -330,10 +335,18 @@ func TestBalanceByStratum(t *testing.T) {
 			continue
 		}
 		part := p.take(rows)
-		want := mustCompare(t, part.table(t), d, BalanceOptions{Weight: ws, Score: part.score})
+		inside := BalanceOptions{Weight: ws, Score: part.score}
+		for _, pair := range o.Pairs {
+			if a, b := slices.Index(rows, pair[0]), slices.Index(rows, pair[1]); a >= 0 && b >= 0 {
+				inside.Pairs = append(inside.Pairs, [2]int{a, b})
+			}
+		}
+		within += len(inside.Pairs)
+		want := mustCompare(t, part.table(t), d, inside)
 		require.Equal(t, exactly(want), exactly(s.Balance))
 	}
 	require.Equal(t, 160, units)
+	require.True(t, within > 0 && within < len(o.Pairs))
 	_, _, err = CompareBy(t.Context(), tab, d, o, nil)
 	require.ErrorIs(t, err, ErrOption)
 	_, _, err = CompareBy(t.Context(), tab, d, o, []string{"nowhere"})
