@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // penalised is a logit model with the weights of its penalty. Coefficients γ are those
@@ -13,6 +14,9 @@ type penalised struct {
 	alpha float64
 	size  []float64 // SD of the scaled columns, divisor N; 0 of the constant one
 	out   []bool    // columns without spread in these rows: their slope is 0
+	// The sums at the point where the last search ended, which is where the next begins.
+	ended []float64
+	sums  *logitEval
 }
 
 func newPenalised(m *logitModel, alpha float64) *penalised {
@@ -97,13 +101,17 @@ func (p *penalised) gap(grad, gamma []float64, lambda float64) float64 {
 // solve moves gamma to the minimum at lambda.
 func (p *penalised) solve(ctx context.Context, gamma []float64, lambda, tol float64) (*logitEval, float64, error) {
 	const most, acceptable = 100, 1e-7
-	ev := p.m.eval(gamma)
+	ev := p.sums
+	if !slices.Equal(p.ended, gamma) {
+		ev = p.m.eval(gamma)
+	}
 	gap := p.gap(ev.grad, gamma, lambda)
 	for range most {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
 		if gap <= tol {
+			p.ended, p.sums = append(p.ended[:0], gamma...), ev
 			return ev, gap, nil
 		}
 		target := p.quadratic(ev, gamma, lambda)
@@ -132,6 +140,7 @@ func (p *penalised) solve(ctx context.Context, gamma []float64, lambda, tol floa
 		}
 	}
 	if gap <= acceptable {
+		p.ended, p.sums = append(p.ended[:0], gamma...), ev
 		return ev, gap, nil
 	}
 	return nil, 0, fmt.Errorf("%w: the conditions of a minimum are broken by %.3g", ErrNoConvergence, gap)
