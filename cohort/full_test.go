@@ -279,6 +279,14 @@ func TestVerifyFullSeesCorruption(t *testing.T) {
 	}
 	m, err := Full{}.Match(t.Context(), tab, scoreSpec)
 	require.NoError(t, err)
+	// A price at the centre of a set (a: 0 with d: 1 and e: 2) that its partners pay back: only its own sign tells.
+	small := line(t, []bool{true, false, false, true, false, false}, []float64{0, 1, 2, 100, 101, 102})
+	forged, err := Full{}.Match(t.Context(), small, scoreSpec)
+	require.NoError(t, err)
+	for row, step := range []int64{1, -1, -1, 0, 0, 0} {
+		forged.Optimum.Price[row] += step
+	}
+	require.ErrorContains(t, VerifyFull(small, scoreSpec, Full{}, forged), "does not go with its 2 partners")
 	require.ErrorContains(t, VerifyFull(tab, scoreSpec, Full{MaxControls: 2}, m), "limits")
 	require.ErrorContains(t, VerifyFull(tab, scoreSpec, Full{Exact: []string{"group"}}, m), "exact")
 	require.ErrorContains(t, VerifyFull(tab, scoreSpec, Full{CaliperRaw: 1e-6}, m), "caliper")

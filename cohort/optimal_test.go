@@ -367,7 +367,13 @@ func TestVerifyOptimalSeesCorruption(t *testing.T) {
 			"price up":    func(m *Matched) { m.Optimum.Price[m.Pairs[0][0]] += 1 << 44 },
 			"price down":  func(m *Matched) { m.Optimum.Price[m.Pairs[0][1]] -= 1 << 44 },
 			"pairs count": func(m *Matched) { m.Optimum.Pairs++ },
-			"forfeit":     func(m *Matched) { m.Optimum.Forfeit[m.Pairs[0][0]] = 0 },
+			"prices moved from one group to the other": func(m *Matched) {
+				served := arm(c.m.Estimand != ATC) // a partner that is free must cost nothing
+				for i := range m.Optimum.Price {
+					m.Optimum.Price[i] += int64(2*arm(arm(p.treat[i]) == served)-1) << 44
+				}
+			},
+			"forfeit": func(m *Matched) { m.Optimum.Forfeit[m.Pairs[0][0]] = 0 },
 		} {
 			m, err := c.m.Match(t.Context(), tab, c.d)
 			require.NoError(t, err)
@@ -383,6 +389,12 @@ func TestVerifyOptimalSeesCorruption(t *testing.T) {
 	greedy.Optimum = best.Optimum
 	greedy.Optimum.Total = total(greedy)
 	require.ErrorContains(t, VerifyOptimal(tab, scoreSpec, Optimal{}, greedy), "would make the total distance smaller")
+	// A unit that is left out must be dearer to serve than anything saves.
+	best, err = Optimal{CaliperRaw: 0.01}.Match(t.Context(), tab, scoreSpec)
+	require.NoError(t, err)
+	alone := slices.IndexFunc(indices(100), func(i int) bool { return p.treat[i] && best.Set[i] == 0 })
+	best.Optimum.Price[alone] = -1 << 50
+	require.ErrorContains(t, VerifyOptimal(tab, scoreSpec, Optimal{CaliperRaw: 0.01}, best), "does not go with its 0 partners")
 	best, err = Optimal{CaliperRaw: 0.3}.Match(t.Context(), tab, scoreSpec)
 	require.NoError(t, err)
 	best.Optimum.Kept++
