@@ -303,6 +303,9 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 	if t := co.TimeZero; t != nil {
 		p := at(path, "time_zero")
 		c.errs(p, t.Check())
+		if t.Design == cohort.GracePeriod {
+			c.add(at(p, "design"), "design: %s is not built into study files yet: use the library, or %s", t.Design, cohort.RiskSet)
+		}
 		if co.ID != cohort.UnitColumn || co.Treatment != cohort.ParticipantColumn {
 			c.add(path, "cohort %q: time_zero makes the units and says who takes part: leave id and treatment out", co.Name)
 		}
