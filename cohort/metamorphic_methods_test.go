@@ -385,29 +385,3 @@ func TestM10NarrowerCaliper(t *testing.T) {
 		}
 	}
 }
-
-func TestM11FirstRoundOfMore(t *testing.T) {
-	for rep := range 10 {
-		p := smooth(num.NewStream(45, "M11", uint64(rep)), 100)
-		for _, m := range []Nearest{{}, {Order: SmallestOrder}, {Order: ClosestOrder}, {Order: RandomOrder}, {CaliperRaw: 0.3}, {Replace: true}, {Distance: MahalanobisDistance}} {
-			d := scoreSpec
-			if m.metric() {
-				d = metricSpec
-			}
-			one := m
-			one.Ratio = 1
-			want := byUnit(mustMatch(t, p, one, d))
-			for k := 2; k <= 3; k++ {
-				more := m
-				more.Ratio = k
-				var first [][2]int
-				for _, pair := range byUnit(mustMatch(t, p, more, d)) {
-					if len(first) == 0 || first[len(first)-1][0] != pair[0] {
-						first = append(first, pair)
-					}
-				}
-				require.Equal(t, want, first, "%+v", more)
-			}
-		}
-	}
-}

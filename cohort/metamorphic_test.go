@@ -262,6 +262,7 @@ func TestVerifySeesEveryCorruption(t *testing.T) {
 	} {
 		require.ErrorContains(t, Verify(tab, d, stricter, m), says)
 	}
+	require.ErrorContains(t, Verify(tab, d, Nearest{Ratio: 2, Replace: true, Exact: []string{"x0"}}, m), `exact variable "x0"`) // a number
 	m, err = Nearest{Distance: MahalanobisDistance, CaliperScore: 2}.Match(t.Context(), tab, metricSpec)
 	require.NoError(t, err)
 	require.ErrorContains(t, Verify(tab, metricSpec, Nearest{Distance: MahalanobisDistance, CaliperScore: 0.001}, m), "caliper on the score")
