@@ -7,24 +7,26 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"utfall/internal/num"
 )
 
 // propensityTable is 240 people of 8 sites, two rows a person.
 func propensityTable(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("id,t,x,z,kind,site,person\n")
-	s := num.NewStream(3, "propensity", 0)
+	state := uint64(3)
+	draw := func() float64 { // even between 0 and 1
+		state = state*6364136223846793005 + 1442695040888963407
+		return float64(state>>11) / (1 << 53)
+	}
 	for i := range 240 {
-		x, z := s.Normal(), s.Normal()
-		kind, site := []string{"a", "b", "c"}[s.Intn(3)], i%8
+		x, z := 4*draw()-2, 4*draw()-2
+		kind, site := []string{"a", "b", "c"}[int(3*draw())], i%8
 		eta := -0.5 + 0.8*x + 0.3*float64(site%3)
 		if kind == "b" {
 			eta++
 		}
 		v := 0
-		if s.Bernoulli(num.LogitLink.Mean(eta)) {
+		if draw() < 1/(1+math.Exp(-eta)) {
 			v = 1
 		}
 		fmt.Fprintf(&b, "u%d,%d,%.6f,%.6f,%s,s%d,p%d\n", i, v, x, z, kind, site, i/2)
