@@ -135,6 +135,12 @@ func (s *sources) design(r Register, t Timing, drop []string, seed uint64, worke
 		if sets, cands, b.Attrition, err = s.riskSets(t, seed, riskWave, workers); err != nil {
 			return nil, err
 		}
+		if n := sets.alone; n > 0 {
+			b.Notes = append(b.Notes, table.Note{
+				Code: "nobody-at-risk", Text: fmt.Sprintf("%d participants had nobody at risk in their month, state and time in it and were left out: the effect is on the others", n),
+				Args: map[string]any{"participants": n},
+			})
+		}
 	default:
 		buf := make([]int8, 2)
 		cands, b.Attrition = drawnMonths(s.ids, s.parts, from, to, t.design() == GracePeriod, seed, func(p int, m Month) bool { return s.h.past(p, m, buf).present() })

@@ -220,18 +220,14 @@ func (o *Opened) startModel(ctx context.Context, spec CensorSpec, first, last in
 	if err != nil {
 		return nil, err
 	}
-	d := fillDesign(cov, len(rows), DesignOptions{Workers: workers}, nil)
 	terms := monthTerms(rows)
-	h, k := len(terms), len(terms)+len(d.Columns)
-	x, y, time := make([]float64, len(rows)*k), make([]float64, len(rows)), make([]float64, len(rows)*h)
+	x, names := monthDesign(rows, cov, len(terms), workers)
+	y := make([]float64, len(rows))
 	for i, r := range rows {
-		for j, t := 0, 1.0; j < h; j, t = j+1, t*float64(r.month)/12 {
-			time[h*i+j], x[k*i+j] = t, t
-		}
-		copy(x[i*k+h:(i+1)*k], d.Values[i*(k-h):(i+1)*(k-h)])
 		y[i] = float64(arm(r.start))
 	}
-	m.names = slices.Concat(terms, d.Names())
+	m.names = slices.Concat(terms, names)
+	k := len(m.names)
 	fit, err := num.Logit(num.LogitData{N: len(rows), K: k, X: x, Y: y, Workers: workers})
 	if err != nil {
 		return nil, startError(err, m.names, cov, y)
@@ -241,13 +237,29 @@ func (o *Opened) startModel(ctx context.Context, spec CensorSpec, first, last in
 		m.se[j] = math.Sqrt(fit.Cov.At(j, j))
 	}
 	if spec.Stabilised {
-		alone, err := num.Logit(num.LogitData{N: len(rows), K: h, X: time, Y: y, Workers: workers})
+		time, _ := monthDesign(rows, nil, len(terms), workers)
+		alone, err := num.Logit(num.LogitData{N: len(rows), K: len(terms), X: time, Y: y, Workers: workers})
 		if err != nil {
 			return nil, startError(err, terms, nil, y)
 		}
 		m.byMonth = alone.Fitted
 	}
 	return m, ctx.Err()
+}
+
+// monthDesign is the design matrix of the person-months: powers of the month in years,
+// then the covariates.
+func monthDesign(rows []personMonth, cov []covariate, terms, workers int) ([]float64, []string) {
+	d := fillDesign(cov, len(rows), DesignOptions{Workers: workers}, nil)
+	k := terms + len(d.Columns)
+	x := make([]float64, len(rows)*k)
+	for i, r := range rows {
+		for j, t := 0, 1.0; j < terms; j, t = j+1, t*float64(r.month)/12 {
+			x[k*i+j] = t
+		}
+		copy(x[i*k+terms:(i+1)*k], d.Values[i*(k-terms):(i+1)*(k-terms)])
+	}
+	return x, d.Names()
 }
 
 // monthTerms names the terms of time: month and its square (in years, so that the

@@ -40,6 +40,7 @@ type riskSetDrawer struct {
 	cells    []riskCell
 	months   []bool // months in which someone starts
 	counts   [2][riskSteps]int
+	alone    int // participants in cells with nobody at risk
 }
 
 // Places in counts, by arm: what is left after each step.
@@ -207,10 +208,9 @@ func (d *riskSetDrawer) trim(c *riskCell) {
 // and counts who was left out.
 func (d *riskSetDrawer) collect(treated []candidate) ([]candidate, []Step) {
 	var out []candidate
-	alone := 0
 	for _, c := range treated {
 		if len(d.cells[c.cell].drawn) == 0 {
-			alone++
+			d.alone++
 			continue
 		}
 		out = append(out, c)
@@ -223,7 +223,7 @@ func (d *riskSetDrawer) collect(treated []candidate) ([]candidate, []Step) {
 		d.cells[c].drawn = nil
 	}
 	in, free := d.counts[arm(true)], d.counts[arm(false)]
-	in[riskCells] = in[riskOrigin] - alone
+	in[riskCells] = in[riskOrigin] - d.alone
 	var steps []Step
 	add := func(name, rule string, treated, others int) {
 		s := Step{Name: name, Rule: rule, UnitsOut: treated + others, TreatedOut: treated}

@@ -40,6 +40,9 @@ func TestRiskSetByHand(t *testing.T) {
 		{Name: "draws", UnitsIn: 2, UnitsOut: 2, TreatedIn: 1, TreatedOut: 1},
 	}, withoutRules(b.Attrition))
 
+	require.Equal(t, "nobody-at-risk", b.Notes[0].Code)
+	require.Equal(t, 1, b.Notes[0].Args["participants"]) // D
+
 	timing := riskTiming
 	timing.Origin = []string{"work"}
 	b, err = BuildDesign(rows.tables(t), timing, nil, 1, 1)
