@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"utfall/estimate"
+	"utfall/plots"
 	"utfall/study/release"
 	"utfall/table"
 )
@@ -17,6 +18,8 @@ type assembled struct {
 	balance      map[string]release.BalanceTable
 	curves       map[string][]release.Curve // by analysis, one per group
 	trends       map[string]releasedTrend
+	scores       map[string]*plots.DistributionData // by cohort
+	covariates   map[string]*plots.DistributionData // by cohort: of the covariate that differed most
 	destinations []destination
 	protocol     release.Protocol
 }
@@ -31,6 +34,7 @@ func (s *state) assemble() (*assembled, error) {
 	a := &assembled{
 		findings: map[string]release.Estimate{}, attrition: map[string]release.Attrition{}, balance: map[string]release.BalanceTable{},
 		curves: map[string][]release.Curve{}, trends: map[string]releasedTrend{},
+		scores: map[string]*plots.DistributionData{}, covariates: map[string]*plots.DistributionData{},
 	}
 	var withheld [][]release.Withheld
 	keep := func(w []release.Withheld) { withheld = append(withheld, w) }
@@ -38,6 +42,11 @@ func (s *state) assemble() (*assembled, error) {
 		b := s.cohorts[s.spec.Cohorts[i].Name]
 		if err := s.releaseCohort(a, b, keep); err != nil {
 			return nil, err
+		}
+		if b.designed() {
+			if err := s.distributions(a, b); err != nil {
+				return nil, err
+			}
 		}
 	}
 	seen := map[string]bool{}

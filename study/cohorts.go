@@ -21,6 +21,7 @@ type built struct {
 	table     *table.Table     // matched units (all eligible ones without a match)
 	rows      []int            // of table: the rows of the base, or of what time_zero made
 	score     []float64        // of before; nil without a match on a score
+	full      []float64        // of before: the weight, 0 where left out; nil without a design
 	made      *cohort.Built    // by time_zero; nil without it
 	paths     *cohort.Paths    // nil until outcomes are open
 	censored  *cohort.Censored // weights for later starts, units of table; nil without them
@@ -253,6 +254,7 @@ func (b *built) keepDesigned(t *table.Table, treated []bool, weight []float64, s
 			rows = append(rows, i)
 		}
 	}
+	b.full = weight
 	b.table, b.rows = t.Take(rows), pickInt(b.rows, rows)
 	b.treated, b.weight, b.set = pickBool(treated, rows), make([]float64, len(rows)), nil
 	kept, link := make([]string, len(rows)), make([]int, len(rows))

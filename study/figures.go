@@ -38,6 +38,21 @@ func (s *state) draw() error {
 			jobs = append(jobs, job{figure{name: co.Name + "-balance", cohort: co.Name}, func() (plots.Figure, error) { return s.loveFigure(co, t) }})
 		}
 	}
+	for i := range s.spec.Cohorts {
+		co := &s.spec.Cohorts[i]
+		parts := s.spec.cohortParts(co.Name)
+		sub := s.lang.Text("study.distribution-subtitle", "treated", capital(s.group(co, "treated")), "control", s.group(co, "control"))
+		if d, ok := s.bundle.scores[co.Name]; ok {
+			jobs = append(jobs, job{figure{name: co.Name + "-score", cohort: co.Name}, func() (plots.Figure, error) {
+				return plots.Mirrored(*d, s.style(parts, s.lang.Text("study.score-title"), sub))
+			}})
+		}
+		if d, ok := s.bundle.covariates[co.Name]; ok {
+			jobs = append(jobs, job{figure{name: co.Name + "-covariate", cohort: co.Name}, func() (plots.Figure, error) {
+				return plots.ECDF(*d, s.style(parts, s.lang.Text("study.covariate-title"), sub))
+			}})
+		}
+	}
 	for i := range s.results {
 		r := &s.results[i]
 		name := r.spec.Name

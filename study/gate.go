@@ -14,7 +14,7 @@ import (
 // counts released.
 type GateResult struct {
 	Cohort    string   `json:"cohort"`
-	Check     string   `json:"check"`              // smd, kept, support, treated, ess or power
+	Check     string   `json:"check"`              // treated, ess, smd, undefined, kept, support or power
 	Analysis  string   `json:"analysis,omitempty"` // of power
 	Value     *float64 `json:"value"`              // null where it cannot be known
 	Threshold float64  `json:"threshold"`
@@ -104,11 +104,14 @@ func (s *state) gateCohort(b *built, g Gate) {
 	if !b.designed() {
 		return
 	}
-	smd := 0.0
-	for _, row := range b.balance.Rows {
-		if v := math.Abs(row.After.SMD); !math.IsNaN(v) {
-			smd = max(smd, v)
-		}
+	sum := b.balance.SummaryAfter(*g.MaxSMD)
+	smd := sum.MaxSMD
+	if math.IsNaN(smd) {
+		smd = 0
+	}
+	if sum.Undefined > 0 {
+		n := float64(sum.Undefined)
+		s.gate = append(s.gate, GateResult{Cohort: name, Check: "undefined", Value: &n})
 	}
 	kept := float64(treated) / float64(arms(b.beforeIn).Treated)
 	s.gate = append(s.gate,
