@@ -144,6 +144,11 @@ func (m *fitTrait) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if n := r.N.Units; n < fewPersons {
 		d.note("few-persons", map[string]any{"persons": n}, "%s", fmt.Sprintf("There are %d persons, fewer than %d: the intervals are not to be trusted.", n, fewPersons))
 	}
+	for i, g := range a.Group {
+		if s, ok := r.Details["scores"].(progress.TraitScores); ok && !math.IsNaN(s.EAP[i]) {
+			r.N.Treated += g
+		}
+	}
 	out := newFitOutput(r)
 	out.tables = append(out.tables, m.scale(r))
 	return out, nil

@@ -77,6 +77,7 @@ func TestFitTrait(t *testing.T) {
 	require.Equal(t, *scores["p7"].EAP, *byRow["8"].EAP)
 	g := fitted(t, "pcm", "--data", path, "--items", "a,b,c,d", "--treatment", "arm")
 	require.NotNil(t, g.get(t, "trait/mean,group=1", "trait-mean").StdError)
+	require.Equal(t, 80, g.N["treated"])
 	require.NotNil(t, g.get(t, "trait/variance,group=0", "").Estimate)
 	require.Nil(t, g.get(t, "a/a", "slope").StdError)
 	require.Contains(t, g.codes(), "slopes-fixed")

@@ -276,7 +276,7 @@ func (f *irtFit) answerDifference(item string) float64 {
 		it.probabilities(f.m.theta, p)
 		sign := float64(2*k - 1)
 		for c := range p {
-			total += sign * float64(it.values[c]*num.Dot(p[c], w))
+			total += float64(sign * it.values[c] * num.Dot(p[c], w))
 		}
 	}
 	return total / (high - low)

@@ -25,7 +25,7 @@ import (
 //
 // Details: loglik, aic, bic, parameters, gradient_norm (largest element), scores
 // ([TraitScores]), information and item_information at −3 … 3, reliability (empirical:
-// Var(EAP)/(Var(EAP) + mean SE²)), marginal_reliability (E[I/(I + 1/σ²)]), intercepts
+// Var(EAP)/(Var(EAP) + mean SE²)), marginal_reliability (E[I/(I + 1/σ²)]), variance (of the trait in the first group), intercepts
 // (d = −a·b with errors), categories, patterns, nodes, vcov.
 //
 // Errors: [estimate.ErrTooFew] below 3 items; [estimate.ErrNotIdentified] for an item with one

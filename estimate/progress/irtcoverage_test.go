@@ -100,7 +100,7 @@ func TestD10(t *testing.T) {
 	if testing.Short() {
 		t.Skip("replicates of two waves")
 	}
-	const reps, n = 80, 240
+	const reps, n = 64, 240
 	c := newCovered()
 	type one struct{ value, se, in [2]float64 }
 	results := make([]one, reps)
@@ -127,7 +127,7 @@ func TestD10(t *testing.T) {
 	c.check(t, map[string]float64{"difference": 0.35, "change,group=0": 0.2}, reps)
 	truth := d10()
 	truth.differ = 0.6
-	w := simWaves(63, 0, 1800, truth)
+	w := simWaves(63, 0, 1000, truth)
 	naive := latentChange(t, LatentChange{}, w)
 	right := latentChange(t, LatentChange{Differ: []string{"i6"}}, w)
 	require.Less(t, naive.Estimates[0].Value, right.Estimates[0].Value-0.05)

@@ -194,7 +194,7 @@ func (it *irtItem) scores(theta []float64) [][]irtScore {
 			for q := range theta {
 				s[q] = 1 - up[k-1][q] + g
 				if slope != nil {
-					slope[q] += theta[q] * (1 - up[k-1][q])
+					slope[q] += float64(theta[q] * (1 - up[k-1][q]))
 				}
 			}
 		}
@@ -203,7 +203,7 @@ func (it *irtItem) scores(theta []float64) [][]irtScore {
 			for q := range theta {
 				s[q] = -up[k][q] - g
 				if slope != nil {
-					slope[q] -= theta[q] * up[k][q]
+					slope[q] -= float64(theta[q] * up[k][q])
 				}
 			}
 		}
@@ -236,9 +236,9 @@ func (it *irtItem) complete(theta []float64, n [][]float64) (value float64, grad
 				all += n[k][q]
 				mean += float64(float64(k) * p[k][q])
 				square += float64(float64(k*k) * p[k][q])
-				grad[0] += t * float64(float64(k)*n[k][q])
+				grad[0] += float64(t * float64(k) * n[k][q])
 			}
-			grad[0] -= t * float64(mean*all)
+			grad[0] -= float64(t * mean * all)
 			add(0, 0, -float64(all*t*t)*(square-float64(mean*mean)))
 			for k := 1; k < m; k++ {
 				grad[k] += n[k][q] - float64(all*p[k][q])

@@ -330,7 +330,7 @@ func (f *irtFit) describe(res *estimate.Result) {
 		i := m.information(m.theta[q]) * t.sd() * t.sd()
 		marginal += float64(w * i / (1 + i))
 	}
-	res.Details["marginal_reliability"] = marginal
+	res.Details["marginal_reliability"], res.Details["variance"] = marginal, t.sd()*t.sd()
 	information, byItem := map[string]float64{}, map[string]map[string]float64{}
 	categories, intercepts := map[string][]float64{}, map[string]map[string]Intercept{}
 	for _, it := range m.items {

@@ -64,7 +64,7 @@ func firstComponent(corr *mat.SymDense) []float64 {
 	for a := range J {
 		sum := 0.0
 		for b := range J {
-			sum += corr.At(a, b) * corr.At(a, b)
+			sum += float64(corr.At(a, b) * corr.At(a, b))
 		}
 		if sum > best {
 			best = sum

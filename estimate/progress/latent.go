@@ -215,11 +215,11 @@ func (f *waveFit) result(workers int) (*estimate.Result, error) {
 	second := func(g int, by float64, into map[int]float64) float64 {
 		mu, ga, ka, om := at(g)
 		inner := m.gamma[g] + float64(m.kappa*m.mean1[g])
-		into[ga] += by * tau2
-		into[ka] += by * tau2 * m.mean1[g]
-		into[om] += by * 2 * tau2 * tau2 * inner
+		into[ga] += float64(by * tau2)
+		into[ka] += float64(by * tau2 * m.mean1[g])
+		into[om] += float64(by * 2 * tau2 * tau2 * inner)
 		if g > 0 {
-			into[mu] += by * tau2 * m.kappa
+			into[mu] += float64(by * tau2 * m.kappa)
 		}
 		return tau2 * inner
 	}
@@ -264,7 +264,7 @@ func (f *waveFit) result(workers int) (*estimate.Result, error) {
 	rows.put("trait/variance,wave=2", TraitVariance, span, local(map[int]float64{ka: dka, om: dom}))
 	root := math.Sqrt(span)
 	rows.put("trait/correlation", TraitCorrelation, beta/root, local(map[int]float64{
-		ka: tau2/root - beta*dka/(2*span*root), om: m.kappa*2*tau2*tau2/root - beta*dom/(2*span*root)}))
+		ka: tau2/root - float64(beta*dka)/(2*span*root), om: m.kappa*2*tau2*tau2/root - float64(beta*dom)/(2*span*root)}))
 	f.shifts(rows, local)
 	f.itemRows(rows, local)
 	res, err := rows.result("latent-change", d, f.p.of, f.score, f.v, workers)

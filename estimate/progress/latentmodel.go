@@ -89,7 +89,7 @@ func (m *waveModel) valid() bool {
 // moments of the second wave in a group: mean and standard deviation.
 func (m *waveModel) second(g int) (mean, sd float64) {
 	beta := m.kappa * m.tau2()
-	return m.gamma[g]*m.tau2() + float64(beta*m.mean1[g]), math.Sqrt(float64(beta*beta) + m.tau2())
+	return float64(m.gamma[g]*m.tau2()) + float64(beta*m.mean1[g]), math.Sqrt(float64(beta*beta) + m.tau2())
 }
 
 // nodes covers both waves of every group to five and a half standard deviations.
