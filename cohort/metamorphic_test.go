@@ -266,6 +266,7 @@ func TestVerifySeesEveryCorruption(t *testing.T) {
 	m, err = Nearest{Distance: MahalanobisDistance, CaliperScore: 2}.Match(t.Context(), tab, metricSpec)
 	require.NoError(t, err)
 	require.ErrorContains(t, Verify(tab, metricSpec, Nearest{Distance: MahalanobisDistance, CaliperScore: 0.001}, m), "caliper on the score")
+	require.ErrorContains(t, Verify(tab, metricSpec, Nearest{Distance: EuclideanDistance, CaliperScore: 2}, m), "no euclidean metric")
 	m, err = Nearest{Caliper: 2}.Match(t.Context(), tab, d)
 	require.NoError(t, err)
 	require.ErrorContains(t, Verify(tab, d, Nearest{Caliper: 0.001}, m), "caliper on the distance")
