@@ -278,6 +278,14 @@ func (r *irtRows) result(method string, d *irtData, of []int32, score *mat.Dense
 	return res, nil
 }
 
+// rows are the estimates in their documented order.
+func (f *irtFit) rows() *irtRows {
+	rows := &irtRows{}
+	rows.items(f.m.items, f.m.parameters())
+	rows.traits(f.m, f.d.groups)
+	return rows
+}
+
 // result is the answer of a model of one wave.
 func (f *irtFit) result(method string, workers int) (*estimate.Result, error) {
 	fixed := false
@@ -289,10 +297,7 @@ func (f *irtFit) result(method string, workers int) (*estimate.Result, error) {
 	if fixed {
 		f.d.note("slopes-fixed", "In this model every slope is 1 and has no error; the variance of the trait is free instead.", nil)
 	}
-	rows := &irtRows{}
-	rows.items(f.m.items, f.m.parameters())
-	rows.traits(f.m, f.d.groups)
-	res, err := rows.result(method, f.d, f.p.of, f.post.score, f.v, workers)
+	res, err := f.rows().result(method, f.d, f.p.of, f.post.score, f.v, workers)
 	if err != nil {
 		return nil, err
 	}

@@ -187,14 +187,9 @@ func (d *irtData) bothWaves() error {
 	return nil
 }
 
-// result gives the estimates in their documented order.
-func (f *waveFit) result(workers int) (*estimate.Result, error) {
+// rows are the estimates in their documented order, with their derivatives in the free parameters.
+func (f *waveFit) rows() *irtRows {
 	m, d := f.m, f.d
-	for _, it := range d.items {
-		if !f.equal && it.a < 0 {
-			d.reversed(it.name)
-		}
-	}
 	rows := &irtRows{}
 	local := func(grad map[int]float64) []float64 { // derivatives before the links → free
 		out := make([]float64, len(f.from))
@@ -267,7 +262,18 @@ func (f *waveFit) result(workers int) (*estimate.Result, error) {
 		ka: tau2/root - float64(beta*dka)/(2*span*root), om: m.kappa*2*tau2*tau2/root - float64(beta*dom)/(2*span*root)}))
 	f.shifts(rows, local)
 	f.itemRows(rows, local)
-	res, err := rows.result("latent-change", d, f.p.of, f.score, f.v, workers)
+	return rows
+}
+
+// result is the answer.
+func (f *waveFit) result(workers int) (*estimate.Result, error) {
+	m, d := f.m, f.d
+	for _, it := range d.items {
+		if !f.equal && it.a < 0 {
+			d.reversed(it.name)
+		}
+	}
+	res, err := f.rows().result("latent-change", d, f.p.of, f.score, f.v, workers)
 	if err != nil {
 		return nil, err
 	}
