@@ -25,7 +25,8 @@ import (
 // coefficients being estimated, and is right also where one of the models is wrong.
 //
 // With Folds the models that predict for a unit are fitted without the units of its
-// fold; folds come from the keyed hash of the unit (of the cluster, with clusters).
+// fold; folds come from the keyed hash of the unit (clusters stay whole where errors
+// are clustered).
 // The split is repeated Repeats times: the estimate is the median of the repeats, its
 // variance the median of their variances plus squared distances from it.
 //
