@@ -144,10 +144,11 @@ func (o *Opened) Censor(ctx context.Context, spec CensorSpec, workers int) (*Cen
 // describe adds largest weight, effective sample size, and the note about them.
 func (c *Censored) describe(left []float64) {
 	c.Max, c.ESS = slices.Max(left), effectiveSize(left)
+	share := c.ESS / float64(len(left))
 	c.Notes = append(c.Notes, table.Note{
 		Code: "censoring-weights",
-		Text: fmt.Sprintf("%d units are left at month %d; weighted for those whose follow-up ended because of a start, they count as %.1f, and the largest weight is %.1f", len(left), c.Horizon, c.ESS, c.Max),
-		Args: map[string]any{"max": math.Round(10*c.Max) / 10},
+		Text: fmt.Sprintf("comparison units whose follow-up ended because they started are made up for by weights: the largest is %.1f, and those left at the horizon count as %.0f per cent of their number", c.Max, 100*share),
+		Args: map[string]any{"max": math.Round(10*c.Max) / 10, "share": share},
 	})
 }
 

@@ -154,11 +154,11 @@ func (o *Opened) weighClones(c *Cloned, m *startModel, spec CloneSpec) error {
 	}
 	c.ESSOf = [2]float64{effectiveSize(left[0]), effectiveSize(left[1])}
 	c.ESS, c.Max = min(c.ESSOf[0], c.ESSOf[1]), max(slices.Max(left[0]), slices.Max(left[1]))
+	share := min(c.ESSOf[0]/float64(len(left[0])), c.ESSOf[1]/float64(len(left[1])))
 	c.Notes = append(c.Notes, table.Note{
 		Code: "clone-weights",
-		Text: fmt.Sprintf("%d clones follow %q to month %d and count as %.1f, %d follow %q and count as %.1f; the largest weight is %.1f",
-			len(left[0]), c.Strategy[0], c.Horizon, c.ESSOf[0], len(left[1]), c.Strategy[1], c.ESSOf[1], c.Max),
-		Args: map[string]any{"max": math.Round(10*c.Max) / 10},
+		Text: fmt.Sprintf("clones whose follow-up ended because of what their person did are made up for by weights: the largest is %.1f, and those left at the horizon count as no less than %.0f per cent of their number in either strategy", c.Max, 100*share),
+		Args: map[string]any{"max": math.Round(10*c.Max) / 10, "share": share},
 	})
 	return nil
 }
