@@ -34,6 +34,7 @@ const (
 	sparseCategory = 5   // answers below which a threshold is badly known
 	fewForSlopes   = 200 // persons below which slopes are badly known
 	fullShare      = 0.15
+	fewClusters    = 30
 )
 
 // irtColumn is a column of answers: the item it measures, and its answers as categories.

@@ -140,6 +140,7 @@ func TestIRTWeights(t *testing.T) {
 	a.Weight = estimate.Weights{Kind: estimate.Sampling, Values: w}
 	s := graded(t, a)
 	reftest.Near(t, "slope", value(t, s, "q2/a"), value(t, plain, "q2/a"), 1e-8)
+	reftest.Agree(t, "weights of mean 1", s.Details["loglik"].(float64), plain.Details["loglik"].(float64), 12)
 	reftest.Agree(t, "robust", s.Estimates[0].SE*s.Estimates[0].SE, sum(plain), 8)
 	require.InDelta(t, plain.Estimates[0].SE, s.Estimates[0].SE, 0.2*plain.Estimates[0].SE)
 	require.NotEqual(t, plain.Estimates[0].SE, s.Estimates[0].SE)

@@ -258,6 +258,8 @@ func (r *irtRows) result(method string, d *irtData, of []int32, score *mat.Dense
 		}
 		if d.cluster == nil {
 			res.N.Clusters = 0
+		} else if res.N.Clusters < fewClusters {
+			d.note("few-clusters", "Few clusters: the sandwich variance and its normal intervals are too small.", map[string]any{"clusters": res.N.Clusters})
 		}
 		res.Details["vcov"] = "influence function (sandwich)"
 	}

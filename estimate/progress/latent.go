@@ -140,6 +140,9 @@ func (e LatentChange) fitWaves(ctx context.Context, w *Waves) (*waveFit, error) 
 	if err := d.bothWaves(); err != nil {
 		return nil, err
 	}
+	if err := d.freeUsed(o.free); err != nil {
+		return nil, err
+	}
 	d.start()
 	if o.equal {
 		for _, it := range d.items {
@@ -152,6 +155,28 @@ func (e LatentChange) fitWaves(ctx context.Context, w *Waves) (*waveFit, error) 
 	f := newWaveFit(d, o)
 	f.m.get(f.point())
 	return f, f.finish(ctx, !e.NoErrors, e.Workers)
+}
+
+// freeUsed checks that each wave uses every category of the items that are free after: a threshold next
+// to a category that nobody chose has no estimate.
+func (d *irtData) freeUsed(free map[string]bool) error {
+	for c, col := range d.columns {
+		it := d.items[col.item]
+		if !free[it.name] {
+			continue
+		}
+		used := make([]bool, it.cats)
+		for _, i := range d.order {
+			if col.x[i] >= 0 {
+				used[col.x[i]] = true
+			}
+		}
+		if slices.Contains(used, false) {
+			return fmt.Errorf("%w: in wave %d nobody chose one of the categories of item %q, so that it cannot have thresholds of its own; let them shift together",
+				estimate.ErrNotIdentified, 1+c/len(d.items), it.name)
+		}
+	}
+	return nil
 }
 
 // persons counts who answered, by group and wave.

@@ -266,6 +266,11 @@ func TestLatentChangeBad(t *testing.T) {
 		"no treated":   {LatentChange{}, func(w *Waves) { mark(w.Treated, false) }, estimate.ErrNoTreated, ""},
 		"marks":        {LatentChange{}, func(w *Waves) { w.Treated = w.Treated[:3] }, estimate.ErrInvalidFrame, "3 treatment"},
 		"all the same": {LatentChange{}, func(w *Waves) { fill(w.After, 1); fill(w.Before, 1) }, estimate.ErrNotIdentified, `"i1"`},
+		"free, not chosen": {LatentChange{Free: []string{"i2"}}, func(w *Waves) {
+			for i := range w.Unit {
+				w.After.Set(i, 1, min(w.After.At(i, 1), 2))
+			}
+		}, estimate.ErrNotIdentified, `"i2"`},
 		"same answers": {LatentChange{}, func(w *Waves) { w.After = w.Before }, nil, ""},
 	} {
 		w := simWaves(34, 0, 120, d10())
