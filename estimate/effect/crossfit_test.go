@@ -24,14 +24,14 @@ func TestCrossFittingWrittenOut(t *testing.T) {
 	}
 	psi := make([]float64, c.n)
 	for k := range 3 {
-		var x, a, y []float64
+		var x, a []float64
 		var arm [2]struct{ x, y []float64 }
 		for i := range c.n {
 			if fold[i] == k {
 				continue
 			}
 			v := index(c.treated[i])
-			x, a, y = append(x, c.row(i)...), append(a, float64(v)), append(y, c.y[i])
+			x, a = append(x, c.row(i)...), append(a, float64(v))
 			arm[v].x, arm[v].y = append(arm[v].x, c.row(i)...), append(arm[v].y, c.y[i])
 		}
 		ps, err := num.Logit(num.LogitData{N: len(a), K: 3, X: x, Y: a})
