@@ -303,8 +303,8 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 	if t := co.TimeZero; t != nil {
 		p := at(path, "time_zero")
 		c.errs(p, t.Check())
-		if t.Design == cohort.GracePeriod {
-			c.add(at(p, "design"), "design: %s is not built into study files yet: use the library, or %s", t.Design, cohort.RiskSet)
+		if t.Design == cohort.GracePeriod && (co.Propensity != nil || co.Match != nil || co.Weight != nil || len(co.Balance) > 0) {
+			c.add(at(p, "design"), "design: %s compares clones of everybody by the weights of censoring: leave propensity, match, weight and balance out", t.Design)
 		}
 		if co.ID != cohort.UnitColumn || co.Treatment != cohort.ParticipantColumn {
 			c.add(path, "cohort %q: time_zero makes the units and says who takes part: leave id and treatment out", co.Name)
@@ -328,20 +328,7 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 				s.column(c, at(p, "known_from", column), co.Base, t.KnownFrom[column])
 			}
 		}
-		switch censors := t.Later == cohort.LaterCensors; {
-		case censors && t.Censoring == nil:
-			c.add(at(p, "later"), "later: censor needs censoring: the covariates of who starts when")
-		case !censors && t.Censoring != nil:
-			c.add(at(p, "censoring"), "censoring is used only with later: censor")
-		case censors:
-			c.errs(at(p, "censoring"), t.Censoring.Check(t.FollowUp))
-			for _, o := range t.Outcomes {
-				if slices.Contains(t.Censoring.Covariates, o.Name) {
-					c.add(at(p, "censoring", "covariates"), lintOutcome+": censoring reads %q, an outcome: it is measured after time zero", o.Name)
-				}
-			}
-			s.stateNames(c, at(p, "censoring", "absorbing"), t.Spells, "state", t.Censoring.Absorbing)
-		}
+		s.checkCensoring(c, p, t)
 		for i, o := range t.Outcomes {
 			c.errs(at(p, "outcomes", i), o.Check(t.FollowUp))
 			s.stateNames(c, at(p, "outcomes", i, "states"), t.Spells, "state", o.States)
@@ -390,6 +377,37 @@ func (s *Spec) checkCohort(c *checker, path []any, co *Cohort) {
 			c.add(at(path, "balance"), "balance is used only with match or weight")
 		}
 	}
+}
+
+// checkCensoring tests the model of who starts when, which the weights of people whose
+// follow-up ends with their start need.
+func (s *Spec) checkCensoring(c *checker, p []any, t *TimeZero) {
+	grace := t.Design == cohort.GracePeriod
+	needed := grace || t.Later == cohort.LaterCensors
+	switch {
+	case needed && t.Censoring == nil:
+		c.add(p, "time_zero: later: censor and a grace period need censoring: the covariates of who starts when")
+		return
+	case !needed && t.Censoring != nil:
+		c.add(at(p, "censoring"), "censoring is used only with later: censor or a grace period")
+	}
+	if !needed {
+		return
+	}
+	if grace {
+		c.errs(at(p, "censoring"), t.Censoring.Check(t.Timing))
+	} else {
+		c.errs(at(p, "censoring"), t.Censoring.CensorSpec.Check(t.FollowUp))
+		if t.Censoring.Initiation != "" {
+			c.add(at(p, "censoring", "initiation"), "censoring: initiation is of a grace period")
+		}
+	}
+	for _, o := range t.Outcomes {
+		if slices.Contains(t.Censoring.Covariates, o.Name) {
+			c.add(at(p, "censoring", "covariates"), lintOutcome+": censoring reads %q, an outcome: it is measured after time zero", o.Name)
+		}
+	}
+	s.stateNames(c, at(p, "censoring", "absorbing"), t.Spells, "state", t.Censoring.Absorbing)
 }
 
 func (s *Spec) checkMatch(c *checker, path []any, co *Cohort) {

@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"utfall/cohort"
 )
 
 // units an analysis can be reported in: percentage-points of shares between 0 and 1,
@@ -60,8 +58,8 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 		return
 	}
 	for _, name := range []string{a.statesCohort(), a.beforeAfterCohort()} {
-		if co := s.findCohort(name); co != nil && co.TimeZero != nil && co.TimeZero.Later == cohort.LaterCensors {
-			c.add(path, "analysis %q: with later: censor the weights change by month, and only effect can use them; use later: stay here", a.Name)
+		if co := s.findCohort(name); co != nil && co.TimeZero != nil && co.TimeZero.Censoring != nil {
+			c.add(path, "analysis %q: with later: censor or a grace period the weights change by month, and only effect can use them", a.Name)
 		}
 	}
 	switch {

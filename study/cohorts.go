@@ -15,27 +15,28 @@ import (
 
 // built is a cohort ready for estimation.
 type built struct {
-	spec      *Cohort
-	before    *table.Table     // eligible units, before the match
-	beforeIn  []bool           // treated, of before
-	table     *table.Table     // matched units (all eligible ones without a match)
-	rows      []int            // of table: the rows of the base, or of what time_zero made
-	score     []float64        // of before; nil without a match on a score
-	full      []float64        // of before: the weight, 0 where left out; nil without a design
-	made      *cohort.Built    // by time_zero; nil without it
-	paths     *cohort.Paths    // nil until outcomes are open
-	censored  *cohort.Censored // weights for later starts, units of table; nil without them
-	treated   []bool
-	weight    []float64 // of table; nil without a match
-	set       []int     // of table, dense from 0; nil without a match
-	whole     bool      // sets are pairs, or one participant with some: a set that loses a member is left out
-	cluster   []int     // of table, dense from 0: sets that share a person; people without a match; nil where each row is a person
-	clusters  int
-	attrition []cohort.Step
-	balance   cohort.Balance
-	pairs     int
-	estimand  string // of the design: att; atm where some participants found no comparison; …
-	notes     []table.Note
+	spec       *Cohort
+	before     *table.Table     // eligible units, before the match
+	beforeIn   []bool           // treated, of before
+	table      *table.Table     // matched units (all eligible ones without a match)
+	rows       []int            // of table: the rows of the base, or of what time_zero made
+	beforeRows []int            // of before, as rows is of table
+	score      []float64        // of before; nil without a match on a score
+	full       []float64        // of before: the weight, 0 where left out; nil without a design
+	made       *cohort.Built    // by time_zero; nil without it
+	paths      *cohort.Paths    // nil until outcomes are open
+	censored   *cohort.Censored // weights for later starts, units of table; nil without them
+	treated    []bool
+	weight     []float64 // of table; nil without a match
+	set        []int     // of table, dense from 0; nil without a match
+	whole      bool      // sets are pairs, or one participant with some: a set that loses a member is left out
+	cluster    []int     // of table, dense from 0: sets that share a person; people without a match; nil where each row is a person
+	clusters   int
+	attrition  []cohort.Step
+	balance    cohort.Balance
+	pairs      int
+	estimand   string // of the design: att; atm where some participants found no comparison; …
+	notes      []table.Note
 }
 
 func (s *state) buildCohorts() error {
@@ -82,9 +83,11 @@ func (s *state) buildCohort(co *Cohort) (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.rows = rows
+	b.rows, b.beforeRows = rows, rows
 	b.before, b.table = units, units
-	if b.beforeIn, err = marks(units, co.Treatment); err != nil {
+	if graceOf(co) {
+		b.beforeIn = make([]bool, units.Rows()) // who starts within the grace period is not known yet
+	} else if b.beforeIn, err = marks(units, co.Treatment); err != nil {
 		return nil, s.rowAt(co, rows, err)
 	}
 	b.treated = b.beforeIn
@@ -147,7 +150,11 @@ func (s *state) eligible(b *built, t *table.Table) (*table.Table, []int, error) 
 		}
 		filters = append(filters, cohort.Filter{Name: f.Name, Keep: f.Keep})
 	}
-	rows, steps, err := cohort.Apply(t, filters, b.spec.Treatment)
+	treatment := b.spec.Treatment
+	if b.grace() {
+		treatment = ""
+	}
+	rows, steps, err := cohort.Apply(t, filters, treatment)
 	if err != nil {
 		return nil, nil, fmt.Errorf("eligibility: %w", err)
 	}
@@ -212,6 +219,7 @@ func (s *state) completeCovariates(b *built, t *table.Table) (*table.Table, erro
 		return nil, err
 	}
 	b.before, b.table, b.rows = t, t, pickInt(b.rows, rows)
+	b.beforeRows = b.rows
 	if b.beforeIn, err = marks(t, b.spec.Treatment); err != nil {
 		return nil, err
 	}

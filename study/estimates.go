@@ -76,7 +76,7 @@ func (s *state) estimate() error {
 func (s *state) effect(a *Analysis) (analysisResult, error) {
 	e, b := a.Effect, s.cohorts[a.Effect.Cohort]
 	r := analysisResult{method: "effect." + e.Method, kind: "association"}
-	if b.weight != nil {
+	if b.designed() || b.censored != nil {
 		r.kind = "effect"
 	}
 	rows, notes, err := s.effectRows(b, e)

@@ -224,16 +224,25 @@ func (s *state) rowLabels() plots.Labels {
 	return out
 }
 
-// derivedLabel names a look-back column "months_STATE_12" from the state's label.
+// derivedLabel names a look-back column, such as "months_STATE_12" or "changes_24", from
+// the label of its pattern (months_STATE_N, changes_N) and of the state.
 func (s *state) derivedLabel(name string) string {
-	rest, ok := strings.CutPrefix(name, "months_")
-	i := strings.LastIndex(rest, "_")
-	if !ok || i < 0 {
+	if _, ok := s.spec.Labels[name]; ok {
 		return s.label(name)
 	}
-	state, months := rest[:i], rest[i+1:]
-	if t, ok := s.spec.Labels["months_STATE_N"]; ok {
-		return strings.NewReplacer("STATE", s.label(state), "N", months).Replace(t.In(s.spec.Language))
+	i := strings.LastIndex(name, "_")
+	if i < 0 {
+		return name
+	}
+	head, months := name[:i], name[i+1:]
+	if t, ok := s.spec.Labels[head+"_N"]; ok {
+		return strings.ReplaceAll(t.In(s.spec.Language), "N", months)
+	}
+	for _, pattern := range sortedKeys(s.spec.Labels) {
+		prefix, ok := strings.CutSuffix(pattern, "_STATE_N")
+		if state, found := strings.CutPrefix(head, prefix+"_"); ok && found {
+			return strings.NewReplacer("STATE", s.label(state), "N", months).Replace(s.spec.Labels[pattern].In(s.spec.Language))
+		}
 	}
 	return name
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"utfall/cohort"
 	"utfall/estimate/effect"
 	"utfall/internal/lang"
 	"utfall/table"
@@ -88,6 +89,9 @@ func (s *state) gateCohort(b *built, g Gate) {
 		all[i] = i
 	}
 	treated, ess := b.sizes(all)
+	if b.grace() { // everybody is cloned into both arms
+		treated, ess = len(all), float64(len(all))
+	}
 	name := b.spec.Name
 	// A count of few people is shown rounded down, as everywhere.
 	released := func(n int) *float64 {
@@ -139,6 +143,9 @@ func (s *state) gatePower(b *built, g Gate) error {
 			return fmt.Errorf("analysis %s: %w", a.Name, err)
 		}
 		n, ess := b.sizes(rows)
+		if b.grace() {
+			n, ess = len(rows), float64(len(rows))
+		}
 		mde, err := effect.MinimumDetectable(float64(n), ess, sd, s.spec.Level, *g.Power)
 		if err != nil {
 			return fmt.Errorf("analysis %s: power: %w", a.Name, err)
@@ -207,6 +214,14 @@ func (s *state) ofSubgroup(b *built, where string) ([]int, error) {
 
 // designed reports whether the cohort's comparison people were chosen or weighted.
 func (b *built) designed() bool { return b.weight != nil }
+
+// grace reports whether the cohort compares strategies with a grace period: who follows
+// which is not known before outcomes are open.
+func (b *built) grace() bool { return graceOf(b.spec) }
+
+func graceOf(co *Cohort) bool {
+	return co.TimeZero != nil && co.TimeZero.Design == cohort.GracePeriod
+}
 
 // support is the share of the treated before the design whose score lies within the
 // range of the comparison units' scores; NaN without a score.

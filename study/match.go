@@ -43,7 +43,11 @@ func (s *state) match(b *built, t *table.Table) error {
 	if err != nil {
 		return err
 	}
-	pairs, gone := withoutSelf(m, persons)
+	b.whole = spec.Method == cohort.NearestMethod || spec.Method == cohort.OptimalMethod || spec.PairWithin
+	pairs, gone := m.Pairs, 0
+	if b.whole {
+		pairs, gone = withoutSelf(m, persons)
+	}
 	weight, set := m.Weight, m.Set
 	if gone > 0 {
 		weight = weightsOf(m, pairs)
@@ -57,7 +61,6 @@ func (s *state) match(b *built, t *table.Table) error {
 			Args: map[string]any{"sets": gone},
 		})
 	}
-	b.whole = spec.Method == cohort.NearestMethod || spec.Method == cohort.OptimalMethod || spec.PairWithin
 	if !b.whole && spec.Method != cohort.FullMethod {
 		set = nil // cells and classes are strata of people, not groups that stand or fall together
 	}

@@ -135,6 +135,7 @@ func TestEveryKeyMatters(t *testing.T) {
 		"cohorts.time_zero.censoring.covariates": {"follow_up: 36", "follow_up: 36\n      censoring: {covariates: [age]}", refused}, "cohorts.time_zero.censoring.absorbing": {"follow_up: 36", "follow_up: 36\n      censoring: {absorbing: [death]}", refused},
 		"cohorts.time_zero.censoring.horizon": {"follow_up: 36", "follow_up: 36\n      censoring: {horizon: 24}", refused}, "cohorts.time_zero.censoring.stabilised": {"follow_up: 36", "follow_up: 36\n      censoring: {stabilised: true}", refused},
 		"cohorts.time_zero.grace":   {"follow_up: 36", "follow_up: 36\n      grace: 99", refused},
+		"cohorts.time_zero.censoring.initiation": {"follow_up: 36", "follow_up: 36\n      later: censor\n      censoring: {initiation: uniform}", refused},
 		"cohorts.time_zero.amounts": {"follow_up: 36", "follow_up: 36\n      amounts: spells", refused}, "cohorts.time_zero.known_from": {"follow_up: 36", "follow_up: 36\n      known_from: {born: nobody}", refused},
 
 		"cohorts.dates.time_zero": {"treatment: t\n    groups", "treatment: t\n    dates: {start: x}\n    groups", refused}, "cohorts.dates.start": {"treatment: t\n    groups", "treatment: t\n    dates: {time_zero: x}\n    groups", refused},

@@ -155,6 +155,9 @@ func (s *state) knownWords(b *built) []string {
 
 // designWords say how the comparison people were chosen.
 func (s *state) designWords(co *Cohort) string {
+	if graceOf(co) {
+		return s.lang.Text("study.design-grace")
+	}
 	if w := co.Weight; w != nil {
 		return s.lang.Text("study.design-" + w.Method)
 	}
@@ -379,8 +382,11 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 	switch {
 	case r.spec.Effect != nil:
 		estimand, errs = "effect", "sets"
-		if r.kind == "association" {
+		switch {
+		case r.kind == "association":
 			estimand = "association"
+		case s.cohorts[r.spec.Effect.Cohort].grace():
+			estimand = "effect-grace"
 		}
 		switch v := r.spec.Effect.Vcov; {
 		case v == "iid":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"utfall/cohort"
 	"utfall/ingest"
 	"utfall/table"
 )
@@ -193,17 +194,29 @@ func storedOutcomes(dir, name string, columns []string) (*table.Table, error) {
 // openRegister reads what came after time zero for the units that are compared.
 func (s *state) openRegister(b *built) error {
 	t := b.spec.TimeZero
-	opened, err := b.made.Open(s.register(b.spec), b.rows, t.Outcomes, s.o.Workers)
+	// Who starts when is learnt from all eligible people, also where few are compared.
+	rows := b.rows
+	if t.Censoring != nil {
+		rows = b.beforeRows
+	}
+	opened, err := b.made.Open(s.register(b.spec), rows, t.Outcomes, s.o.Workers)
 	if err != nil {
 		return err
 	}
-	b.paths = opened.Paths
-	if t.Censoring != nil {
-		if b.censored, err = opened.Censor(s.ctx, *t.Censoring, s.o.Workers); err != nil {
+	switch {
+	case b.grace():
+		return s.openClones(b, opened)
+	case t.Censoring != nil:
+		if b.censored, err = opened.Censor(s.ctx, t.Censoring.CensorSpec, s.o.Workers); err != nil {
 			return fmt.Errorf("censoring: %w", err)
 		}
 		b.notes = append(b.notes, b.censored.Notes...)
+		if opened, err = b.made.Open(s.register(b.spec), b.rows, t.Outcomes, s.o.Workers); err != nil {
+			return err
+		}
+		b.censored = takeCensored(b.censored, rows, b.rows)
 	}
+	b.paths = opened.Paths
 	var names []string
 	for _, o := range t.Outcomes {
 		names = append(names, o.Name)
@@ -217,4 +230,43 @@ func (s *state) openRegister(b *built) error {
 	}
 	b.table, err = joined(b.table, outcomes)
 	return err
+}
+
+// openClones puts two clones in the place of each person: who started within the grace
+// period is known only now.
+func (s *state) openClones(b *built, opened *cohort.Opened) error {
+	c, err := opened.Clone(s.ctx, *b.spec.TimeZero.Censoring, s.o.Workers)
+	if err != nil {
+		return fmt.Errorf("censoring: %w", err)
+	}
+	b.table, b.paths, b.censored = c.Table, c.Paths, &c.Censored
+	b.notes = append(b.notes, c.Notes...)
+	if b.treated, err = marks(b.table, b.spec.Treatment); err != nil {
+		return err
+	}
+	persons, _, err := b.table.Text(cohort.PersonColumn)
+	if err != nil {
+		return err
+	}
+	rows := make([]int, len(persons))
+	for i := range rows {
+		rows[i] = i
+	}
+	b.cluster, b.clusters = components(rows, persons)
+	return nil
+}
+
+// takeCensored are the weights of the rows kept, of weights of all.
+func takeCensored(c *cohort.Censored, all, kept []int) *cohort.Censored {
+	place := make(map[int]int, len(all))
+	for i, r := range all {
+		place[r] = i
+	}
+	out, width := *c, c.Horizon+1
+	out.Weight = make([]float64, 0, len(kept)*width)
+	for _, r := range kept {
+		i := place[r]
+		out.Weight = append(out.Weight, c.Weight[i*width:(i+1)*width]...)
+	}
+	return &out
 }

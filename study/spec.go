@@ -85,13 +85,13 @@ type Cohort struct {
 // TimeZero builds the cohort's rows from a register.
 type TimeZero struct {
 	cohort.Timing  `yaml:",inline"`
-	Spells         string             `yaml:"spells,omitempty"`         // data of kind spells
-	Participations string             `yaml:"participations,omitempty"` // data of kind participations
-	Amounts        string             `yaml:"amounts,omitempty"`        // data of kind costs, for the feature amounts
-	KnownFrom      map[string]string  `yaml:"known_from,omitempty"`     // column of the base → its date column that says when the value became known
-	Drop           []string           `yaml:"drop,omitempty"`           // columns of the base not known at time zero
-	Outcomes       []cohort.Outcome   `yaml:"outcomes,omitempty"`
-	Censoring      *cohort.CensorSpec `yaml:"censoring,omitempty"` // with later: censor: who starts when, for the weights
+	Spells         string            `yaml:"spells,omitempty"`         // data of kind spells
+	Participations string            `yaml:"participations,omitempty"` // data of kind participations
+	Amounts        string            `yaml:"amounts,omitempty"`        // data of kind costs, for the feature amounts
+	KnownFrom      map[string]string `yaml:"known_from,omitempty"`     // column of the base → its date column that says when the value became known
+	Drop           []string          `yaml:"drop,omitempty"`           // columns of the base not known at time zero
+	Outcomes       []cohort.Outcome  `yaml:"outcomes,omitempty"`
+	Censoring      *cohort.CloneSpec `yaml:"censoring,omitempty"` // with later: censor or a grace period: who starts when, for the weights
 }
 
 // Trial is the trial that the cohort emulates, in words: what would be done if people

@@ -52,23 +52,33 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	}
 	treated := []any{"treated", s.group(co, "treated")}
 	kind, wait := "flat", ""
-	var follow, emulated []any
+	var follow, emulated, grace, waits []any
 	if t := co.TimeZero; t != nil {
 		kind = "register"
 		follow = []any{"months", t.FollowUp}
 		if t.Later == cohort.LaterCensors {
 			wait = "-censored"
 		}
+		if t.Design == cohort.GracePeriod {
+			grace = []any{"months", t.Grace}
+			if wait == "" {
+				waits = grace
+			}
+		}
 		emulated = append(follow, "back", slices.Max(t.LookBack))
 	}
 	b := s.cohorts[co.Name]
+	strategies, whom := kind, ""
+	if b.grace() {
+		strategies, whom = "grace", "-grace"
+	}
 	items := []TrialItem{
 		{Item: "eligibility", Target: text(given.Eligibility, "eligibility", "rules", s.ruleNames(co))},
-		{Item: "strategies", Target: text(given.Treated, "treated-"+kind) + " " + text(given.Control, "control-"+kind+wait)},
+		{Item: "strategies", Target: text(given.Treated, "treated-"+strategies, grace...) + " " + text(given.Control, "control-"+strategies+wait, waits...)},
 		{Item: "assignment", Target: text(given.Assignment, "assignment")},
 		{Item: "follow-up", Target: text(given.FollowUp, "follow-up-"+kind, follow...)},
 		{Item: "outcomes", Target: text(given.Outcomes, "outcomes", "outcomes", s.outcomeNames(co))},
-		{Item: "contrast", Target: text(given.Contrast, "contrast")},
+		{Item: "contrast", Target: text(given.Contrast, "contrast"+whom)},
 		{Item: "assumptions", Target: text(given.Assumptions, "assumptions")},
 		{Item: "analysis", Target: text(given.Analysis, "analysis")},
 	}
@@ -83,14 +93,20 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	}
 	if flow, ok := s.bundle.attrition[co.Name]; ok && len(flow.Steps) > 0 {
 		first, last := flow.Start, flow.Steps[len(flow.Steps)-1]
-		say(0, "eligibility", append(treated, "control", s.group(co, "control"), "start", s.counted(first.Treated), "left", s.counted(last.Left.Treated), "controls", s.counted(last.Left.Control))...)
-		number(0, "start", first.Treated.String(), attritionCSV+":"+co.Name+"/start/treated_kept")
-		number(0, "left", last.Left.Treated.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/treated_kept")
-		number(0, "controls", last.Left.Control.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/control_kept")
+		if b.grace() {
+			say(0, "eligibility-grace", "start", s.counted(first.Control), "left", s.counted(last.Left.Control))
+			number(0, "start", first.Control.String(), attritionCSV+":"+co.Name+"/start/control_kept")
+			number(0, "left", last.Left.Control.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/control_kept")
+		} else {
+			say(0, "eligibility", append(treated, "control", s.group(co, "control"), "start", s.counted(first.Treated), "left", s.counted(last.Left.Treated), "controls", s.counted(last.Left.Control))...)
+			number(0, "start", first.Treated.String(), attritionCSV+":"+co.Name+"/start/treated_kept")
+			number(0, "left", last.Left.Treated.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/treated_kept")
+			number(0, "controls", last.Left.Control.String(), attritionCSV+":"+co.Name+"/"+last.Name+"/control_kept")
+		}
 	} else {
 		say(0, "eligibility-none")
 	}
-	say(1, "strategies-"+kind+wait)
+	say(1, "strategies-"+strategies+wait)
 	if b.designed() {
 		say(2, "assignment", "design", s.designWords(co), "covariates", s.covariateNames(co))
 		for _, g := range s.gate {
@@ -100,7 +116,7 @@ func (s *state) trial(co *Cohort) []TrialItem {
 			}
 		}
 	} else {
-		say(2, "assignment-none")
+		say(2, "assignment-none"+whom)
 	}
 	say(3, "follow-up-"+kind, emulated...)
 	say(4, "outcomes-"+kind)
@@ -108,7 +124,10 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	if slices.ContainsFunc(b.notes, func(n table.Note) bool { return n.Code == "estimand-changed" || n.Code == "estimand-renamed" }) {
 		contrast = "contrast-matched"
 	}
-	if !b.designed() {
+	switch {
+	case b.grace():
+		contrast, treated = "contrast-grace", nil
+	case !b.designed():
 		contrast = "contrast-none"
 	}
 	if contrast == "contrast-none" {

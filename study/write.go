@@ -279,6 +279,10 @@ func (s *state) stageLines() []string {
 			continue
 		}
 		a := arms(b.treated)
+		if b.grace() {
+			out = append(out, s.lang.Text("study.stage-clones", "name", b.spec.Name, "n", len(b.rows)))
+			continue
+		}
 		out = append(out, s.lang.Text("study.stage-cohort", "name", b.spec.Name, "treated", a.Treated, "control", a.Control))
 	}
 	return out
