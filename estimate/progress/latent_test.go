@@ -302,3 +302,29 @@ func mark(v []bool, to bool) {
 		v[i] = to
 	}
 }
+
+// The item that moved is found, and what moves for participants only is told from what moves for all.
+func TestResponseShift(t *testing.T) {
+	truth := d10()
+	truth.shift, truth.differ = 0.5, 0.9
+	w := simWaves(36, 0, 500, truth)
+	r, err := ResponseShift{}.Fit(t.Context(), w)
+	require.NoError(t, err)
+	require.Len(t, r.Estimates, 12)
+	six := r.Details["shifts"].([]DIFItem)[5]
+	require.True(t, six.Flagged)
+	require.InDelta(t, 0.95, six.Effect, 0.3) // between the groups
+	more := r.Details["differences"].([]DIFItem)
+	require.True(t, more[5].Flagged)
+	require.InDelta(t, 0.9, more[5].Effect, 0.45)
+	require.Equal(t, named(t, r, "i6/shift-difference").Value, more[5].Total)
+	require.Contains(t, codes(r), "response-shift-differs")
+	lr := 2 * (latentChange(t, LatentChange{Shift: []string{"i6"}, NoErrors: true}, w).Details["loglik"].(float64) -
+		latentChange(t, LatentChange{NoErrors: true}, w).Details["loglik"].(float64))
+	require.InDelta(t, lr, six.Total, 1e-9)
+	w.Cluster = make([]int, 500)
+	_, err = ResponseShift{}.Fit(t.Context(), w)
+	require.ErrorIs(t, err, estimate.ErrWeights)
+	_, err = ResponseShift{Alpha: -1}.Fit(t.Context(), w)
+	require.ErrorIs(t, err, estimate.ErrInvalidFrame)
+}

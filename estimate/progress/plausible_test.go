@@ -204,3 +204,29 @@ func TestParetianChangeByHand(t *testing.T) {
 	_, err = e.Fit(t.Context(), p)
 	require.ErrorIs(t, err, estimate.ErrInvalidFrame)
 }
+
+// Parameters are drawn from the normal distribution of the estimate, and again where they are no model.
+func TestPlausibleParameters(t *testing.T) {
+	v := mat.NewSymDense(2, []float64{0.04, 0.01, 0.01, 0.09})
+	e := PlausibleValues{Draws: 4000, Seed: 5}
+	draws, err := e.parameters([]float64{1, 2}, v, func([]float64) bool { return true })
+	require.NoError(t, err)
+	x := mat.NewDense(4000, 2, nil)
+	for i, d := range draws {
+		x.SetRow(i, d)
+	}
+	var c mat.SymDense
+	stat.CovarianceMatrix(&c, x, nil)
+	require.InDelta(t, 0.04, c.At(0, 0), 0.004)
+	require.InDelta(t, 0.09, c.At(1, 1), 0.009)
+	require.InDelta(t, 0.01, c.At(0, 1), 0.004)
+	require.InDelta(t, 1, stat.Mean(mat.Col(nil, 0, x), nil), 0.015)
+	draws, err = e.parameters([]float64{1, 2}, v, func(p []float64) bool { return p[0] > 1 })
+	require.NoError(t, err)
+	require.Len(t, draws, 4000)
+	for _, d := range draws {
+		require.Greater(t, d[0], 1.0)
+	}
+	_, err = e.parameters([]float64{1, 2}, v, func([]float64) bool { return false })
+	require.ErrorIs(t, err, estimate.ErrNotIdentified)
+}
