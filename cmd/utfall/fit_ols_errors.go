@@ -63,7 +63,7 @@ func (m *fitErrors) check(w fitWeights) (problems []string) {
 		bad("--vcov %s needs --cluster", m.vcov)
 	case m.vcov != "" && !byCluster && len(m.cluster) > 0:
 		bad("--vcov %s does not use --cluster", m.vcov)
-	case w.kind == precision && m.vcov != "iid" && m.vcov != "":
+	case w.kind == precision && m.vcov != "iid":
 		bad("--weight-kind precision goes with --vcov iid; leave it out")
 	case m.vcov == "iid" && w.column != "" && w.kind != string(estimate.Frequency) && w.kind != precision:
 		bad("--vcov iid has no meaning with %s weights; use hc1 or a clustered one", w.kind)

@@ -314,3 +314,63 @@ func TestConleyByHand(t *testing.T) {
 		t.Errorf("latitude 91: %v", err)
 	}
 }
+
+// M24–M27, M50 of the regression core, for every kind of error: a constant added, the
+// outcome times 8, unit and period constants under absorbed effects, rows twice in
+// their clusters; M37, a lower level inside.
+func TestCoreMetamorphic(t *testing.T) {
+	f := simFrame(41, 0, 9, 6, 2, 0.5)
+	f.Treated = nil
+	period := make([]int, len(f.Y))
+	for i := range period {
+		period[i] = i % 6
+	}
+	same := func(what string, a, b *estimate.Result, j, l int, factor float64) {
+		t.Helper()
+		x, y := a.Estimates[j], b.Estimates[l]
+		reftest.Agree(t, what, y.Value, factor*x.Value, 9)
+		reftest.Agree(t, what+" se", y.SE, factor*x.SE, 8)
+		reftest.Agree(t, what+" low", y.CI.Lo, factor*x.CI.Lo, 7)
+	}
+	change := func(by func(i int, y float64) float64) *estimate.Frame {
+		g := *f
+		g.Y = nil
+		for i, y := range f.Y {
+			g.Y = append(g.Y, by(i, y))
+		}
+		return &g
+	}
+	for _, vcov := range []Vcov{IID, HC0, HC4, CR0, CR1, CR2, CR3, Jackknife, Wild} {
+		use := func(g *estimate.Frame) *estimate.Frame {
+			if vcov.clustered() {
+				return g
+			}
+			return withoutClusters(g)
+		}
+		o := OLS{Vcov: vcov}
+		a := mustFit(t, o, use(f))
+		same("plus 100", a, mustFit(t, o, use(change(func(_ int, y float64) float64 { return y + 100 }))), 1, 1, 1)
+		same("times 8", a, mustFit(t, o, use(change(func(_ int, y float64) float64 { return 8 * y }))), 2, 2, 8)
+		lower := *use(f)
+		lower.Level = 0.9
+		if e := mustFit(t, o, &lower).Estimates[1]; !(e.CI.Lo > a.Estimates[1].CI.Lo && e.CI.Hi < a.Estimates[1].CI.Hi) {
+			t.Errorf("%s: 90 %% %v in 95 %% %v", vcov, e.CI, a.Estimates[1].CI)
+		}
+	}
+	two := OLS{Absorb: [][]int{f.Cluster, period}, AbsorbNames: []string{"unit", "period"}}
+	same("unit and period constants", mustFit(t, two, f), mustFit(t, two, change(func(i int, y float64) float64 {
+		return y + math.Sin(float64(f.Cluster[i])) + float64(period[i]*period[i])
+	})), 1, 1, 1)
+	flat := mustFit(t, two, change(func(i int, _ float64) float64 { return float64(f.Cluster[i]) }))
+	if e := flat.Estimates[0]; math.Abs(e.Value) > 1e-12 || e.SE > 1e-12 {
+		t.Errorf("an outcome of unit constants: %v", e)
+	}
+	twice := take(f, append(seq(len(f.Y)), seq(len(f.Y))...))
+	for i := range twice.Unit {
+		twice.Unit[i] = strconv.Itoa(i)
+	}
+	a, b := mustFit(t, OLS{Vcov: CR0}, f), mustFit(t, OLS{Vcov: CR0}, twice)
+	same("rows twice, cr0", a, b, 1, 1, 1)
+	a, b = mustFit(t, OLS{Vcov: HC0}, withoutClusters(f)), mustFit(t, OLS{Vcov: HC0}, withoutClusters(twice))
+	reftest.Agree(t, "rows twice, hc0", b.Estimates[1].SE, a.Estimates[1].SE/math.Sqrt2, 10)
+}

@@ -153,74 +153,6 @@ func withBoth(f *estimate.Frame) *estimate.Frame {
 	return &g
 }
 
-// counts is a frame of overdispersed counts with two covariates.
-func counts(seed uint64, n int, theta float64) *estimate.Frame {
-	s := num.NewStream(seed, "glm test", 0)
-	f := &estimate.Frame{Level: 0.95, XNames: []string{"x1", "x2"}, X: mat.NewDense(n, 2, nil), Y: make([]float64, n), Cluster: make([]int, n)}
-	for i := range n {
-		x1, x2 := s.Normal(), s.Float()
-		f.X.SetRow(i, []float64{x1, x2})
-		mu := math.Exp(0.5 + 0.4*x1 - 0.3*x2)
-		if theta > 0 { // a gamma with a whole number of stages
-			g := 0.0
-			for range int(theta) {
-				g += s.Exp()
-			}
-			mu *= g / theta
-		}
-		for sum := s.Exp(); sum < mu; sum += s.Exp() {
-			f.Y[i]++
-		}
-		f.Unit, f.Cluster[i] = append(f.Unit, strconv.Itoa(i)), i%9
-	}
-	return f
-}
-
-// At the maximum the scores of the coefficients and of θ are 0: the latter by a
-// difference quotient of the likelihood refitted at nearby θ, written out anew here.
-func TestNegBinIsTheMaximum(t *testing.T) {
-	f := counts(3, 400, 2)
-	res := mustFit(t, GLM{Family: num.NegBin}, f)
-	theta := res.Details["theta"].(float64)
-	like := func(theta float64, b []float64) (ll float64) {
-		for i, y := range f.Y {
-			mu := math.Exp(b[0] + b[1]*f.X.At(i, 0) + b[2]*f.X.At(i, 1))
-			p := theta / (theta + mu)
-			a, _ := math.Lgamma(y + theta)
-			c, _ := math.Lgamma(theta)
-			d, _ := math.Lgamma(y + 1)
-			ll += a - c - d + theta*math.Log(p) + y*math.Log(1-p)
-		}
-		return ll
-	}
-	b := []float64{res.Estimates[0].Value, res.Estimates[1].Value, res.Estimates[2].Value}
-	at := like(theta, b)
-	reftest.Agree(t, "logLik", res.Details["logLik"].(float64), at, 12)
-	for j := range 4 {
-		for _, h := range []float64{1e-3, -1e-3} {
-			v, th := slices.Clone(b), theta
-			if j < 3 {
-				v[j] += h
-			} else {
-				th *= 1 + h
-			}
-			if like(th, v) >= at {
-				t.Errorf("the likelihood rises along %d", j)
-			}
-		}
-	}
-	if math.Abs(theta-2) > 0.8 || !(res.Details["se_theta"].(float64) > 0) {
-		t.Errorf("θ %g", theta)
-	}
-	// The error of θ by the second difference at fixed means.
-	h := 1e-4 * theta
-	second := (like(theta+h, b) - 2*at + like(theta-h, b)) / (h * h)
-	reftest.Agree(t, "se theta", res.Details["se_theta"].(float64), 1/math.Sqrt(-second), 5)
-	if _, err := (GLM{Family: num.NegBin}).Fit(t.Context(), groups([]float64{2, 2, 2, 3}, []float64{4, 4, 5, 4})); !errors.Is(err, estimate.ErrNotIdentified) {
-		t.Errorf("less varied than Poisson: %v", err)
-	}
-}
-
 // M30, M31, M49: frequency weights are copies for every covariance; sampling weights
 // have no unit; Poisson on rows is Poisson on cells with the log of their size.
 func TestGLMWeights(t *testing.T) {
@@ -378,4 +310,42 @@ func withClusters(f *estimate.Frame) *estimate.Frame {
 		g.Cluster[i] = i % 3
 	}
 	return &g
+}
+
+// clubSandwich 0.5.8 on R 4.2.2 (glm, MASS::glm.nb): cr2 with the variance of the family
+// as working covariance, and Satterthwaite's degrees of freedom.
+func TestGLMAgainstClubSandwich(t *testing.T) {
+	f := &estimate.Frame{Level: 0.95, XNames: []string{"x", "z"}, X: mat.NewDense(36, 2, nil)}
+	for i := 1; i <= 36; i++ {
+		z := 0.0
+		if (i*5)%7 > 3 {
+			z = 1
+		}
+		f.X.SetRow(i-1, []float64{float64((i*37)%11) / 3, z})
+		f.Y, f.Unit, f.Cluster = append(f.Y, float64((i*i*7)%13)), append(f.Unit, strconv.Itoa(i)), append(f.Cluster, i%6)
+	}
+	binary := *f
+	binary.Y = nil
+	for _, y := range f.Y {
+		v := 0.0
+		if y > 5 {
+			v = 1
+		}
+		binary.Y = append(binary.Y, v)
+	}
+	for _, c := range []struct {
+		family num.GLMFamily
+		frame  *estimate.Frame
+		digits reftest.Digits
+		se, df []float64
+	}{
+		{num.Poisson, f, 8, []float64{0.104357851395121728, 0.083845702953415382, 0.176718465741969671}, []float64{4.7049628151178622, 4.9470870718052771, 4.9428156848200926}},
+		{num.NegBin, f, 7, []float64{0.101062558395810909, 0.082516082489734133, 0.174891518407409990}, []float64{4.7132698857532880, 4.9476695662478036, 4.9404109710575064}},
+		{num.Binomial, &binary, 10, []float64{0.48562619929862194, 0.39843440069202235, 0.93147198066900627}, []float64{4.7252378006445550, 4.9459485379857417, 4.9390886138665060}},
+	} {
+		for j, e := range mustFit(t, GLM{Family: c.family, Vcov: CR2}, c.frame).Estimates {
+			reftest.Agree(t, string(c.family)+" cr2", e.SE, c.se[j], c.digits)
+			reftest.Agree(t, string(c.family)+" df", e.Test.DF, c.df[j], 7)
+		}
+	}
 }

@@ -45,6 +45,9 @@ func (w WildBootstrap) check() (WildBootstrap, error) {
 	return w, nil
 }
 
+// maxWild bounds the draws and the cluster matrices held at a time: 800 MB of each.
+const maxWild = 100_000_000
+
 // wildDraws are the weights ω: draw by draw, a weight a cluster. count is how many
 // draws each stands for.
 type wildDraws struct {
@@ -166,6 +169,9 @@ func (l *linear) wild(ctx context.Context, s *solution, w WildBootstrap, es []es
 	codes, g := ranked(l.cluster)
 	rows := rowsOf(codes, g)
 	q := s.fit.Rank
+	if w.Replicates > maxWild/g || q*q > maxWild/g {
+		return nil, fmt.Errorf("%w: a wild bootstrap with %d clusters, %d coefficients and %d replicates would hold more than %d numbers; absorb effects or take fewer replicates", ErrOption, g, q, w.Replicates, maxWild)
+	}
 	d := w.draw(g)
 	scores, z := make([]float64, g*q), make([]float64, q)
 	grams := make([][]float64, g)

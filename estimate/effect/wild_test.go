@@ -117,6 +117,10 @@ func TestWildDraws(t *testing.T) {
 		return mustFit(t, OLS{Vcov: Wild, Wild: w, Workers: workers}, f).Estimates[1]
 	}
 	a := at(WildBootstrap{Replicates: 999}, f, 1)
+	// The data are one more draw: p is a multiple of 1/1000 and never 0.
+	if k := 1000 * a.Test.P; math.Abs(k-math.Round(k)) > 1e-9 || k < 0.5 {
+		t.Errorf("p %g of 999 draws", a.Test.P)
+	}
 	for name, w := range map[string]WildBootstrap{"seed": {Replicates: 999, Seed: 1}, "replicates": {Replicates: 1999}, "webb": {Replicates: 999, Webb: true}} {
 		if b := at(w, f, 1); b.CI == a.CI || math.Abs(b.CI.Lo-a.CI.Lo) > 0.3*a.SE {
 			t.Errorf("%s: %v beside %v", name, b.CI, a.CI)

@@ -91,7 +91,11 @@ func GLM(d GLMData) (GLMFit, error) {
 	if err != nil {
 		return GLMFit{}, err
 	}
-	m, err := newLogitModel(LogitData{N: n, K: d.K, X: d.X, Y: d.Y, Weight: d.Weight, Link: kernel.link, Workers: d.Workers, glm: kernel})
+	data := LogitData{N: n, K: d.K, X: d.X, Y: d.Y, Weight: d.Weight, Link: kernel.link, Workers: d.Workers, glm: kernel}
+	if d.Family == Binomial && d.Offset == nil {
+		data.glm = nil
+	}
+	m, err := newLogitModel(data)
 	if err != nil {
 		return GLMFit{}, err
 	}
@@ -185,6 +189,9 @@ func (g *glmKernel) admit(m *logitModel) error {
 
 // solve runs Newton's method; without a start from the first regression.
 func (g *glmKernel) solve(m *logitModel, start []float64, steps *int) ([]float64, *logitEval, error) {
+	if start == nil && m.glm == nil {
+		start = m.warmStart()
+	}
 	if start == nil {
 		g.start = true
 		ev := m.eval(make([]float64, m.K))

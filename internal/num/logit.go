@@ -93,15 +93,7 @@ func Logit(d LogitData) (LogitFit, error) {
 	if err != nil {
 		return LogitFit{}, err
 	}
-	start := m.coldStart()
-	if sub := m.thin(); sub != nil {
-		// A fit to every n-th row saves half of the passes over all of them. It only
-		// moves the start, so that its failure is not the whole fit's.
-		if g, _, _, err := sub.newton(sub.coldStart(), 1e-6); err == nil {
-			start = g
-		}
-	}
-	gamma, ev, iter, err := m.newton(start, 1e-13)
+	gamma, ev, iter, err := m.newton(m.warmStart(), 1e-13)
 	if err != nil {
 		return LogitFit{}, err
 	}
@@ -203,6 +195,17 @@ func (m *logitModel) separated(direction []float64) error {
 		}
 	}
 	return e
+}
+
+// warmStart is the fit to every n-th row of many, which saves half of the passes over
+// all of them. It only moves the start, so that its failure is not the whole fit's.
+func (m *logitModel) warmStart() []float64 {
+	if sub := m.thin(); sub != nil {
+		if g, _, _, err := sub.newton(sub.coldStart(), 1e-6); err == nil {
+			return g
+		}
+	}
+	return m.coldStart()
 }
 
 // coldStart is the constant mean, or 0 when there is no constant column.
