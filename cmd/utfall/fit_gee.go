@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"utfall/estimate/effect"
-	"utfall/internal/num"
 )
 
 // geeKinds are the covariances of estimating equations.
@@ -59,7 +58,7 @@ func (m *fitGEE) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := effect.GEE{Family: num.GLMFamily(m.family), Correlation: m.correlation, Vcov: effect.Vcov(m.vcov), NoIntercept: m.noIntercept, Workers: d.workers}
+	g := effect.GEE{Family: effect.Family(m.family), Correlation: m.correlation, Vcov: effect.Vcov(m.vcov), NoIntercept: m.noIntercept, Workers: d.workers}
 	if f.Cluster, _, err = d.codes(m.cluster); err != nil {
 		return nil, err
 	}

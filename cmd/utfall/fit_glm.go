@@ -8,7 +8,6 @@ import (
 
 	"utfall/estimate"
 	"utfall/estimate/effect"
-	"utfall/internal/num"
 )
 
 // fitGLM is a generalised linear model.
@@ -45,7 +44,7 @@ func (m *fitGLM) check() []string {
 	problems := oneOf("family", m.family, "binomial", "poisson", "negbin", "gaussian")
 	bad := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
 	var links []string
-	for _, l := range num.GLMLinks(num.GLMFamily(m.family)) {
+	for _, l := range effect.Links(effect.Family(m.family)) {
 		links = append(links, string(l))
 	}
 	if len(links) > 0 && m.link == "" {
@@ -112,7 +111,7 @@ func (m *fitGLM) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		return nil, err
 	}
 	g := effect.GLM{
-		Family: num.GLMFamily(m.family), Link: num.Link(m.link), Vcov: effect.Vcov(m.errors.vcov),
+		Family: effect.Family(m.family), Link: effect.Link(m.link), Vcov: effect.Vcov(m.errors.vcov),
 		Pearson: m.dispersion == "pearson", NoIntercept: m.noIntercept, Workers: d.workers,
 	}
 	if g.Second, g.Conley, _, err = m.errors.read(d, f); err != nil {

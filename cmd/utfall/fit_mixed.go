@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"utfall/estimate/effect"
-	"utfall/internal/num"
 )
 
 // fitMixed is regression with a random intercept by group.
@@ -70,7 +69,7 @@ func (m *fitMixed) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := effect.Mixed{Family: num.GLMFamily(m.family), ML: m.method == "ml", NoIntercept: m.noIntercept, Workers: d.workers}
+	e := effect.Mixed{Family: effect.Family(m.family), ML: m.method == "ml", NoIntercept: m.noIntercept, Workers: d.workers}
 	if f.Cluster, e.Groups, err = d.codes(m.group); err != nil {
 		return nil, err
 	}

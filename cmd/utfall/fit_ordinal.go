@@ -9,7 +9,6 @@ import (
 
 	"utfall/estimate"
 	"utfall/estimate/effect"
-	"utfall/internal/num"
 	"utfall/table"
 )
 
@@ -105,7 +104,7 @@ func (m *fitOrdinal) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 			return nil, err
 		}
 	}
-	r, err := effect.Ordinal{Link: num.Link(m.link), Levels: levels, Vcov: effect.Vcov(m.vcov), Workers: d.workers}.Fit(ctx, f)
+	r, err := effect.Ordinal{Link: effect.Link(m.link), Levels: levels, Vcov: effect.Vcov(m.vcov), Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}
