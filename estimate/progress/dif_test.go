@@ -132,8 +132,14 @@ func TestDIFBad(t *testing.T) {
 	require.NotContains(t, codes(l), "rows-incomplete")
 }
 
-// p = .01, .02, .04 of three: .03, .03, .04; an item that was not tested takes no part.
+// p = .01, .02, .04 of three: .03, .03, .04, and .03, .031, .04: all .04, since none may be above a larger p; an
+// item that was not tested takes no part.
 func TestBenjaminiHochbergByHand(t *testing.T) {
+	even := []DIFItem{{P: 0.031, Tested: true}, {P: 0.03, Tested: true}, {P: 0.04, Tested: true}}
+	benjaminiHochberg(even)
+	for _, it := range even {
+		reftest.Agree(t, "p", it.PBH, 0.04, 14)
+	}
 	items := []DIFItem{{P: 0.04, Tested: true}, {P: 0.01, Tested: true}, {P: math.NaN()}, {P: 0.02, Tested: true}}
 	benjaminiHochberg(items)
 	for j, want := range []float64{0.04, 0.03, math.NaN(), 0.03} {

@@ -307,6 +307,8 @@ func (m *irtModel) solve(ctx context.Context, p *irtPatterns, workers int) (esti
 		m.nodes(m.fine)
 		return estimate.Convergence{Converged: true}, nil
 	}
+	var ll, limit float64 // at the present point, on nodes up to limit; 0 = not computed
+	var cell, group [][]float64
 	for iter := 1; iter <= newtonMax; iter++ {
 		if err := m.sane(); err != nil {
 			return estimate.Convergence{}, err
@@ -316,7 +318,10 @@ func (m *irtModel) solve(ctx context.Context, p *irtPatterns, workers int) (esti
 		}
 		step := m.posterior(p, true, workers).info
 		m.nodes(m.fine)
-		ll, cell, group := m.expect(p, workers)
+		if top := m.theta[len(m.theta)-1]; limit != top {
+			ll, cell, group = m.expect(p, workers)
+			limit = top
+		}
 		grad, hess := m.complete(cell, group)
 		delta, decrement := ascent(step, hess, grad)
 		if delta == nil {
@@ -335,12 +340,11 @@ func (m *irtModel) solve(ctx context.Context, p *irtPatterns, workers int) (esti
 			if m.get(next); !m.valid() {
 				continue
 			}
-			if decrement < 1e-14*math.Abs(ll) { // the step is below the rounding of the log likelihood
-				moved = true
-				break
+			now, c, g := m.expect(p, workers)
+			// A step below the rounding of the log likelihood cannot raise it.
+			if moved = now >= ll-1e-12*math.Abs(ll) || decrement < 1e-14*math.Abs(ll); moved {
+				ll, cell, group = now, c, g
 			}
-			now, _, _ := m.expect(p, workers)
-			moved = now >= ll-1e-12*math.Abs(ll)
 		}
 		if !moved {
 			m.get(at)

@@ -240,12 +240,19 @@ func (f *waveFit) solve(ctx context.Context, workers int) error {
 	var info *mat.SymDense
 	last := math.Inf(1)
 	at := f.point()
+	var ll, limit float64 // at the present point, on nodes up to limit; 0 = not computed
+	var t *waveTables
+	var cell [][]float64
+	var joint []*mat.Dense
 	for iter := 1; iter <= newtonMax; iter++ {
 		if err := m.sane(); err != nil {
 			return err
 		}
 		m.nodes(m.step)
-		ll, t, cell, joint := m.expect(f.p, true, workers)
+		if top := m.theta[len(m.theta)-1]; limit != top {
+			ll, t, cell, joint = m.expect(f.p, true, workers)
+			limit = top
+		}
 		grad, hess := m.linked(m.complete(t, cell, joint))
 		fresh := info == nil
 		for {
@@ -279,12 +286,11 @@ func (f *waveFit) solve(ctx context.Context, workers int) error {
 				if m.get(next); !m.valid() {
 					continue
 				}
-				if decrement < 1e-14*math.Abs(ll) {
-					moved = true
-					break
+				now, tables, c, j := m.expect(f.p, true, workers)
+				// A step below the rounding of the log likelihood cannot raise it.
+				if moved = now >= ll-1e-12*math.Abs(ll) || decrement < 1e-14*math.Abs(ll); moved {
+					ll, t, cell, joint = now, tables, c, j
 				}
-				now, _, _, _ := m.expect(f.p, false, workers)
-				moved = now >= ll-1e-12*math.Abs(ll)
 			}
 			if !moved {
 				m.get(at)
