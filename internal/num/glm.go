@@ -77,7 +77,8 @@ var ErrUnderdispersed = errors.New("num: the outcome varies no more than a Poiss
 // family without an offset goes. The first step is the regression of the link of a
 // mean near y (y for y > 0) on the columns.
 //
-// negbin alternates with Newton steps on log θ, to a relative change of θ below 1e-11;
+// negbin alternates with Newton steps on log θ, to a change of θ below 1e-11 of it or
+// 1e-8 of its error;
 // [ErrUnderdispersed] if θ runs away, 200 rounds without rest [ErrNoConvergence]. Other
 // errors are those of [Logit]; for poisson and negbin separation is a direction that is
 // constant where y > 0 and falls somewhere where y = 0. ThetaSE is from the observed

@@ -144,7 +144,7 @@ func (g *glmKernel) dispersed(m *logitModel, gamma []float64, fit *GLMFit) ([]fl
 			return nil, nil, err
 		}
 		fit.Theta, fit.ThetaSE = next, 1/math.Sqrt(information)
-		if math.Abs(next-theta) <= 1e-11*theta {
+		if change := math.Abs(next - theta); change <= 1e-11*theta || change*math.Sqrt(information) <= 1e-8 {
 			return gamma, ev, nil
 		}
 	}
@@ -209,8 +209,8 @@ func (g *glmKernel) bestTheta(m *logitModel, mean []float64, theta float64) (flo
 			step = math.Copysign(1, u)
 		}
 		step = math.Max(-2, math.Min(2, step))
-		if math.Abs(step) <= 1e-13 {
-			return theta, info, nil
+		if curve > 0 && math.Abs(step)*math.Sqrt(curve) <= 1e-9 { // of the error of log θ
+			return theta * math.Exp(step), info, nil
 		}
 		moved := false
 		for range 40 {
