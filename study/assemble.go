@@ -20,6 +20,7 @@ type assembled struct {
 	trends       map[string]releasedTrend
 	scores       map[string]*plots.DistributionData // by cohort
 	covariates   map[string]*plots.DistributionData // by cohort: of the covariate that differed most
+	strata       []stratum
 	destinations []destination
 	protocol     release.Protocol
 }
@@ -47,6 +48,12 @@ func (s *state) assemble() (*assembled, error) {
 			if err := s.distributions(a, b); err != nil {
 				return nil, err
 			}
+			strata, w, err := s.strataOf(b)
+			if err != nil {
+				return nil, fmt.Errorf("cohort %s: %w", b.spec.Name, cohortError(err))
+			}
+			a.strata = append(a.strata, strata...)
+			keep(w)
 		}
 	}
 	seen := map[string]bool{}

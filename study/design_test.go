@@ -52,6 +52,7 @@ var designKeys = map[string][3]string{
 	"cohorts.propensity.cross_fit":   {"propensity: {covariates: [x, z]}; weight: {method: ipw}", "propensity: {covariates: [x, z], cross_fit: true}; weight: {method: ipw}", ""},
 	"cohorts.propensity.seed":        {"propensity: {covariates: [x, z], cross_fit: true}; weight: {method: ipw}", "propensity: {covariates: [x, z], cross_fit: true, seed: 9}; weight: {method: ipw}", refused},
 
+	"cohorts.balance_by":             {"propensity: {covariates: [x, z]}; match: {ratio: 1}", "propensity: {covariates: [x, z]}; balance_by: [g]; match: {ratio: 1}", ""},
 	"cohorts.weight.method":          {"propensity: {covariates: [x, z]}; weight: {method: ipw}", "propensity: {covariates: [x, z]}; weight: {method: entropy}", ""},
 	"cohorts.weight.estimand":        {"propensity: {covariates: [x, z]}; weight: {method: ipw}", "propensity: {covariates: [x, z]}; weight: {method: ipw, estimand: ate}", ""},
 	"cohorts.weight.moments":         {"propensity: {covariates: [x, z]}; weight: {method: entropy}", "propensity: {covariates: [x, z]}; weight: {method: entropy, moments: 2}", ""},

@@ -156,6 +156,7 @@ const (
 	protocolFile = "disclosure.json"
 	trialFile    = "trial.json"
 	featuresCSV  = "features.csv"
+	strataCSV    = "balance_by.csv"
 	lockFile     = "lock.json" // the plan, where one was locked
 	figuresDir   = "figures"
 )

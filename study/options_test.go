@@ -134,9 +134,9 @@ func TestEveryKeyMatters(t *testing.T) {
 		"analyses.expect.sd": {"expect: {sd: 0.3}", "expect: {sd: 0.5}", ""}, "analyses.expect.share": {"expect: {sd: 0.3}", "expect: {share: 0.3}", ""},
 		"cohorts.time_zero.censoring.covariates": {"follow_up: 36", "follow_up: 36\n      censoring: {covariates: [age]}", refused}, "cohorts.time_zero.censoring.absorbing": {"follow_up: 36", "follow_up: 36\n      censoring: {absorbing: [death]}", refused},
 		"cohorts.time_zero.censoring.horizon": {"follow_up: 36", "follow_up: 36\n      censoring: {horizon: 24}", refused}, "cohorts.time_zero.censoring.stabilised": {"follow_up: 36", "follow_up: 36\n      censoring: {stabilised: true}", refused},
-		"cohorts.time_zero.grace":   {"follow_up: 36", "follow_up: 36\n      grace: 99", refused},
+		"cohorts.time_zero.grace":                {"follow_up: 36", "follow_up: 36\n      grace: 99", refused},
 		"cohorts.time_zero.censoring.initiation": {"follow_up: 36", "follow_up: 36\n      later: censor\n      censoring: {initiation: uniform}", refused},
-		"cohorts.time_zero.amounts": {"follow_up: 36", "follow_up: 36\n      amounts: spells", refused}, "cohorts.time_zero.known_from": {"follow_up: 36", "follow_up: 36\n      known_from: {born: nobody}", refused},
+		"cohorts.time_zero.amounts":              {"follow_up: 36", "follow_up: 36\n      amounts: spells", refused}, "cohorts.time_zero.known_from": {"follow_up: 36", "follow_up: 36\n      known_from: {born: nobody}", refused},
 
 		"cohorts.dates.time_zero": {"treatment: t\n    groups", "treatment: t\n    dates: {start: x}\n    groups", refused}, "cohorts.dates.start": {"treatment: t\n    groups", "treatment: t\n    dates: {time_zero: x}\n    groups", refused},
 		"cohorts.known": {"treatment: t\n    groups", "treatment: t\n    known: {x: after}\n    groups", refused},
@@ -284,7 +284,7 @@ func optionTry(t *testing.T, dir string, spec *Spec, figures bool) (string, erro
 	if err := json.NewEncoder(&b).Encode(s.bundle.records); err != nil {
 		return "", err
 	}
-	fmt.Fprint(&b, s.attritionRows(), s.balanceRows())
+	fmt.Fprint(&b, s.attritionRows(), s.balanceRows(), s.strataRows())
 	for _, f := range s.figures {
 		b.Write(f.drawn.SVG)
 	}

@@ -43,7 +43,7 @@ func (s *Spec) designReads(name string) []string {
 		if co.Base != name {
 			continue
 		}
-		out = append(append(out, co.ID, co.Treatment), co.Balance...)
+		out = append(append(append(out, co.ID, co.Treatment), co.Balance...), co.BalanceBy...)
 		if co.Propensity != nil {
 			out = append(out, co.Propensity.Covariates...)
 		}

@@ -77,9 +77,10 @@ type Cohort struct {
 	Eligibility []Filter               `yaml:"eligibility,omitempty"`
 	Propensity  *cohort.PropensitySpec `yaml:"propensity,omitempty"` // who takes part
 	Match       *cohort.MatchSpec      `yaml:"match,omitempty"`
-	Weight      *cohort.WeightSpec     `yaml:"weight,omitempty"`  // instead of match
-	Balance     []string               `yaml:"balance,omitempty"` // covariates; those of the propensity model if absent
-	Groups      map[string]Text        `yaml:"groups,omitempty"`  // what the treated and control arms are called
+	Weight      *cohort.WeightSpec     `yaml:"weight,omitempty"`     // instead of match
+	Balance     []string               `yaml:"balance,omitempty"`    // covariates; those of the propensity model if absent
+	BalanceBy   []string               `yaml:"balance_by,omitempty"` // columns within whose levels balance is told, too
+	Groups      map[string]Text        `yaml:"groups,omitempty"`     // what the treated and control arms are called
 }
 
 // TimeZero builds the cohort's rows from a register.

@@ -72,7 +72,7 @@ type designUse struct {
 }
 
 func (co *Cohort) designUses(path []any) []designUse {
-	uses := []designUse{{"balance", at(path, "balance"), co.Balance}}
+	uses := []designUse{{"balance", at(path, "balance"), co.Balance}, {"balance_by", at(path, "balance_by"), co.BalanceBy}}
 	if co.Propensity != nil {
 		uses = append(uses, designUse{"propensity", at(path, "propensity", "covariates"), append(slices.Clone(co.Propensity.Covariates), siteOf(co.Propensity)...)})
 	}

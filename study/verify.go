@@ -124,7 +124,7 @@ func checkManifest(fsys fs.FS, m *Manifest) []string {
 	for _, f := range m.Outputs {
 		listed[f.File] = true
 	}
-	for _, name := range []string{specFile, resultsFile, csvFile, attritionCSV, balanceCSV, featuresCSV, trialFile, reportFile, protocolFile} {
+	for _, name := range []string{specFile, resultsFile, csvFile, attritionCSV, balanceCSV, strataCSV, featuresCSV, trialFile, reportFile, protocolFile} {
 		if !listed[name] {
 			out = append(out, fmt.Sprintf("%s: does not list %s, which is a part of every bundle", manifestFile, name))
 		}

@@ -79,6 +79,7 @@ func (s *state) writeFiles(dir string) error {
 		{StageCohort, specFile, func(w io.Writer) error { _, err := w.Write(spec); return err }},
 		{StageCohort, attritionCSV, func(w io.Writer) error { return writeCSV(w, attritionHeader, s.attritionRows()) }},
 		{StageCohort, balanceCSV, func(w io.Writer) error { return writeCSV(w, balanceHeader, s.balanceRows()) }},
+		{StageCohort, strataCSV, func(w io.Writer) error { return writeCSV(w, strataHeader, s.strataRows()) }},
 		{StageCohort, protocolFile, func(w io.Writer) error { return encodeJSON(w, s.bundle.protocol) }},
 		{StageCohort, featuresCSV, func(w io.Writer) error { return writeCSV(w, featuresHeader, s.featureRows()) }},
 		{StageCohort, trialFile, func(w io.Writer) error { return encodeJSON(w, s.trials()) }},
