@@ -5,6 +5,7 @@ package main
 import (
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"utfall/internal/reftest"
@@ -69,4 +70,37 @@ func TestFitTraitReference(t *testing.T) {
 			reftest.Near(t, "variance", *a.get(t, "trait/variance", "").Estimate, c.want.Variance, c.tol)
 		}
 	}
+}
+
+// Case progress/twowave-grm (base R, two-dimensional quadrature), its waves written one below the other.
+func TestFitWavesReference(t *testing.T) {
+	var ref struct {
+		Freed struct {
+			LogLik float64 `json:"logLik"`
+			Diff   float64 `json:"diff_in_change"`
+			DiffSE float64 `json:"diff_in_change_se"`
+			Shift  float64 `json:"shift_item6"`
+		} `json:"shift_freed"`
+	}
+	reftest.ReadJSON(t, &ref, "progress", "twowave-grm", "expected.json")
+	d := reftest.ReadCSV(t, "progress", "twowave-grm", "data.csv")
+	var b strings.Builder
+	b.WriteString("id,treat,wave,i1,i2,i3,i4,i5,i6\n")
+	for r, id := range d["id"] {
+		for wave := 1; wave <= 2; wave++ {
+			row := []string{id, d["treat"][r], strconv.Itoa(wave)}
+			for j := 1; j <= 6; j++ {
+				row = append(row, d["w"+strconv.Itoa(wave)+"_i"+strconv.Itoa(j)][r])
+			}
+			b.WriteString(strings.Join(row, ",") + "\n")
+		}
+	}
+	a := fitted(t, "grm", "--data", writeTestFile(t, "long.csv", b.String()), "--id", "id", "--items", "i1,i2,i3,i4,i5,i6", "--wave", "wave", "--treatment", "treat", "--shift", "i6")
+	var loglik float64
+	a.detail(t, "loglik", &loglik)
+	reftest.Near(t, "loglik", loglik, ref.Freed.LogLik, 1e-5)
+	e := a.get(t, "difference", "trait-change-difference")
+	reftest.Near(t, "difference", *e.Estimate, ref.Freed.Diff, 1e-5)
+	reftest.Near(t, "error", *e.StdError/ref.Freed.DiffSE, 1, 1e-4)
+	reftest.Near(t, "shift", *a.get(t, "i6/shift", "threshold-shift").Estimate, ref.Freed.Shift, 1e-4)
 }
