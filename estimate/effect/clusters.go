@@ -125,12 +125,12 @@ func (l *linear) concentration(s *solution, names []string) {
 	s.concentration = c
 	if len(few) > 0 {
 		s.notes = append(s.notes, table.Note{Code: "few-effective-clusters",
-			Text: fmt.Sprintf("There are %d clusters, but so unequal that for %d coefficients they count as fewer than 30 (%s): clustered standard errors are then too small; compare cr2 and the wild bootstrap.", g, len(few), listed(few)),
+			Text: fmt.Sprintf("There are %d clusters, but so unequal that they count as fewer than 30 for %s: clustered standard errors are then too small; compare cr2 and the wild bootstrap.", g, listed(few)),
 			Args: map[string]any{"clusters": g, "columns": few}})
 	}
 	if len(one) > 0 {
 		s.notes = append(s.notes, table.Note{Code: "one-cluster-decides",
-			Text: fmt.Sprintf("%d coefficients exist through one cluster alone (%s): no clustered standard error can show how far they would move with another cluster in its place.", len(one), listed(one)),
+			Text: fmt.Sprintf("One cluster alone decides %s: no clustered standard error can show how far that would move with another cluster in its place.", listed(one)),
 			Args: map[string]any{"columns": one}})
 	}
 }

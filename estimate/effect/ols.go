@@ -34,11 +34,15 @@ import (
 // squared cluster sums, and hc1 and cr1 multiply that by their factor.
 //
 // Details: r_squared, adj_r_squared, within_r_squared (with Absorb), sigma (weights
-// scaled to mean 1 unless frequency), rank (absorbed effects too), condition, vcov.
+// scaled to mean 1 unless frequency), rank (absorbed effects too), condition, vcov;
+// with clusters effective_clusters and effective_clusters_independent {term: G*} and
+// leverage {row_max, cluster_max, cluster_mean}; wild {weights, draws, enumerated}.
+// Notes on clusters: few-clusters, few-effective-clusters, clusters-below-coefficients,
+// one-cluster-decides; covariance-repaired, wild-unbounded.
 //
 // Errors: [ErrOption], [estimate.ErrTooFew] (no residual degree of freedom, fewer
 // than 2 clusters), [estimate.ErrCollinear] (nothing varies),
-// [estimate.ErrNotIdentified] (leverage 1 under hc2, hc3, cr3),
+// [estimate.ErrNotIdentified] (leverage 1 under hc2, hc3, hc4, cr3, jackknife),
 // [estimate.ErrWeights], [estimate.ErrNotConverged].
 type OLS struct {
 	// Vcov is the covariance estimator; "" is cr1 with clusters, hc1 with sampling or
