@@ -65,6 +65,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitEvent{} }},
 		{"bacon", "Which comparisons two-way fixed effects average, and with what weights (a diagnosis)", "utfall fit bacon --data divorce.csv --unit st --time year --treatment unilateral --outcome suicide",
 			func() fitMethod { return &fitBacon{} }},
+		{"synth", "Treated units against a weighted mean of others: synthetic control and synthetic difference-in-differences", "utfall fit synth --data prop99.csv --unit State --time Year --treated treated --outcome PacksPerCapita --method sdid --se placebo",
+			func() fitMethod { return &fitSynth{} }},
 		{"km", "Kaplan-Meier survival curves", "utfall fit km --data veteran.csv --time time --event status --by trt --at 90,180,365",
 			func() fitMethod { return &fitKM{} }},
 		{"logrank", "Tests that groups have the same hazard at every time", "utfall fit logrank --data veteran.csv --time time --event status --by trt --strata celltype",
@@ -75,6 +77,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitCIF{} }},
 		{"cox", "Proportional hazards regression (Cox)", "utfall fit cox --data veteran.csv --time time --event status --covariates trt,karno,age --strata celltype",
 			func() fitMethod { return &fitCox{} }},
+		{"fine-gray", "Regression of the cumulative incidence of one cause among competing ones (Fine-Gray)", "utfall fit fine-gray --data mgus2.csv --time etime --event event --cause 1 --covariates age,sex,mspike",
+			func() fitMethod { return &fitFineGray{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
 		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
@@ -103,7 +107,7 @@ func fitMethods() []fitEntry {
 }
 
 // fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "honest-did synth fine-gray surrogate"
+const fitUnbuilt = "honest-did surrogate"
 
 type fitEntry struct {
 	name, short, example string

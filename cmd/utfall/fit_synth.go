@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"utfall/estimate/panel"
+)
+
+// fitSynth compares treated units with a weighted mean of others.
+type fitSynth struct {
+	f                                    *flagSet
+	unit, time, treated, outcome, method string
+	errors, lambda                       string
+	predictors, weights                  []string
+	replicates                           int
+	seed                                 uint64
+	option                               panel.Synthetic
+}
+
+func (m *fitSynth) flags(f *flagSet) {
+	m.f = f
+	f.column(&m.unit, "unit", "names the unit that is followed")
+	f.column(&m.time, "time", "period, a whole number")
+	f.column(&m.treated, "treated", "1 = the unit is treated in the period, 0 = not (yet); all treated units start in one period and stay")
+	f.column(&m.outcome, "outcome", "a number")
+	f.text(&m.method, "method", panel.SyntheticControl, "sc (synthetic control), sdid (synthetic difference-in-differences), did (equal weights) or augmented (sc with ridge regression)")
+	f.text(&m.errors, "se", panel.PlaceboErrors, "placebo, jackknife, bootstrap or none")
+	f.whole(&m.replicates, "replicates", 200, "of placebo and bootstrap errors")
+	f.seed(&m.seed, "of placebo and bootstrap errors")
+	f.list(&m.predictors, "predictors", "`columns` that the synthetic control shall be like the treated in (method sc), each with a window: column:from-to")
+	f.list(&m.weights, "predictor-weights", "`numbers`: importance of each predictor (default: searched)")
+	f.text(&m.lambda, "lambda", "auto", "penalty of method augmented: a number above 0, or auto")
+	f.need("unit", "time", "treated", "outcome")
+}
+
+func (m *fitSynth) columns() fitColumns {
+	c := fitColumns{}
+	c.apart("unit", m.unit)
+	c.apart("time", m.time)
+	c.apart("treated", m.treated)
+	c.apart("outcome", m.outcome)
+	var named []string
+	for _, p := range m.predictors {
+		if name, _, _, err := predictorWindow(p); err == nil && !slices.Contains(named, name) {
+			named = append(named, name)
+			c.put(fitColumn{flag: "predictors", name: name, missing: true})
+		}
+	}
+	return c
+}
+
+// predictorWindow reads column:from-to; without a window from and to are nil.
+func predictorWindow(s string) (name string, from, to *int, err error) {
+	at := strings.LastIndex(s, ":")
+	if at < 0 {
+		return s, nil, nil, nil
+	}
+	first, last, ok := strings.Cut(s[at+1:], "-")
+	if !ok {
+		last = first
+	}
+	a, err1 := strconv.Atoi(first)
+	b, err2 := strconv.Atoi(last)
+	if at == 0 || err1 != nil || err2 != nil || a > b {
+		return "", nil, nil, fmt.Errorf("--predictors: %q is not column or column:from-to", s)
+	}
+	return s[:at], &a, &b, nil
+}
+
+func (m *fitSynth) check() (problems []string) {
+	problems = append(problems, oneOf("method", m.method, panel.SyntheticControl, panel.SyntheticDID, panel.DifferenceInMeans, panel.AugmentedSynthetic)...)
+	problems = append(problems, oneOf("se", m.errors, panel.PlaceboErrors, panel.JackknifeErrors, panel.BootstrapErrors, panel.NoErrors)...)
+	if m.method == "" || m.errors == "" {
+		problems = append(problems, "--method and --se may not be empty")
+	}
+	drawn := m.errors == panel.PlaceboErrors || m.errors == panel.BootstrapErrors
+	for _, name := range []string{"replicates", "seed"} {
+		if m.f.given(name) && !drawn {
+			problems = append(problems, fmt.Sprintf("--%s is for --se placebo and bootstrap", name))
+		}
+	}
+	if m.replicates < 2 || m.replicates > 1e6 {
+		problems = append(problems, "--replicates must be between 2 and 1,000,000")
+	}
+	if m.errors == panel.JackknifeErrors && m.method == panel.AugmentedSynthetic {
+		problems = append(problems, "--se jackknife holds weights fixed, which has no meaning with --method augmented; use placebo or bootstrap")
+	}
+	if m.f.given("lambda") && m.method != panel.AugmentedSynthetic {
+		problems = append(problems, "--lambda is for --method augmented")
+	}
+	m.option = panel.Synthetic{Method: m.method, Errors: m.errors}
+	if drawn {
+		m.option.Replicates, m.option.Seed = m.replicates, m.seed
+	}
+	if m.lambda != "auto" {
+		v, err := strconv.ParseFloat(m.lambda, 64)
+		if err != nil || !(v > 0) || math.IsInf(v, 0) {
+			problems = append(problems, fmt.Sprintf("--lambda: %q is not a number above 0, nor auto", m.lambda))
+		}
+		m.option.Lambda = &v
+	}
+	if len(m.predictors) > 0 && m.method != panel.SyntheticControl {
+		problems = append(problems, "--predictors is for --method sc")
+	}
+	for i, p := range m.predictors {
+		if _, _, _, err := predictorWindow(p); err != nil {
+			problems = append(problems, err.Error())
+		}
+		if slices.Contains(m.predictors[:i], p) {
+			problems = append(problems, fmt.Sprintf("--predictors names %q twice", p))
+		}
+	}
+	if len(m.weights) > 0 && len(m.weights) != len(m.predictors) {
+		problems = append(problems, fmt.Sprintf("--predictor-weights has %d numbers for %d predictors", len(m.weights), len(m.predictors)))
+	}
+	sum := 0.0
+	for _, s := range m.weights {
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(v >= 0) || math.IsInf(v, 0) {
+			problems = append(problems, fmt.Sprintf("--predictor-weights: %q is not a number of at least 0", s))
+		}
+		sum += v
+		m.option.PredictorWeights = append(m.option.PredictorWeights, v)
+	}
+	if len(m.weights) > 0 && sum == 0 {
+		problems = append(problems, "--predictor-weights are all 0")
+	}
+	return problems
+}
+
+func (m *fitSynth) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
+	f := &panel.Frame{Level: d.level}
+	var err error
+	if f.Unit, err = d.text(m.unit, ""); err != nil {
+		return nil, err
+	}
+	if f.Time, err = d.integers(m.time); err != nil {
+		return nil, err
+	}
+	if f.Y, err = d.numbers(m.outcome); err != nil {
+		return nil, err
+	}
+	treated, err := d.binary(m.treated)
+	if err != nil {
+		return nil, err
+	}
+	s := m.option
+	s.Workers = d.workers
+	for _, p := range m.predictors {
+		name, from, to, err := predictorWindow(p)
+		if err != nil {
+			return nil, err
+		}
+		values, err := d.numbersOrNaN(name)
+		if err != nil {
+			return nil, err
+		}
+		s.Predictors = append(s.Predictors, panel.Predictor{Name: p, Values: values, From: from, To: to})
+	}
+	res, err := s.Fit(ctx, f, treated)
+	if err != nil {
+		return nil, err
+	}
+	out := newFitOutput(res, "treated")
+	out.details["method"] = m.method
+	units := fitTable{title: "Weights of units", header: []string{"unit", "weight"}}
+	weights := res.Details["unit_weights"].(map[string]float64)
+	names := sortedKeys(weights)
+	slices.SortStableFunc(names, func(a, b string) int {
+		switch {
+		case weights[a] > weights[b]:
+			return -1
+		case weights[a] < weights[b]:
+			return 1
+		}
+		return 0
+	})
+	for _, n := range names {
+		if weights[n] != 0 {
+			units.rows = append(units.rows, []any{n, weights[n]})
+		}
+	}
+	times := res.Details["time_weights"].(map[string]float64)
+	path := fitTable{title: "Path", header: []string{"period", "treated", "synthetic", "gap", "weight"}}
+	for _, p := range res.Details["path"].([]panel.PathPoint) {
+		key := strconv.Itoa(p.Time)
+		var w any
+		if v, ok := times[key]; ok {
+			w = v
+		}
+		path.rows = append(path.rows, []any{key, p.Treated, p.Synthetic, p.Gap, w})
+	}
+	out.tables = append(out.tables, units, path)
+	if rows, ok := res.Details["predictors"].([]map[string]any); ok {
+		t := fitTable{title: "Predictors", header: []string{"predictor", "treated", "synthetic", "controls", "weight"}}
+		for _, r := range rows {
+			t.rows = append(t.rows, []any{r["predictor"], r["treated"], r["synthetic"], r["controls"], r["weight"]})
+		}
+		out.tables = append(out.tables, t)
+	}
+	return out, nil
+}
+
+// numbersOrNaN reads a column of numbers, NaN where there is no value.
+func (d *fitData) numbersOrNaN(name string) ([]float64, error) {
+	c, err := d.t.Column(name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := d.t.Float(name)
+	if err != nil {
+		return nil, fmt.Errorf("column %q: a number is needed: %w", name, err)
+	}
+	out := slices.Clone(v.Values)
+	for i := range out {
+		if !c.Has(i) {
+			out[i] = math.NaN()
+		}
+	}
+	return out, nil
+}
