@@ -199,9 +199,14 @@ func TestMixedLogitIsTheMaximum(t *testing.T) {
 	}
 	reftest.Agree(t, "trials", a.Estimates[0].Value, b.Estimates[0].Value, 9)
 	reftest.Agree(t, "trials se", a.Estimates[0].SE, b.Estimates[0].SE, 6)
-	if one := a.Details["random_variance"].(map[string]float64); !(one["0"] > 0) {
-		t.Errorf("conditional variances %v", one)
+	// The conditional variance is one over the curvature at the mode: 1/σ² + Σtrials·p(1-p).
+	sd, mode := res.Details["sd_group"].(float64), res.Details["random"].(map[string]float64)["4"]
+	curve := 1 / (sd * sd)
+	for i := 4; i < 80; i += 10 {
+		p := 1 / (1 + math.Exp(-par[0]-par[1]*f.X.At(i, 0)-mode))
+		curve += p * (1 - p)
 	}
+	reftest.Agree(t, "conditional variance", res.Details["random_variance"].(map[string]float64)["4"], 1/curve, 8)
 }
 
 func TestMixedErrors(t *testing.T) {
