@@ -148,7 +148,7 @@ func dateEntry(f *Frame, treated []bool) (*Frame, int, error) {
 	for i, u := range f.Unit {
 		g, t := entry[u], f.Time[i]-offset
 		if g != 0 && !treated[i] && t > g {
-			return nil, 0, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: it was treated in period %d and is not in period %d; the decomposition is for a treatment that stays", ErrNotAbsorbing, g+offset, f.Time[i])}
+			return nil, 0, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: it was treated in period %d and is not in period %d; this method is for a treatment that stays", ErrNotAbsorbing, g+offset, f.Time[i])}
 		}
 		out.Cohort[i], out.Time[i] = g, t
 	}

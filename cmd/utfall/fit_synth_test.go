@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The by-hand panel of estimate/panel: the treated lie a quarter of the way from the first control to the second.
+const synthTable = `place,year,d,y,p,q
+a,1,0,0,0,
+a,2,0,0,,0
+a,3,0,2,,
+b,1,0,4,4,
+b,2,0,8,,4
+b,3,0,10,,
+c,1,0,1,1,
+c,2,0,2,,3
+c,3,1,7,,
+`
+
+func synthArgs(path string, more ...string) []string {
+	return append([]string{"synth", "--data", path, "--unit", "place", "--time", "year", "--treated", "d", "--outcome", "y"}, more...)
+}
+
+func TestFitSynth(t *testing.T) {
+	path := writeTestFile(t, "s.csv", synthTable)
+	a := fitted(t, synthArgs(path)...)
+	require.InDelta(t, 3, *a.get(t, "overall", "mean-difference").Estimate, 1e-9)
+	require.NotNil(t, a.get(t, "overall", "").StdError)
+	var units, times map[string]float64
+	a.detail(t, "unit_weights", &units)
+	a.detail(t, "time_weights", &times)
+	require.InDelta(t, 0.25, units["b"], 1e-9)
+	require.Len(t, units, 2)
+	require.Equal(t, map[string]float64{"1": 0, "2": 0}, times)
+	var path2 []struct {
+		Time                    int
+		Treated, Synthetic, Gap float64
+	}
+	a.detail(t, "path", &path2)
+	require.Len(t, path2, 3)
+	require.InDelta(t, 4, path2[2].Synthetic, 1e-9)
+	require.Equal(t, map[string]int{"units": 3, "treated": 1}, a.N)
+	require.Contains(t, a.codes(), "few-placebos")
+
+	a = fitted(t, synthArgs(path, "--se", "none", "--predictors", "p:1-1,q:2-2", "--predictor-weights", "3,1")...)
+	a.detail(t, "unit_weights", &units)
+	require.InDelta(t, 0.375, units["b"], 1e-8)
+	require.Nil(t, a.get(t, "overall", "").StdError)
+	code, out, _ := runFit(t, synthArgs(path, "--method", "did")...)
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "Weights of units")
+}
+
+func TestFitSynthOptionsMatter(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("place,year,d,y\n")
+	for u := range 9 {
+		for y := range 8 {
+			d := 0
+			if u > 6 && y > 4 {
+				d = 1
+			}
+			fmt.Fprintf(&b, "m%d,%d,%d,%d\n", u, y, d, (u*u*7+y*y*3+u*y*(u+2)*(y+1)*13)%41+3*d)
+		}
+	}
+	path := writeTestFile(t, "s.csv", b.String())
+	value := func(more ...string) [2]float64 {
+		e := fitted(t, synthArgs(path, more...)...).get(t, "overall", "")
+		return [2]float64{*e.Estimate, *e.StdError}
+	}
+	seen := map[[2]float64]string{}
+	for _, more := range []string{"--method sc", "--method sdid", "--method did", "--method augmented", "--method augmented --lambda 50",
+		"--method sdid --se jackknife", "--method sdid --se bootstrap", "--method sdid --se bootstrap --seed 3", "--method sdid --se bootstrap --replicates 50",
+		"--method sdid --replicates 10", "--method sdid --replicates 10 --seed 4"} {
+		v := value(strings.Fields(more)...)
+		require.NotContains(t, seen, v, "%s and %s", more, seen[v])
+		seen[v] = more
+	}
+	require.Equal(t, value("--method", "sdid"), value("--method", "sdid", "--workers", "1"))
+}
+
+func TestFitSynthBadInput(t *testing.T) {
+	path := writeTestFile(t, "s.csv", synthTable)
+	code, out, errOut := runFit(t, synthArgs(path, "--method", "scm", "--se", "none", "--seed", "4", "--lambda", "-1", "--predictors", "p:x-2", "--predictor-weights", "1,a")...)
+	require.Equal(t, exitUsage, code)
+	require.Empty(t, out)
+	for _, s := range []string{`--method "scm" is not one of sc, sdid`, "--seed is for --se placebo", "--lambda is for --method augmented", "not a number above 0", "is not column or column:from-to", "2 numbers for 1 predictors", `"a" is not a number`} {
+		require.Contains(t, errOut, s)
+	}
+	code, _, errOut = runFit(t, synthArgs(path, "--predictors", "p:1-3")...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "does not lie within the periods before treatment, 1-2")
+	code, _, errOut = runFit(t, synthArgs(path, "--se", "jackknife")...)
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "use placebo errors")
+	code, _, errOut = runFit(t, synthArgs(writeTestFile(t, "t.csv", strings.Replace(synthTable, "b,3,0", "b,3,1", 1)+"e,1,0,1,1,\ne,2,1,1,,\ne,3,1,1,,\n"))...)
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "treatment starts in different periods")
+}
