@@ -49,3 +49,40 @@ func TestDeltaMethod(t *testing.T) {
 		slopesOf(t, append([]float64{}, f.free...), func(p []float64) { f.m.get(p); f.free = p }, f.rows)
 	}
 }
+
+// Turning the trait round turns slopes and the means of the groups, and leaves the likelihood as it is.
+func TestOrientation(t *testing.T) {
+	a := gradedAnswers(73, 200, 4, 3)
+	a.Group, a.GroupNames = make([]int, 200), []string{"0", "1"}
+	for i := range a.Group {
+		a.Group[i] = i % 2
+	}
+	f, err := newAnswerFit(t.Context(), a, Graded, false, 1)
+	require.NoError(t, err)
+	for _, it := range f.m.items {
+		it.a = -it.a
+	}
+	f.m.latent[1].e1 = 0.4
+	before, _, _ := f.m.expect(f.p, 1)
+	f.m.orient()
+	after, _, _ := f.m.expect(f.p, 1)
+	require.InDelta(t, before, after, 1e-9)
+	require.Equal(t, -0.4, f.m.latent[1].e1)
+	require.Positive(t, f.m.items[0].a)
+
+	w, err := LatentChange{Shift: []string{"i6"}, NoErrors: true}.fitWaves(t.Context(), simWaves(74, 0, 200, d10()))
+	require.NoError(t, err)
+	for _, it := range w.m.items {
+		it.a = -it.a
+	}
+	before, _, _, _ = w.m.expect(w.p, false, 1)
+	mean, change := w.m.mean1[1], w.free[w.at["shift/i6"]]
+	w.orient()
+	after, _, _, _ = w.m.expect(w.p, false, 1)
+	require.InDelta(t, before, after, 1e-9)
+	require.Equal(t, -mean, w.m.mean1[1])
+	require.Equal(t, change, w.free[w.at["shift/i6"]])
+	w.m.get(w.free)
+	again, _, _, _ := w.m.expect(w.p, false, 1)
+	require.InDelta(t, before, again, 1e-9)
+}
