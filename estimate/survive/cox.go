@@ -98,17 +98,22 @@ func (e Cox) check(f *Covaried) error {
 	if f.Weight.Kind == estimate.Frequency {
 		return fmt.Errorf("%w: frequency weights have no place among tied events; write one unit a row", estimate.ErrWeights)
 	}
-	if f.X == nil {
+	return checkColumns(f.X, f.XNames, len(f.Time))
+}
+
+// checkColumns checks the covariates of n rows.
+func checkColumns(x *mat.Dense, names []string, rows int) error {
+	if x == nil {
 		return fmt.Errorf("%w: no covariates", estimate.ErrInvalidFrame)
 	}
-	n, k := f.X.Dims()
-	if n != len(f.Time) || k != len(f.XNames) || k == 0 {
-		return fmt.Errorf("%w: covariates are %d×%d, %d×%d expected", estimate.ErrInvalidFrame, n, k, len(f.Time), len(f.XNames))
+	n, k := x.Dims()
+	if n != rows || k != len(names) || k == 0 {
+		return fmt.Errorf("%w: covariates are %d×%d, %d×%d expected", estimate.ErrInvalidFrame, n, k, rows, len(names))
 	}
 	for i := range n {
-		for j, v := range f.X.RawRowView(i) {
+		for j, v := range x.RawRowView(i) {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return &estimate.RowError{Row: i, Err: fmt.Errorf("%w: covariate %q is not a finite number", estimate.ErrInvalidFrame, f.XNames[j])}
+				return &estimate.RowError{Row: i, Err: fmt.Errorf("%w: covariate %q is not a finite number", estimate.ErrInvalidFrame, names[j])}
 			}
 		}
 	}
@@ -128,7 +133,7 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := m.newton(ctx)
+	s, err := newton(ctx, f.XNames, m.point)
 	if err != nil {
 		return nil, err
 	}
@@ -140,28 +145,18 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 		N: estimate.Counts{Units: len(order), Events: m.events}, Notes: weightNote(f.Weight),
 	}
 	name := "information"
-	if robust := e.Robust || f.robust(); robust {
-		if cov, res.N.Clusters, err = Covariance(inf, order, f.Cluster, 1); err != nil {
+	if e.Robust || f.robust() {
+		if name, err = robustCovariance(res, order, f.Cluster); err != nil {
 			return nil, err
-		}
-		if name = "influence"; res.N.Clusters > 0 {
-			name = "influence, clustered, no factor"
-			cov.ScaleSym(1/clusterFactor(res.N.Clusters), cov)
-			if res.N.Clusters < fewClusters {
-				res.Notes = append(res.Notes, table.Note{
-					Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
-					Args: map[string]any{"clusters": res.N.Clusters},
-				})
-			}
 		}
 	} else {
 		m.unscale(cov)
+		res.Cov = cov
 	}
-	res.Cov = cov
 	beta := make([]float64, k)
 	for j, x := range f.XNames {
 		beta[j] = s.b[j] / m.sd[j]
-		res.Estimates = append(res.Estimates, estimate.Wald(x, estimate.LogHazardRatio, beta[j], math.Sqrt(cov.At(j, j)), math.Inf(1), f.Level))
+		res.Estimates = append(res.Estimates, estimate.Wald(x, estimate.LogHazardRatio, beta[j], math.Sqrt(res.Cov.At(j, j)), math.Inf(1), f.Level))
 	}
 	res.Details = map[string]any{
 		"loglik": []float64{s.null, s.loglik}, "lr": chiSquareRow(2*(s.loglik-s.null), k), "score": chiSquareRow(s.score, k),
@@ -170,7 +165,7 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 	if !m.efron {
 		res.Details["ties"] = "breslow"
 	}
-	if wald, ok := quadratic(cov, beta); ok {
+	if wald, ok := quadratic(res.Cov, beta); ok {
 		res.Details["wald"] = chiSquareRow(wald, k)
 	} else {
 		res.Details["wald"] = nil
@@ -184,6 +179,25 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 		})
 	}
 	return res, nil
+}
+
+// robustCovariance sets the covariance of a result from its influence function, without a factor for
+// clusters, and says what it is.
+func robustCovariance(res *estimate.Result, order []int32, cluster []int) (name string, err error) {
+	if res.Cov, res.N.Clusters, err = Covariance(res.Influence, order, cluster, 0); err != nil {
+		return "", err
+	}
+	if res.N.Clusters == 0 {
+		return "influence", nil
+	}
+	res.Cov.ScaleSym(1/clusterFactor(res.N.Clusters), res.Cov)
+	if res.N.Clusters < fewClusters {
+		res.Notes = append(res.Notes, table.Note{
+			Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
+			Args: map[string]any{"clusters": res.N.Clusters},
+		})
+	}
+	return "influence, clustered, no factor", nil
 }
 
 // quadratic is b'V⁻¹b; false if V is singular.

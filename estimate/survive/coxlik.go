@@ -33,7 +33,7 @@ type coxStratum struct {
 
 func newCoxModel(f *Covaried, order []int32, efron bool) (*coxModel, error) {
 	_, k := f.X.Dims()
-	m := &coxModel{f: f, k: k, efron: efron, mean: make([]float64, k), sd: make([]float64, k)}
+	m := &coxModel{f: f, k: k, efron: efron}
 	n := len(order)
 	for _, rows := range strata(f.Stratum, order) {
 		lo := len(m.row)
@@ -60,14 +60,9 @@ func newCoxModel(f *Covaried, order []int32, efron bool) (*coxModel, error) {
 		}
 		m.strata = append(m.strata, s)
 	}
-	var sum float64
 	m.w = make([]float64, n)
 	for i, r := range m.row {
 		m.w[i] = f.weight(r)
-		sum += m.w[i]
-		for j, x := range f.X.RawRowView(int(r)) {
-			m.mean[j] += float64(m.w[i] * x)
-		}
 		if f.Event[r] {
 			m.events++
 		}
@@ -75,19 +70,9 @@ func newCoxModel(f *Covaried, order []int32, efron bool) (*coxModel, error) {
 	if m.events == 0 {
 		return nil, fmt.Errorf("%w: no event among %d units", estimate.ErrTooFew, n)
 	}
-	for j := range k {
-		m.mean[j] /= sum
-	}
-	for i, r := range m.row {
-		for j, x := range f.X.RawRowView(int(r)) {
-			m.sd[j] += float64(m.w[i] * (x - m.mean[j]) * (x - m.mean[j]))
-		}
-	}
-	for j := range k {
-		m.sd[j] = math.Sqrt(m.sd[j] / sum)
-		if !(m.sd[j] > 1e-12*math.Abs(m.mean[j])) {
-			return nil, fmt.Errorf("%w: %q has one value only", estimate.ErrCollinear, f.XNames[j])
-		}
+	var err error
+	if m.mean, m.sd, err = columnScale(f.X, f.XNames, f.Weight.Values, order); err != nil {
+		return nil, err
 	}
 	m.z = make([]float64, n*k)
 	for i, r := range m.row {
@@ -96,6 +81,43 @@ func newCoxModel(f *Covaried, order []int32, efron bool) (*coxModel, error) {
 		}
 	}
 	return m, nil
+}
+
+// columnScale returns the weighted mean and standard deviation of each column over rows in the given order.
+func columnScale(x *mat.Dense, names []string, weight []float64, order []int32) (mean, sd []float64, err error) {
+	k := len(names)
+	w := func(r int32) float64 {
+		if weight == nil {
+			return 1
+		}
+		return weight[r]
+	}
+	sums := num.SumChunks(len(order), 1+k, 0, func(lo, hi int, acc []float64) {
+		for _, r := range order[lo:hi] {
+			acc[0] += w(r)
+			for j, v := range x.RawRowView(int(r)) {
+				acc[1+j] += float64(w(r) * v)
+			}
+		}
+	})
+	mean = sums[1:]
+	for j := range mean {
+		mean[j] /= sums[0]
+	}
+	sd = num.SumChunks(len(order), k, 0, func(lo, hi int, acc []float64) {
+		for _, r := range order[lo:hi] {
+			for j, v := range x.RawRowView(int(r)) {
+				acc[j] += float64(w(r) * (v - mean[j]) * (v - mean[j]))
+			}
+		}
+	})
+	for j := range sd {
+		sd[j] = math.Sqrt(sd[j] / sums[0])
+		if !(sd[j] > 1e-12*math.Abs(mean[j])) {
+			return nil, nil, fmt.Errorf("%w: %q has one value only", estimate.ErrCollinear, names[j])
+		}
+	}
+	return mean, sd, nil
 }
 
 // coxPoint is the likelihood at b, in the scale of z.
@@ -246,14 +268,14 @@ const coxIterations = 60
 
 // newton maximises the likelihood. A pivot of the information that falls to 1e-9 of what it is
 // at β = 0 says that the likelihood has no maximum in that direction.
-func (m *coxModel) newton(ctx context.Context) (*coxPoint, error) {
-	k := m.k
-	p := m.point(make([]float64, k))
+func newton(ctx context.Context, names []string, point func(b []float64) *coxPoint) (*coxPoint, error) {
+	k := len(names)
+	p := point(make([]float64, k))
 	start := mat.NewSymDense(k, nil)
 	start.CopySym(p.info)
 	p.chol = make([]float64, k*k)
 	if j := cholesky(p.info, p.chol, 1e-10); j >= 0 {
-		return nil, fmt.Errorf("%w: %q is constant or follows from the columns before it among those at risk", estimate.ErrCollinear, m.f.XNames[j])
+		return nil, fmt.Errorf("%w: %q is constant or follows from the columns before it among those at risk", estimate.ErrCollinear, names[j])
 	}
 	pivots := make([]float64, k)
 	for j := range k {
@@ -285,7 +307,7 @@ func (m *coxModel) newton(ctx context.Context) (*coxPoint, error) {
 			for j := range b {
 				b[j] = at.b[j] + float64(half*step[j])
 			}
-			p = m.point(b)
+			p = point(b)
 			// Rounding of a sum of this size may hide the last gains.
 			if p.ll >= at.ll-1e-12*(1+math.Abs(at.ll)) {
 				break
@@ -302,21 +324,21 @@ func (m *coxModel) newton(ctx context.Context) (*coxPoint, error) {
 			}
 		}
 		if bad >= 0 {
-			return nil, m.separated(p.b)
+			return nil, separated(names, p.b)
 		}
 	}
 	return nil, fmt.Errorf("%w: Newton's method took %d steps", estimate.ErrNotConverged, coxIterations)
 }
 
 // separated names the column whose effect has run furthest.
-func (m *coxModel) separated(b []float64) error {
+func separated(names []string, b []float64) error {
 	far := 0
 	for j := range b {
 		if math.Abs(b[j]) > math.Abs(b[far]) {
 			far = j
 		}
 	}
-	return fmt.Errorf("%w: the likelihood has no maximum; %q, alone or with others, decides who has the event; leave it out or merge categories", estimate.ErrSeparated, m.f.XNames[far])
+	return fmt.Errorf("%w: the likelihood has no maximum; %q, alone or with others, decides who has the event; leave it out or merge categories", estimate.ErrSeparated, names[far])
 }
 
 // cholesky factors v = L·L' into l, row-major. It returns the first column whose pivot is not above tol

@@ -1,5 +1,5 @@
 // Package survive estimates time to event and state occupation from histories:
-// Kaplan–Meier curves, Cox regression, restricted means, rank tests, cumulative
+// Kaplan–Meier curves, Cox and Fine–Gray regression, restricted means, rank tests, cumulative
 // incidence with Gray's test, and Aalen–Johansen state occupation with months per state.
 // METHODS.md states each estimand, equation, variance and reference.
 package survive
