@@ -65,6 +65,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitEvent{} }},
 		{"bacon", "Which comparisons two-way fixed effects average, and with what weights (a diagnosis)", "utfall fit bacon --data divorce.csv --unit st --time year --treatment unilateral --outcome suicide",
 			func() fitMethod { return &fitBacon{} }},
+		{"honest-did", "How far trends may depart from parallel before an effect is gone", "utfall fit honest-did --betas betas.csv --covariance covariance.csv --pre 4 --type relative --m 0.5,1,2",
+			func() fitMethod { return &fitHonest{} }},
 		{"synth", "Treated units against a weighted mean of others: synthetic control and synthetic difference-in-differences", "utfall fit synth --data prop99.csv --unit State --time Year --treated treated --outcome PacksPerCapita --method sdid --se placebo",
 			func() fitMethod { return &fitSynth{} }},
 		{"km", "Kaplan-Meier survival curves", "utfall fit km --data veteran.csv --time time --event status --by trt --at 90,180,365",
@@ -91,6 +93,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitLadder{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
+		{"surrogate", "Forecast of a long-term effect from short-term surrogates and an older cohort", "utfall fit surrogate --data people.csv --id id --sample older --treatment arm --surrogates months12,health12 --covariates age,months0 --outcome selfsupport36 --folds 5 --seed 1",
+			func() fitMethod { return &fitSurrogate{} }},
 		{"grm", "Graded response model: items with ordered answers, a slope each", "utfall fit grm --data survey.csv --id person --items q1,q2,q3,q4 --format json",
 			func() fitMethod { return &fitTrait{model: progress.Graded} }},
 		{"rasch", "Rasch model: items with two answers, equal slopes", "utfall fit rasch --data test.csv --items q1,q2,q3,q4,q5",
@@ -106,9 +110,6 @@ func fitMethods() []fitEntry {
 	}
 }
 
-// fitUnbuilt are the methods of the interface that do not exist yet.
-const fitUnbuilt = "honest-did surrogate"
-
 type fitEntry struct {
 	name, short, example string
 	make                 func() fitMethod
@@ -121,15 +122,9 @@ func (a *app) fitCmd() *cobra.Command {
 		cmd.AddCommand(a.fitMethodCmd(e))
 		built = append(built, e.name)
 	}
-	for _, name := range strings.Fields(fitUnbuilt) {
-		cmd.AddCommand(&cobra.Command{Use: name, Hidden: true, DisableFlagParsing: true, RunE: func(*cobra.Command, []string) error {
-			return usage("fit %s is not built yet; there are: %s", name, strings.Join(built, ", "))
-		}})
-	}
 	cmd.Long = `One estimator on one flat analysis file: CSV, TSV, Parquet, Arrow or XLSX.
 
 Built: ` + strings.Join(built, ", ") + `.
-Not built yet: ` + strings.Join(strings.Fields(fitUnbuilt), ", ") + `.
 
 A column that is not numeric, or that --categorical names, is a category and becomes
 dummies column[level]; the first level in byte order is the reference. Rows with a
