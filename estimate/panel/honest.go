@@ -30,7 +30,7 @@ const (
 // least-favourable first stage of size α/10 does not reject for one of the sets (largest step, its sign) of which the set is the union, with the inequalities of periods after treatment.
 //
 // Terms "M=…" have the interval; smoothness has the estimate v'β and its standard error, relative has none. Details: original
-// {estimate, std_error, conf_low, conf_high}, breakdown (the smallest M whose interval has 0 in it; null beyond 1e6 times the scale).
+// {estimate, std_error, conf_low, conf_high}, breakdown (the smallest M whose interval has 0 in it; NaN if beyond 1e4, in standard errors of the target or times the largest step).
 //
 // Errors: [estimate.ErrInvalidFrame], [ErrOption], [estimate.ErrCollinear] (covariance not positive definite), [estimate.ErrNotConverged].
 //
@@ -43,6 +43,9 @@ type Honest struct {
 	Seed    uint64    // of the least-favourable critical value (relative)
 	Workers int       // never changes the result
 }
+
+// largestM is where the search for the breakdown value ends: in standard errors of the target, or times the largest step.
+const largestM = 1e4
 
 // Coefficients are estimates by period, equally spaced, without the reference period.
 type Coefficients struct {
@@ -83,27 +86,35 @@ func (h *Honest) fit(ctx context.Context, c Coefficients) (*estimate.Result, err
 	if err != nil {
 		return nil, err
 	}
+	// In units of about one standard error of the target, a power of 2, no tolerance depends on the outcome's unit.
+	_, exponent := math.Frexp(t.se)
+	unit := math.Ldexp(1, exponent)
+	t.rescale(1 / unit)
+	size := 1.0 // of M
+	if h.Type == Smoothness {
+		size = unit
+	}
 	var set bounded = &smooth{t}
 	if h.Type == RelativeMagnitudes {
 		set = &relative{trends: t, seed: h.Seed, workers: h.Workers}
 	}
 	res := &estimate.Result{Method: "honest-did", N: estimate.Counts{}, Fit: estimate.Convergence{Converged: true}, Details: map[string]any{"type": h.Type, "target": t.target, "periods_before": t.pre, "periods_after": t.post}}
-	original := estimate.Wald("original", estimate.MeanDifference, t.value, t.se, math.Inf(1), h.Level)
-	res.Details["original"] = map[string]float64{"estimate": t.value, "std_error": t.se, "conf_low": original.CI.Lo, "conf_high": original.CI.Hi}
+	original := estimate.Wald("original", estimate.MeanDifference, unit*t.value, unit*t.se, math.Inf(1), h.Level)
+	res.Details["original"] = map[string]float64{"estimate": original.Value, "std_error": original.SE, "conf_low": original.CI.Lo, "conf_high": original.CI.Hi}
 	for _, m := range h.M {
-		ci, value, se, err := set.interval(ctx, m)
+		ci, value, se, err := set.interval(ctx, m/size)
 		if err != nil {
 			return nil, fmt.Errorf("M=%v: %w", m, err)
 		}
-		ci.Level = h.Level
+		ci.Level, ci.Lo, ci.Hi = h.Level, unit*ci.Lo, unit*ci.Hi
 		nan := math.NaN()
-		res.Estimates = append(res.Estimates, estimate.Estimate{Term: fmt.Sprintf("M=%v", m), Measure: estimate.MeanDifference, Value: value, SE: se, CI: ci, Test: estimate.Test{Stat: nan, DF: nan, P: nan}})
+		res.Estimates = append(res.Estimates, estimate.Estimate{Term: fmt.Sprintf("M=%v", m), Measure: estimate.MeanDifference, Value: unit * value, SE: unit * se, CI: ci, Test: estimate.Test{Stat: nan, DF: nan, P: nan}})
 	}
-	breakdown, err := t.breakdown(ctx, set, h.Type)
+	breakdown, err := breakdown(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	res.Details["breakdown"] = breakdown
+	res.Details["breakdown"] = size * breakdown
 	note := func(code, text string) { res.Notes = append(res.Notes, table.Note{Code: code, Text: text}) }
 	if h.Type == RelativeMagnitudes {
 		note("interval-only", "Relative magnitudes give an interval and no estimate: it holds the values that a test does not reject.")
@@ -182,24 +193,32 @@ func (t *trends) sd(v []float64) float64 {
 	return math.Sqrt(sum)
 }
 
+// rescale changes the unit of the coefficients.
+func (t *trends) rescale(f float64) {
+	beta, cov, half := make([]float64, len(t.beta)), mat.NewSymDense(len(t.beta), nil), mat.NewTriDense(len(t.beta), mat.Lower, nil)
+	for i, v := range t.beta {
+		beta[i] = f * v
+	}
+	cov.ScaleSym(f*f, t.cov)
+	half.ScaleTri(f, t.half)
+	t.beta, t.cov, t.half, t.value, t.se = beta, cov, half, f*t.value, f*t.se
+}
+
 // breakdown is the smallest M whose interval has 0 in it, to three digits; NaN if none was found.
-func (t *trends) breakdown(ctx context.Context, set bounded, kind string) (float64, error) {
+func breakdown(ctx context.Context, set bounded) (float64, error) {
 	in, err := set.has(ctx, 0)
 	if err != nil || in {
 		return 0, err
 	}
 	low, high := 0.0, 1.0
-	if kind == Smoothness {
-		high = t.se
-	}
-	for top := 1e6 * high; ; high *= 2 {
+	for ; ; high *= 2 {
 		if in, err = set.has(ctx, high); err != nil {
 			return 0, err
 		}
 		if in {
 			break
 		}
-		if low = high; high > top {
+		if low = high; high > largestM {
 			return math.NaN(), nil
 		}
 	}
