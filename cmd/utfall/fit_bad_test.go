@@ -18,8 +18,7 @@ func TestFitUsage(t *testing.T) {
 	}{
 		{[]string{"nope", "--data", path}, []string{`no method "nope"`, "describe, ols"}},
 		{[]string{"--data", path}, []string{"needs a METHOD"}},
-		{[]string{"honest-did", "--data", path}, []string{"fit honest-did is not built yet"}},
-		{strings.Fields(fitUnbuilt)[:1], []string{"not built yet"}},
+		{[]string{"honest-did", "--data", path}, []string{"fit honest-did does not use --data", "--betas is needed", "--pre is needed"}},
 		{[]string{"ols", "--bogus", "1", "--vcov", "hc9", "--level", "2", "--family", "x", "stray", "-z", "--format", "xml"},
 			[]string{"--bogus", "hc9", "--level", "--family, which belongs to glm", `"stray"`, "-z", "xml", "--data is needed", "--outcome is needed"}},
 		{[]string{"ols", "--data", path, "--outcome", "t", "--covariates", "x,x"}, []string{`"x" twice`}},
