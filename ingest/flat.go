@@ -152,6 +152,13 @@ func ReadFlat(ctx context.Context, path string, o FlatOptions) (*Result, error) 
 		return nil, err
 	}
 	all, err := flatKinds(ctx, in, opts, names, mark)
+	if l, ok := in.(interface{ labelled(field int) bool }); ok {
+		for j := range all {
+			if l.labelled(j) { // a category, also where its labels look like numbers
+				all[j] = guessColumn{values: 1, other: 1}
+			}
+		}
+	}
 	in.close()
 	if err != nil {
 		return nil, err

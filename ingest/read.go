@@ -140,11 +140,15 @@ func read(ctx context.Context, path string, src *Source, o Options, each func(*p
 		return nil, nil, err
 	}
 	in.plan(p)
+	labels, _ := in.(interface{ label(field int) string })
 	order := map[string]int{"": -1}
 	cols := make([]ColumnReport, len(p.targets))
 	for k, t := range p.targets {
 		order[t.Name] = k
 		cols[k] = ColumnReport{Name: t.Name, Type: t.Type}
+		if labels != nil {
+			cols[k].Label = labels.label(t.field)
+		}
 	}
 	err = in.parts(ctx, o.workers(), func() *part { return newPart(p) }, func(q *part) error {
 		if q.fatal != nil {
@@ -316,8 +320,11 @@ func openFile(path string, src *Source, o Options, rep *Report, numeric func(str
 	rep.File = name
 	ext := strings.ToLower(filepath.Ext(path))
 	switch ext {
-	case ".dta", ".sas7bdat", ".sav", ".zsav", ".xpt", ".xls":
+	case ".sas7bdat", ".sav", ".zsav", ".xpt", ".xls":
 		return nil, fmt.Errorf("%w: %s: reading %s files is %w: save the data as CSV, XLSX or Parquet", ErrSpec, name, ext, ErrNotBuilt)
+	}
+	if ext == ".dta" && (src.Separator != "" || src.Decimal != "") {
+		return nil, fmt.Errorf("%w: %s: separator and decimal belong to text files", ErrSpec, name)
 	}
 	if ext == ".xlsx" || ext == ".parquet" || ext == ".arrow" || ext == ".feather" || ext == ".ipc" || ext == ".arrows" {
 		if src.Separator != "" || src.Decimal != "" || src.Encoding != "" {
@@ -333,6 +340,9 @@ func openFile(path string, src *Source, o Options, rep *Report, numeric func(str
 	case ".xlsx":
 		rep.Format = "xlsx"
 		in, err = openXLSX(f, size, name, sheet)
+	case ".dta":
+		rep.Format = "dta"
+		in, err = openDTA(f, size, name, src.Encoding, rep)
 	case ".parquet":
 		rep.Format = "parquet"
 		in, err = openParquet(f, size, name)
