@@ -149,7 +149,11 @@ func (m *fitHonest) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fitOutput{estimates: res.Estimates, details: res.Details, notes: res.Notes, n: map[string]int{"coefficients": len(terms), "before": m.pre}}, nil
+	o := res.Details["original"].(map[string]float64)
+	table := fitTable{title: "With parallel trends, and the smallest M whose interval has 0 in it", header: []string{"", "estimate", "from", "to"},
+		rows: [][]any{{"parallel trends", o["estimate"], o["conf_low"], o["conf_high"]}, {"breakdown value", res.Details["breakdown"], nil, nil}}}
+	return &fitOutput{estimates: res.Estimates, details: res.Details, notes: res.Notes, tables: []fitTable{table},
+		n: map[string]int{"coefficients": len(terms), "before": m.pre}}, nil
 }
 
 // eventTimes reads terms event=E; nil if they are others. They must follow each other but for the reference period.

@@ -15,7 +15,7 @@ import (
 const (
 	leastFavourable = 2000 // draws of its critical value
 	firstStage      = 10   // its size is α over this
-	scanPoints      = 40   // a standard error of the target: an interval may have gaps no wider than that
+	scanPoints      = 10   // a standard error of the target, if the range is no longer than 400 of them: values between two points are not tried
 )
 
 // relative gives intervals for departures after treatment bounded by the largest step before it, by tests of every value.
@@ -314,7 +314,7 @@ func (r *relative) interval(ctx context.Context, m float64) (estimate.Interval, 
 	find := func(sign float64) (float64, error) {
 		for try := range 12 {
 			wide := reach * float64(int(1)<<try)
-			points := int(min(4000, max(100, wide/r.se*scanPoints/4)))
+			points := int(min(4000, max(100, wide/r.se*scanPoints)))
 			last := math.NaN()
 			for k := 0; k <= 2*points; k++ { // from far on this side to far on the other
 				if err := ctx.Err(); err != nil {
