@@ -21,10 +21,10 @@ type eventEstimator interface {
 // eventMethods is every event-study estimator; robust are those that staggered entry
 // with effects that differ does not bias.
 func eventMethods(o EventOptions) map[string]eventEstimator {
-	return map[string]eventEstimator{"twfe": TwoWay{o}, "sun-abraham": SunAbraham{o}, "imputation": Imputation{o}}
+	return map[string]eventEstimator{"twfe": TwoWay{o}, "sun-abraham": SunAbraham{o}, "imputation": Imputation{o}, "two-stage": TwoStage{o}}
 }
 
-var robust = []string{"sun-abraham", "imputation"}
+var robust = []string{"sun-abraham", "imputation", "two-stage"}
 
 func mustStudy(t testing.TB, e eventEstimator, f *Frame) *estimate.Result {
 	t.Helper()
