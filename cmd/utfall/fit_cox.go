@@ -75,7 +75,7 @@ func (m *fitCox) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if f.X, f.XNames, err = d.design(m.covariates); err != nil {
 		return nil, err
 	}
-	r, err := survive.Cox{Ties: m.ties, Robust: m.robust, ZPH: m.zph}.Fit(ctx, f)
+	r, err := survive.Cox{Ties: m.ties, Robust: m.robust, ZPH: m.zph, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,8 @@ type Cox struct {
 	Ties   string // "efron" (also "") or "breslow"
 	Robust bool   // variance from the influence function also without weights and clusters
 	ZPH    string // clock of the test of proportional hazards: "km" (also "") or "identity"
+
+	Workers int // goroutines; 0 means all cores. Never changes a result
 }
 
 // fewClusters is the number of clusters below which their standard errors carry a note.
@@ -129,7 +131,7 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 		return nil, err
 	}
 	order = active(f.Weight.Values, order)
-	m, err := newCoxModel(f, order, e.Ties != "breslow")
+	m, err := newCoxModel(f, order, e.Ties != "breslow", e.Workers)
 	if err != nil {
 		return nil, err
 	}
@@ -138,20 +140,32 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 		return nil, err
 	}
 	k := m.k
-	inf := m.influence(s)
-	cov := s.covariance()
+	var inf *mat.Dense
+	var concordance float64
+	var zph []ZPHRow
+	// Concordance has no parallel form, so that the others are worked out beside it.
+	num.ForEach(2, e.Workers, func(task int) {
+		if task == 0 {
+			concordance = m.concordance(s)
+			return
+		}
+		inf, zph = m.influence(s), m.zph(s, e.ZPH == "identity")
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	res := &estimate.Result{
 		Method: "cox", InfluenceUnit: f.Unit, Influence: inf, Fit: estimate.Convergence{Converged: true, Iterations: s.iterations, Tolerance: s.tolerance},
 		N: estimate.Counts{Units: len(order), Events: m.events}, Notes: weightNote(f.Weight),
 	}
 	name := "information"
 	if e.Robust || f.robust() {
-		if name, err = robustCovariance(res, order, f.Cluster); err != nil {
+		if name, err = robustCovariance(res, order, f.Cluster, e.Workers); err != nil {
 			return nil, err
 		}
 	} else {
-		m.unscale(cov)
-		res.Cov = cov
+		res.Cov = s.covariance()
+		m.unscale(res.Cov)
 	}
 	beta := make([]float64, k)
 	for j, x := range f.XNames {
@@ -160,7 +174,7 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 	}
 	res.Details = map[string]any{
 		"loglik": []float64{s.null, s.loglik}, "lr": chiSquareRow(2*(s.loglik-s.null), k), "score": chiSquareRow(s.score, k),
-		"concordance": m.concordance(s), "ties": "efron", "events": m.events, "vcov": name,
+		"concordance": concordance, "zph": zph, "ties": "efron", "events": m.events, "vcov": name,
 	}
 	if !m.efron {
 		res.Details["ties"] = "breslow"
@@ -169,9 +183,6 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 		res.Details["wald"] = chiSquareRow(wald, k)
 	} else {
 		res.Details["wald"] = nil
-	}
-	if res.Details["zph"], err = m.zph(s, e.ZPH == "identity"); err != nil {
-		return nil, err
 	}
 	if dropped := len(f.Time) - len(order); dropped > 0 {
 		res.Notes = append(res.Notes, table.Note{
@@ -183,8 +194,8 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 
 // robustCovariance sets the covariance of a result from its influence function, without a factor for
 // clusters, and says what it is.
-func robustCovariance(res *estimate.Result, order []int32, cluster []int) (name string, err error) {
-	if res.Cov, res.N.Clusters, err = Covariance(res.Influence, order, cluster, 0); err != nil {
+func robustCovariance(res *estimate.Result, order []int32, cluster []int, workers int) (name string, err error) {
+	if res.Cov, res.N.Clusters, err = Covariance(res.Influence, order, cluster, workers); err != nil {
 		return "", err
 	}
 	if res.N.Clusters == 0 {

@@ -210,12 +210,13 @@ func TestCoxErrors(t *testing.T) {
 		err    error
 		text   string
 	}{
-		"ties":      {func(e *Cox, _ *Covaried) { e.Ties = "exact" }, nil, "efron or breslow"},
-		"clock":     {func(e *Cox, _ *Covaried) { e.ZPH = "rank" }, nil, "km or identity"},
-		"no event":  {func(_ *Cox, f *Covaried) { f.Event = make([]bool, 90) }, estimate.ErrTooFew, "no event"},
-		"constant":  {func(_ *Cox, f *Covaried) { setColumn(f, 1, func(int) float64 { return 7 }) }, estimate.ErrCollinear, `"v"`},
-		"collinear": {func(_ *Cox, f *Covaried) { setColumn(f, 2, func(i int) float64 { return 2*f.X.At(i, 0) - 3 }) }, estimate.ErrCollinear, `"g"`},
-		"stratum":   {func(_ *Cox, f *Covaried) { setColumn(f, 2, func(i int) float64 { return float64(f.Stratum[i]) }) }, estimate.ErrCollinear, `"g"`},
+		"ties":                        {func(e *Cox, _ *Covaried) { e.Ties = "exact" }, nil, "efron or breslow"},
+		"clock":                       {func(e *Cox, _ *Covaried) { e.ZPH = "rank" }, nil, "km or identity"},
+		"no event":                    {func(_ *Cox, f *Covaried) { f.Event = make([]bool, 90) }, estimate.ErrTooFew, "no event"},
+		"constant":                    {func(_ *Cox, f *Covaried) { setColumn(f, 1, func(int) float64 { return 7 }) }, estimate.ErrCollinear, `"v"`},
+		"collinear":                   {func(_ *Cox, f *Covaried) { setColumn(f, 2, func(i int) float64 { return 2*f.X.At(i, 0) - 3 }) }, estimate.ErrCollinear, `"g"`},
+		"stratum":                     {func(_ *Cox, f *Covaried) { setColumn(f, 2, func(i int) float64 { return float64(f.Stratum[i]) }) }, estimate.ErrCollinear, `"g"`},
+		"stratum in the first column": {func(_ *Cox, f *Covaried) { setColumn(f, 0, func(i int) float64 { return 1.7 * float64(f.Stratum[i]) }) }, estimate.ErrCollinear, `"u"`},
 		"separated": {func(_ *Cox, f *Covaried) {
 			setColumn(f, 2, func(i int) float64 { return map[bool]float64{true: 1}[f.Event[i]] })
 		}, estimate.ErrSeparated, `"g"`},

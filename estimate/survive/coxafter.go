@@ -38,216 +38,234 @@ func (m *coxModel) unscale(v *mat.SymDense) {
 // with h_l = w̄/S(l), ē the mean of the e_l at the own event time, and c = 1 − l/m there
 // for those who have the event, else 1.
 func (m *coxModel) influence(p *coxPoint) *mat.Dense {
-	k, n := m.k, len(m.row)
+	k, wide, chunks := m.k, 1+m.k, len(m.chunks)-1
 	out := mat.NewDense(len(m.f.Time), k, nil)
-	first, last := make([]int, n), make([]int, n) // event times of the stratum before the row comes in, and before its entry is passed
-	// One row an event time: all Σh, Σh·e; those of the events; Σe/m.
-	width := 2 + 3*k
-	var sums []float64
-	var now []float64
-	reset := func() { now = make([]float64, width+1) }
-	reset()
-	flush := func(st coxStratum) {
-		times := len(sums) / width
-		cum := make([]float64, (times+1)*(1+k))
-		for q := times - 1; q >= 0; q-- {
-			for a := range 1 + k {
-				cum[q*(1+k)+a] = cum[(q+1)*(1+k)+a] + sums[q*width+a]
+	sums := make([]float64, len(m.time)*wide) // by slot: Σ h, Σ h·e
+	ends := make([]float64, (chunks+1)*wide)  // by chunk: sums over its slots, then over those of the stratum after it
+	tied := make([][]float64, chunks)         // for each slot with several steps: Σ (l/m)·h, Σ (l/m)·h·e, mean of e
+	m.sweep(func(c int) func(*coxStep) {
+		var own []float64
+		return func(s *coxStep) {
+			x := s.each / s.den
+			all := sums[s.slot*wide:][:wide]
+			all[0] += x
+			for a, e := range s.e {
+				all[1+a] += float64(x * e)
 			}
-		}
-		for i := st.lo; i < st.hi; i++ {
-			from := cum[first[i]*(1+k):][:1+k]
-			to := cum[times*(1+k):][:1+k]
-			if last[i] >= 0 { // else it entered before every event time
-				to = cum[last[i]*(1+k):][:1+k]
-			}
-			event := m.f.Event[m.row[i]]
-			var own []float64
-			if event {
-				own = sums[first[i]*width:][:width]
-			}
-			l := make([]float64, k)
-			h := from[0] - to[0]
-			if event {
-				h += own[1+k] - own[0]
-			}
-			for a := range l {
-				z, he := m.z[i*k+a], from[1+a]-to[1+a]
-				if event {
-					he += own[2+k+a] - own[1+a]
-					l[a] = z - own[2+2*k+a]
+			if !s.last || s.share > 0 {
+				if s.share == 0 {
+					own = append(own[:0], make([]float64, wide+k)...)
 				}
-				l[a] -= float64(p.r[i] * (float64(z*h) - he))
-			}
-			forwardSolve(p.chol, k, l)
-			backSolve(p.chol, k, l)
-			dst := out.RawRowView(int(m.row[i]))
-			for a := range l {
-				dst[a] = m.w[i] * l[a] / m.sd[a]
+				own[0] += float64(s.share * x)
+				for a, e := range s.e {
+					own[1+a] += float64(s.share * x * e)
+					own[wide+a] += e / float64(m.ties[s.slot])
+				}
+				if s.last {
+					tied[c] = append(tied[c], own...)
+				}
 			}
 		}
-		sums = sums[:0]
-	}
-	at := -1
-	m.sweep(p, coxVisit{
-		next: func(s int) {
-			if at >= 0 {
-				flush(m.strata[at])
-			}
-			at = s
-		},
-		row: func(i, seen int) { first[i], last[i] = seen, -1 },
-		out: func(i, seen int) { last[i] = seen },
-		tie: func(h, share float64, e []float64) {
-			now[0] += h
-			now[1+k] += float64((1 - share) * h)
-			now[width]++
-			for a, x := range e {
-				now[1+a] += float64(h * x)
-				now[2+k+a] += float64((1 - share) * h * x)
-				now[2+2*k+a] += x
-			}
-		},
-		time: func(float64, []float64, float64, []float64) {
-			for a := range k {
-				now[2+2*k+a] /= now[width]
-			}
-			sums = append(sums, now[:width]...)
-			reset()
-		},
 	})
-	flush(m.strata[at])
+	for c := chunks - 1; c >= 0; c-- {
+		end, q := ends[c*wide:][:wide], m.chunks[c]
+		for ; q < m.chunks[c+1] && m.ties[q] > 0; q++ {
+			for a := range end {
+				end[a] += sums[q*wide+a]
+			}
+		}
+		if q == m.chunks[c+1] {
+			for a := range end {
+				end[a] += ends[(c+1)*wide+a]
+			}
+		}
+	}
+	there := m.fromSlot(sums)
+	m.each(func(c, from, to int) {
+		b, l := newSolver(p.chol, k), make([]float64, k)
+		here, own, none := make([]float64, wide), tied[c], make([]float64, wide+k)
+		if m.ties[to-1] > 0 {
+			copy(here, ends[(c+1)*wide:])
+		}
+		for q := to - 1; q >= from; q-- {
+			if m.ties[q] == 0 {
+				clear(here)
+			}
+			at := sums[q*wide:][:wide]
+			for a, x := range at {
+				here[a] += x
+			}
+			less := none
+			switch {
+			case m.efron && m.ties[q] > 1:
+				less, own = own[len(own)-wide-k:], own[:len(own)-wide-k]
+			case m.ties[q] > 0:
+				for a := range k {
+					none[wide+a] = at[1+a] / at[0]
+				}
+			}
+			for i := int(m.start[q]); i < int(m.start[q+1]); i++ {
+				r, h, z := m.r[i], here[0], m.z[i*k:i*k+k]
+				for a, x := range z {
+					l[a] = -float64(r * (float64(x*h) - here[1+a]))
+				}
+				if there != nil {
+					gone := there[int(m.last[i])*wide:][:wide]
+					for a, x := range z {
+						l[a] += float64(r * (float64(x*gone[0]) - gone[1+a]))
+					}
+				}
+				if m.event[i] {
+					for a, x := range z {
+						l[a] += x - less[wide+a] + float64(r*(float64(x*less[0])-less[1+a]))
+					}
+				}
+				if b.put(i, l) {
+					m.store(b, out)
+				}
+			}
+		}
+		m.store(b, out)
+	})
 	return out
+}
+
+// fromSlot are the sums of the slots of the stratum from each slot on; nil without entry times, where nobody needs them.
+func (m *coxModel) fromSlot(sums []float64) []float64 {
+	if m.last == nil {
+		return nil
+	}
+	wide := 1 + m.k
+	out := append([]float64(nil), sums...)
+	for _, s := range m.strata {
+		for at := (s.to-1)*wide - 1; at >= s.from*wide; at-- {
+			out[at] += out[at+wide]
+		}
+	}
+	return out
+}
+
+// store solves what a solver holds and writes it to the rows of the frame.
+func (m *coxModel) store(b *solver, out *mat.Dense) {
+	b.solve()
+	for at, i := range b.rows {
+		dst := out.RawRowView(int(m.row[i]))
+		for a := range dst {
+			dst[a] = m.w[i] * b.x[a*panelRows+at] / m.sd[a]
+		}
+	}
+	b.rows = b.rows[:0]
+}
+
+// solver solves L·L'·x = b for several b at once, side by side.
+type solver struct {
+	chol []float64
+	k    int
+	x    []float64 // k×panelRows
+	rows []int
+}
+
+func newSolver(chol []float64, k int) *solver {
+	return &solver{chol: chol, k: k, x: make([]float64, k*panelRows), rows: make([]int, 0, panelRows)}
+}
+
+// put adds the b of a row, and says whether there is no more room.
+func (s *solver) put(row int, b []float64) bool {
+	at := len(s.rows)
+	for _, v := range b {
+		s.x[at] = v
+		at += panelRows
+	}
+	s.rows = append(s.rows, row)
+	return len(s.rows) == panelRows
+}
+
+func (s *solver) solve() {
+	k, n := s.k, len(s.rows)
+	line := func(i int) []float64 { return s.x[i*panelRows:][:n] }
+	take := func(i, c int, f float64) {
+		x, y := line(i), line(c)
+		for b, v := range y {
+			x[b] -= float64(f * v)
+		}
+	}
+	divide := func(i int) {
+		d := s.chol[i*k+i]
+		for b, v := range line(i) {
+			s.x[i*panelRows+b] = v / d
+		}
+	}
+	for i := range k {
+		for c := range i {
+			take(i, c, s.chol[i*k+c])
+		}
+		divide(i)
+	}
+	for i := k - 1; i >= 0; i-- {
+		for c := i + 1; c < k; c++ {
+			take(i, c, s.chol[c*k+i])
+		}
+		divide(i)
+	}
 }
 
 // concordance is the share of comparable pairs in which who has the event first has the larger
 // linear predictor, ties in it counted half. A pair is comparable within a stratum if one has
 // the event while the other is at risk and has not the event at the same time.
 func (m *coxModel) concordance(p *coxPoint) float64 {
-	distinctEta, rank := num.Ranks(p.eta)
-	tree := make([]float64, len(distinctEta)+1) // weights at risk by rank
-	add := func(r int32, w float64) {
-		for i := int(r) + 1; i < len(tree); i += i & -i {
-			tree[i] += w
-		}
+	if m.f.Weight.Values == nil {
+		return concordance(m, p, func(int) int32 { return 1 })
 	}
-	below := func(r int32) (s float64) { // weight of ranks under r
-		for i := int(r); i > 0; i -= i & -i {
-			s += tree[i]
+	return concordance(m, p, func(i int) float64 { return m.w[i] })
+}
+
+// concordance counts with whole numbers or with weights.
+func concordance[T int32 | float64](m *coxModel, p *coxPoint, weight func(i int) T) float64 {
+	distinctEta, rank := num.Ranks(p.eta)
+	tree, same := make([]T, len(distinctEta)+1), make([]T, len(distinctEta)) // weights at risk below a rank, and at it
+	var total T
+	add := func(i int, w T) {
+		same[rank[i]] += w
+		total += w
+		for a := int(rank[i]) + 1; a < len(tree); a += a & -a {
+			tree[a] += w
 		}
-		return s
 	}
 	var agree, tied, pairs float64
-	for _, st := range m.strata {
+	for _, s := range m.strata {
 		clear(tree)
-		total, entering := 0.0, 0
-		for lo := st.lo; lo < st.hi; {
-			t := m.f.Time[m.row[lo]]
-			for ; entering < len(st.in) && m.f.Entry[m.row[st.in[entering]]] >= t; entering++ {
-				i := st.in[entering]
-				add(rank[i], -m.w[i])
-				total -= m.w[i]
-			}
-			hi := lo
-			for ; hi < st.hi && m.f.Time[m.row[hi]] == t; hi++ {
-				if !m.f.Event[m.row[hi]] {
-					add(rank[hi], m.w[hi])
-					total += m.w[hi]
+		clear(same)
+		total = 0
+		for q := s.from; q < s.to-1; q++ {
+			if m.last != nil {
+				for _, i := range m.out[m.outAt[q]:m.outAt[q+1]] {
+					add(int(i), -weight(int(i)))
 				}
 			}
-			for i := lo; i < hi; i++ {
-				if m.f.Event[m.row[i]] {
-					less := below(rank[i])
-					agree += float64(m.w[i] * less)
-					tied += float64(m.w[i] * (below(rank[i]+1) - less))
-					pairs += float64(m.w[i] * total)
+			own := int(m.own[q])
+			for i := int(m.start[q]); i < int(m.start[q+1]); i++ {
+				if !(m.event[i] && i >= own) && (m.last == nil || int(m.last[i]) != q) {
+					add(i, weight(i))
 				}
 			}
-			for i := lo; i < hi; i++ {
-				if m.f.Event[m.row[i]] {
-					add(rank[i], m.w[i])
-					total += m.w[i]
+			for i := own; i < int(m.start[q+1]); i++ {
+				if m.event[i] {
+					var less T
+					for a := int(rank[i]); a > 0; a -= a & -a {
+						less += tree[a]
+					}
+					w := float64(weight(i))
+					agree += float64(w * float64(less))
+					tied += float64(w * float64(same[rank[i]]))
+					pairs += float64(w * float64(total))
 				}
 			}
-			lo = hi
+			for i := own; i < int(m.start[q+1]); i++ {
+				if m.event[i] {
+					add(i, weight(i))
+				}
+			}
 		}
 	}
 	return (agree + tied/2) / pairs
-}
-
-// zph tests for each column that β does not change with g(t), by the score test of β·g(t) at
-// the estimate: with V the information of an event time and u its score,
-// U = Σ g·u and (Σ g²V) − (Σ gV)(ΣV)⁻¹(Σ gV) for its variance. It is nil where that is singular: too few event times.
-func (m *coxModel) zph(p *coxPoint, identity bool) ([]ZPHRow, error) {
-	k := m.k
-	g := func(t float64) float64 { return t }
-	if !identity {
-		f := &Times{Level: m.f.Level}
-		for _, r := range m.row {
-			f.Unit, f.Time, f.Event = append(f.Unit, m.f.Unit[r]), append(f.Time, m.f.Time[r]), append(f.Event, m.f.Event[r])
-			if m.f.Entry != nil {
-				f.Entry = append(f.Entry, m.f.Entry[r])
-			}
-		}
-		c, err := f.curves()
-		if err != nil {
-			return nil, err
-		}
-		at := make(map[float64]float64, len(c[0].time))
-		for s, t := range c[0].time {
-			at[t] = 1 - c[0].surv[s]
-		}
-		g = func(t float64) float64 { return at[t] }
-	}
-	// A constant in g changes nothing; its mean over events keeps the digits.
-	mean, events := 0.0, 0.0
-	m.sweep(p, coxVisit{time: func(t float64, _ []float64, wd float64, _ []float64) {
-		mean += float64(wd * g(t))
-		events += wd
-	}})
-	mean /= events
-	u := make([]float64, k)
-	cross, square := mat.NewSymDense(k, nil), mat.NewSymDense(k, nil)
-	m.sweep(p, coxVisit{time: func(t float64, wz []float64, _ float64, info []float64) {
-		x := g(t) - mean
-		at := 0
-		for a := range k {
-			u[a] += float64(x * wz[a])
-			for c := a; c < k; c++ {
-				cross.SetSym(a, c, cross.At(a, c)+float64(x*info[at]))
-				square.SetSym(a, c, square.At(a, c)+float64(x*x*info[at]))
-				at++
-			}
-		}
-	}})
-	// L⁻¹·cross, so that the correction is its own square.
-	solved := mat.NewDense(k, k, nil)
-	for c := range k {
-		col := make([]float64, k)
-		for a := range k {
-			col[a] = cross.At(a, c)
-		}
-		forwardSolve(p.chol, k, col)
-		solved.SetCol(c, col)
-	}
-	for a := range k {
-		for c := a; c < k; c++ {
-			x := square.At(a, c)
-			for q := range k {
-				x -= float64(solved.At(q, a) * solved.At(q, c))
-			}
-			square.SetSym(a, c, x)
-		}
-	}
-	var rows []ZPHRow
-	for a, name := range m.f.XNames {
-		if !(square.At(a, a) > 0) {
-			return nil, nil
-		}
-		rows = append(rows, zphRow(name, u[a]*u[a]/square.At(a, a), 1))
-	}
-	if q, ok := quadratic(square, u); ok {
-		return append(rows, zphRow("GLOBAL", q, k)), nil
-	}
-	return nil, nil
 }

@@ -12,79 +12,8 @@ import (
 	"utfall/internal/num"
 )
 
-// coxModel holds the rows with a weight in the order in which the likelihood visits them:
-// stratum by stratum, from the last time to the first, units in byte order within a time.
-type coxModel struct {
-	f        *Covaried
-	k        int
-	efron    bool
-	row      []int32 // of the frame
-	z        []float64
-	w        []float64
-	mean, sd []float64 // of the columns; z is (x − mean)/sd
-	strata   []coxStratum
-	events   int
-}
-
-type coxStratum struct {
-	lo, hi int
-	in     []int32 // rows of the model from the last entry to the first; nil without entry times
-}
-
-func newCoxModel(f *Covaried, order []int32, efron bool) (*coxModel, error) {
-	_, k := f.X.Dims()
-	m := &coxModel{f: f, k: k, efron: efron}
-	n := len(order)
-	for _, rows := range strata(f.Stratum, order) {
-		lo := len(m.row)
-		sorted := byTime(f.Time, rows)
-		slices.Reverse(sorted)
-		for from := 0; from < len(sorted); { // reversing turned the units of one time around
-			to := from
-			for to < len(sorted) && f.Time[sorted[to]] == f.Time[sorted[from]] {
-				to++
-			}
-			slices.Reverse(sorted[from:to])
-			from = to
-		}
-		m.row = append(m.row, sorted...)
-		s := coxStratum{lo: lo, hi: len(m.row)}
-		if f.Entry != nil {
-			at := make([]float64, s.hi-s.lo)
-			for i := range at {
-				at[i] = -f.Entry[m.row[lo+i]]
-			}
-			for _, i := range num.OrderFloats(at) {
-				s.in = append(s.in, int32(lo)+i)
-			}
-		}
-		m.strata = append(m.strata, s)
-	}
-	m.w = make([]float64, n)
-	for i, r := range m.row {
-		m.w[i] = f.weight(r)
-		if f.Event[r] {
-			m.events++
-		}
-	}
-	if m.events == 0 {
-		return nil, fmt.Errorf("%w: no event among %d units", estimate.ErrTooFew, n)
-	}
-	var err error
-	if m.mean, m.sd, err = columnScale(f.X, f.XNames, f.Weight.Values, order); err != nil {
-		return nil, err
-	}
-	m.z = make([]float64, n*k)
-	for i, r := range m.row {
-		for j, x := range f.X.RawRowView(int(r)) {
-			m.z[i*k+j] = (x - m.mean[j]) / m.sd[j]
-		}
-	}
-	return m, nil
-}
-
 // columnScale returns the weighted mean and standard deviation of each column over rows in the given order.
-func columnScale(x *mat.Dense, names []string, weight []float64, order []int32) (mean, sd []float64, err error) {
+func columnScale(x *mat.Dense, names []string, weight []float64, order []int32, workers int) (mean, sd []float64, err error) {
 	k := len(names)
 	w := func(r int32) float64 {
 		if weight == nil {
@@ -92,7 +21,7 @@ func columnScale(x *mat.Dense, names []string, weight []float64, order []int32) 
 		}
 		return weight[r]
 	}
-	sums := num.SumChunks(len(order), 1+k, 0, func(lo, hi int, acc []float64) {
+	sums := num.SumChunks(len(order), 1+k, workers, func(lo, hi int, acc []float64) {
 		for _, r := range order[lo:hi] {
 			acc[0] += w(r)
 			for j, v := range x.RawRowView(int(r)) {
@@ -104,7 +33,7 @@ func columnScale(x *mat.Dense, names []string, weight []float64, order []int32) 
 	for j := range mean {
 		mean[j] /= sums[0]
 	}
-	sd = num.SumChunks(len(order), k, 0, func(lo, hi int, acc []float64) {
+	sd = num.SumChunks(len(order), k, workers, func(lo, hi int, acc []float64) {
 		for _, r := range order[lo:hi] {
 			for j, v := range x.RawRowView(int(r)) {
 				acc[j] += float64(w(r) * (v - mean[j]) * (v - mean[j]))
@@ -127,139 +56,12 @@ type coxPoint struct {
 	ll         float64
 	u          []float64 // score
 	info       *mat.SymDense
+	centre     []float64 // what the information of each column was left by: Σ w̄·e², the square of the mean in the risk set
 	chol       []float64
 	iterations int
 	tolerance  float64
 
 	null, loglik, score float64
-}
-
-// coxVisit is called at each event time, events of a stratum from the last to the first.
-// For each l the weight h = w̄/S(l), the share l/m and the mean e of z; then once with the
-// covariance V of z in the risk set, added up over l.
-type coxVisit struct {
-	tie  func(h, share float64, e []float64)
-	time func(t float64, wz []float64, wd float64, info []float64)
-	row  func(i, seen int) // row i comes in; seen event times of the stratum before
-	out  func(i, seen int) // row i has not yet entered
-	next func(stratum int)
-}
-
-func (m *coxModel) point(b []float64) *coxPoint {
-	p := &coxPoint{b: b, eta: make([]float64, len(m.row)), r: make([]float64, len(m.row)), u: make([]float64, m.k), info: mat.NewSymDense(m.k, nil)}
-	for i := range p.eta {
-		for j, bj := range b {
-			p.eta[i] += float64(bj * m.z[i*m.k+j])
-		}
-		p.r[i] = math.Exp(p.eta[i])
-	}
-	k := m.k
-	m.sweep(p, coxVisit{time: func(_ float64, wz []float64, _ float64, info []float64) {
-		at := 0
-		for a := range k {
-			p.u[a] += wz[a]
-			for c := a; c < k; c++ {
-				p.info.SetSym(a, c, p.info.At(a, c)+info[at])
-				at++
-			}
-		}
-	}})
-	return p
-}
-
-// sweep visits all event times at p and adds up its likelihood. wz is the score of an
-// event time, Σ_D w z − w̄ Σ_l e, and info its information.
-func (m *coxModel) sweep(p *coxPoint, v coxVisit) {
-	k, f := m.k, m.f
-	tri := k * (k + 1) / 2
-	s := make([]float64, 1+k+tri) // of the risk set: Σ w r (1, z, z z')
-	d := make([]float64, 1+k+tri) // of the events
-	wz, e, info := make([]float64, k), make([]float64, k), make([]float64, tri)
-	add := func(to []float64, i int, wr float64) {
-		z := m.z[i*k : i*k+k]
-		to[0] += wr
-		at := 1 + k
-		for a, za := range z {
-			x := wr * za
-			to[1+a] += x
-			for _, zc := range z[a:] {
-				to[at] += float64(x * zc)
-				at++
-			}
-		}
-	}
-	p.ll = 0
-	for q, st := range m.strata {
-		if v.next != nil {
-			v.next(q)
-		}
-		clear(s)
-		seen, entering := 0, 0
-		for lo := st.lo; lo < st.hi; {
-			t := f.Time[m.row[lo]]
-			for ; entering < len(st.in) && f.Entry[m.row[st.in[entering]]] >= t; entering++ {
-				i := int(st.in[entering])
-				add(s, i, -m.w[i]*p.r[i])
-				if v.out != nil {
-					v.out(i, seen)
-				}
-			}
-			hi, ties, wd, weta := lo, 0, 0.0, 0.0
-			for ; hi < st.hi && f.Time[m.row[hi]] == t; hi++ {
-				add(s, hi, m.w[hi]*p.r[hi])
-				if v.row != nil {
-					v.row(hi, seen)
-				}
-				if !f.Event[m.row[hi]] {
-					continue
-				}
-				if ties == 0 {
-					clear(d)
-					clear(wz)
-					clear(info)
-				}
-				ties++
-				add(d, hi, m.w[hi]*p.r[hi])
-				wd += m.w[hi]
-				weta += float64(m.w[hi] * p.eta[hi])
-				for a := range wz {
-					wz[a] += float64(m.w[hi] * m.z[hi*k+a])
-				}
-			}
-			lo = hi
-			if ties == 0 {
-				continue
-			}
-			seen++
-			p.ll += weta
-			steps, each := ties, wd/float64(ties)
-			if !m.efron {
-				steps, each = 1, wd
-			}
-			for l := range steps {
-				share := float64(l) / float64(ties)
-				den := s[0] - float64(share*d[0])
-				p.ll -= float64(each * math.Log(den))
-				for a := range e {
-					e[a] = (s[1+a] - float64(share*d[1+a])) / den
-					wz[a] -= float64(each * e[a])
-				}
-				at := 0
-				for a := range k {
-					for c := a; c < k; c++ {
-						info[at] += float64(each * ((s[1+k+at]-float64(share*d[1+k+at]))/den - float64(e[a]*e[c])))
-						at++
-					}
-				}
-				if v.tie != nil {
-					v.tie(each/den, share, e)
-				}
-			}
-			if v.time != nil {
-				v.time(t, wz, wd, info)
-			}
-		}
-	}
 }
 
 // coxIterations is enough for any likelihood with a maximum: Newton's method converges in
@@ -274,8 +76,14 @@ func newton(ctx context.Context, names []string, point func(b []float64) *coxPoi
 	start := mat.NewSymDense(k, nil)
 	start.CopySym(p.info)
 	p.chol = make([]float64, k*k)
-	if j := cholesky(p.info, p.chol, 1e-10); j >= 0 {
-		return nil, fmt.Errorf("%w: %q is constant or follows from the columns before it among those at risk", estimate.ErrCollinear, names[j])
+	dependent := cholesky(p.info, p.chol, 1e-10)
+	for j := 0; j < k && dependent < 0; j++ {
+		if !(p.info.At(j, j) > 1e-12*p.centre[j]) { // no more than rounding
+			dependent = j
+		}
+	}
+	if dependent >= 0 {
+		return nil, fmt.Errorf("%w: %q is constant or follows from the columns before it among those at risk", estimate.ErrCollinear, names[dependent])
 	}
 	pivots := make([]float64, k)
 	for j := range k {
@@ -296,8 +104,8 @@ func newton(ctx context.Context, names []string, point func(b []float64) *coxPoi
 			score = gain
 		}
 		backSolve(p.chol, k, step)
-		// A step of 1e-13 standard errors, or the floor of rounding on the way to it.
-		if gain <= 1e-26 || gain <= 1e-13 && gain > last/4 {
+		// A step of 1e-13 standard errors or below the rounding of the coefficients, or the floor of rounding on the way to it.
+		if gain <= 1e-26 || gain <= 1e-13 && (gain > last/4 || largest(step) <= 4e-15*largest(p.b)) {
 			p.iterations, p.tolerance, p.null, p.loglik, p.score = it-1, gain, null, p.ll, score
 			return p, nil
 		}
@@ -328,6 +136,13 @@ func newton(ctx context.Context, names []string, point func(b []float64) *coxPoi
 		}
 	}
 	return nil, fmt.Errorf("%w: Newton's method took %d steps", estimate.ErrNotConverged, coxIterations)
+}
+
+func largest(x []float64) (most float64) {
+	for _, v := range x {
+		most = max(most, math.Abs(v))
+	}
+	return most
 }
 
 // separated names the column whose effect has run furthest.

@@ -118,7 +118,7 @@ func (e FineGray) fit(ctx context.Context, f *CompetingCovaried) (*estimate.Resu
 		Method: "fine-gray", InfluenceUnit: f.Unit, Influence: inf, Fit: estimate.Convergence{Converged: true, Iterations: s.iterations, Tolerance: s.tolerance},
 		N: estimate.Counts{Units: len(order), Events: m.events}, Notes: weightNote(f.Weight),
 	}
-	name, err := robustCovariance(res, order, f.Cluster)
+	name, err := robustCovariance(res, order, f.Cluster, 0)
 	if err != nil {
 		return nil, err
 	}

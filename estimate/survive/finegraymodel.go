@@ -58,7 +58,7 @@ func newFineGrayModel(f *CompetingCovaried, order []int32, cause int, efron bool
 	_, k := f.X.Dims()
 	m := &fineGrayModel{f: f, k: k, efron: efron}
 	var err error
-	if m.mean, m.sd, err = columnScale(f.X, f.XNames, f.Weight.Values, order); err != nil {
+	if m.mean, m.sd, err = columnScale(f.X, f.XNames, f.Weight.Values, order, 0); err != nil {
 		return nil, err
 	}
 	group := make([]int32, len(f.Time))
@@ -229,6 +229,10 @@ func (m *fineGrayModel) evaluate(b []float64) (*coxPoint, fgHazards) {
 				}
 			}
 		}
+	}
+	p.centre = make([]float64, k)
+	for a, at := 0, 0; a < k; a, at = a+1, at+k-a {
+		p.centre[a] = -tri[at]
 	}
 	// Σ_t h·Σ_i v w_i(t) e^η z z' is a sum over rows with what each meets of h.
 	for i, x := range m.exposure(h.all, h.own, 1+k) {
