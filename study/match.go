@@ -33,6 +33,13 @@ func (s *state) match(b *built, t *table.Table) error {
 	if err != nil {
 		return err
 	}
+	if e, ok := design.(interface {
+		MemoryEstimate(*table.Table, cohort.Spec) (int64, error)
+	}); ok && s.o.Large != nil {
+		if n, err := e.MemoryEstimate(t, d); err == nil { // else Match says what is wrong
+			s.o.Large(t.Rows(), n)
+		}
+	}
 	m, err := design.Match(s.ctx, t, d)
 	if err != nil {
 		return err

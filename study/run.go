@@ -35,6 +35,8 @@ type Options struct {
 	Resume   bool   // use the store where study and data are unchanged
 	Until    Stage
 	Progress func(Progress) // nil = silent
+	// Large is told before a match begins how many bytes it needs beside those held; nil = nobody is.
+	Large func(units int, bytes int64)
 
 	plan []byte // the lock of a bundle that is run again
 }

@@ -106,6 +106,14 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	} else {
 		say(0, "eligibility-none")
 	}
+	if kind == "register" {
+		rule := or(co.TimeZero.Participation, cohort.FirstParticipation)
+		var months []any
+		if rule == cohort.WashoutParticipation {
+			months = []any{"months", co.TimeZero.Washout}
+		}
+		say(1, "participation-"+rule, months...)
+	}
 	say(1, "strategies-"+strategies+wait)
 	if b.designed() {
 		say(2, "assignment", "design", s.designWords(co), "covariates", s.covariateNames(co))

@@ -37,9 +37,15 @@ func (a *app) announce(m fitMethod, d *fitData) {
 	if !ok || a.quiet {
 		return
 	}
-	if n := large.memory(d); n >= largeJob {
-		var held runtime.MemStats
-		runtime.ReadMemStats(&held)
-		fmt.Fprintf(a.err, "utfall: %d units: this needs about %d MiB of memory beside the %d MiB held now\n", d.t.Rows(), n>>20, held.HeapAlloc>>20)
+	a.large(d.t.Rows(), large.memory(d))
+}
+
+// large says on stderr what a job of so many units needs, where that is much.
+func (a *app) large(units int, bytes int64) {
+	if bytes < largeJob {
+		return
 	}
+	var held runtime.MemStats
+	runtime.ReadMemStats(&held)
+	fmt.Fprintf(a.err, "utfall: %d units: this needs about %d MiB of memory beside the %d MiB held now\n", units, bytes>>20, held.HeapAlloc>>20)
 }

@@ -98,7 +98,7 @@ func (a *app) options(studyPath, data, out string) study.Options {
 	}
 	o := study.Options{DataDir: data, OutDir: out, Workers: a.workers, Lang: a.lang}
 	if !a.quiet {
-		o.Progress = a.progress()
+		o.Progress, o.Large = a.progress(), a.large
 	}
 	return o
 }
