@@ -16,14 +16,14 @@ type fitEvent struct {
 
 // eventEstimators are the estimators of the interface that are built, and those that are not.
 var (
-	eventEstimators = []string{"sun-abraham", "imputation", "twfe"}
-	eventUnbuilt    = []string{"two-stage", "stacked", "etwfe", "lpdid"}
+	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "twfe"}
+	eventUnbuilt    = []string{"stacked", "etwfe", "lpdid"}
 )
 
 func (m *fitEvent) flags(f *flagSet) {
 	d := &m.did
 	d.f, d.panel = f, true
-	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, or twfe (a benchmark only)")
+	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, or twfe (a benchmark only)")
 	f.column(&d.unit, "unit", "names the unit that is followed")
 	f.column(&d.time, "time", "period, a whole number")
 	f.column(&d.cohort, "cohort", "first treated period; 0 or empty = never treated (one of the two throughout)")
@@ -77,6 +77,9 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	case "imputation":
 		vcov = "conservative, around the mean effect of cohort and period, summed by cluster; no small-sample factor; normal"
 		res, err = panel.Imputation{EventOptions: o}.Fit(ctx, f)
+	case "two-stage":
+		vcov = "sandwich of both stages, the first over untreated rows, summed by cluster; no small-sample factor; normal"
+		res, err = panel.TwoStage{EventOptions: o}.Fit(ctx, f)
 	}
 	if err != nil {
 		return nil, err
