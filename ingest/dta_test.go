@@ -191,9 +191,9 @@ func TestDTADamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.dta")
 	for _, version := range []int{115, 118} {
 		whole := dtaBytes(version, false)
-		step := 7
+		step := 31
 		if testing.Short() {
-			step = 53
+			step = 211
 		}
 		for n := 0; n < len(whole); n += step {
 			tryDTA(t, path, whole[:n])
@@ -208,5 +208,30 @@ func FuzzDTA(f *testing.F) {
 	for _, version := range dtaVersions {
 		f.Add(dtaBytes(version, version%2 == 0))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { tryDTA(t, filepath.Join(t.TempDir(), "x.dta"), b) })
+	f.Fuzz(func(t *testing.T, b []byte) { // the parser alone, without a file: thousands a second
+		err := guarded("x.dta", func() error {
+			d, err := parseDTA(bytes.NewReader(b), int64(len(b)), "x.dta", "")
+			if err != nil {
+				return err
+			}
+			require.LessOrEqual(t, d.rows*d.width, len(b))
+			if err := d.useLabels(); err != nil {
+				return err
+			}
+			rows := 0
+			x := newDTAInput(d, nil, &Report{})
+			err = x.each(context.Background(), nil, func(_ int, fields [][]byte) error {
+				require.Len(t, fields, len(d.cols))
+				rows++
+				return nil
+			})
+			if err == nil {
+				require.Equal(t, d.rows, rows)
+			}
+			return err
+		})
+		if err != nil {
+			require.ErrorIs(t, err, ErrInput)
+		}
+	})
 }

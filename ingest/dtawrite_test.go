@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -161,7 +163,8 @@ func (w *dtaWriter) write(vars []dtaVar, rows int) []byte {
 	for name, labels := range w.tables {
 		var offs, vals []byte
 		var text strings.Builder
-		for v, s := range labels {
+		for _, v := range slices.Sorted(maps.Keys(labels)) {
+			s := labels[v]
 			offs, vals = w.uint(offs, 4, uint64(text.Len())), w.uint(vals, 4, uint64(uint32(v)))
 			text.WriteString(s + "\x00")
 		}
@@ -175,7 +178,19 @@ func (w *dtaWriter) write(vars []dtaVar, rows int) []byte {
 	}
 	if tagged {
 		b = tag(b, "strls", w.strls.Bytes())
-		return append(tag(b, "value_labels", all), "</stata_dta>"...)
+		b = append(tag(b, "value_labels", all), "</stata_dta>"...)
+		return w.mapSections(b)
 	}
 	return append(b, all...)
+}
+
+// mapSections fills in where the sections begin, which other readers go by.
+func (w *dtaWriter) mapSections(b []byte) []byte {
+	var m []byte
+	for _, s := range []string{"<stata_dta>", "<map>", "<variable_types>", "<varnames>", "<sortlist>", "<formats>", "<value_label_names>", "<variable_labels>",
+		"<characteristics>", "<data>", "<strls>", "<value_labels>", "</stata_dta>"} {
+		m = w.uint(m, 8, uint64(bytes.Index(b, []byte(s))))
+	}
+	copy(b[bytes.Index(b, []byte("<map>"))+5:], w.uint(m, 8, uint64(len(b))))
+	return b
 }
