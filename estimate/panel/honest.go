@@ -104,7 +104,7 @@ func (h *Honest) fit(ctx context.Context, c Coefficients) (*estimate.Result, err
 	for _, m := range h.M {
 		ci, value, se, err := set.interval(ctx, m/size)
 		if err != nil {
-			return nil, fmt.Errorf("M=%v: %w", m, err)
+			return nil, fmt.Errorf("for M = %v: %w", m, err)
 		}
 		ci.Level, ci.Lo, ci.Hi = h.Level, unit*ci.Lo, unit*ci.Hi
 		nan := math.NaN()

@@ -34,7 +34,6 @@ type polyhedron struct {
 	cov   *mat.SymDense
 	w     []float64 // 2L × L: σ, X
 	slope []float64 // of y in θ
-	start []int
 	size  int
 	limit float64 // critical value of the first stage
 }

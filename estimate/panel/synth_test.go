@@ -48,7 +48,7 @@ func TestSyntheticControlByHand(t *testing.T) {
 // By hand. Controls (0, 0) and (0, 2) change by 0 and 2, so noise² = 2; treated (5, 5.5): centred, weight v on the second
 // control costs 2(v - 1/4)² + ρ(v² + (1-v)²), least at v = (1/2 + ρ)/(2 + 2ρ), with ρ = 2·√(1·4)·2 = 8: v = 17/36. Time: the
 // controls differ by 0, 2 before and 1 after, so λ = 1/2 each (the tiny ridge agrees). Gaps before 5 and 5.5 - 17/18, after
-// (control means 1 - v + 2v = 53/36) 9 - 53/36: θ = 9 - 53/36 - (10.5 - 17/18)/2 = 11/4 + ... = 9 - 53/36 - 172/36 = 99/36.
+// (control means 1 - v + 2v = 53/36) 9 - 53/36: θ = 9 - 53/36 - (10.5 - 17/18)/2 = (324 - 53 - 172)/36.
 func TestSyntheticDIDByHand(t *testing.T) {
 	f, d := blocks(1, 2, [][]float64{{0, 0, 1, 1, 1, 1}, {0, 2, 2, 2, 2, 2}, {5, 5.5, 9, 9, 9, 9}})
 	res := mustSynth(t, Synthetic{Method: SyntheticDID, Errors: NoErrors}, f, d)
@@ -56,6 +56,9 @@ func TestSyntheticDIDByHand(t *testing.T) {
 	reftest.Agree(t, "lambda", res.Details["time_weights"].(map[string]float64)["2"], 0.5, 11)
 	reftest.Agree(t, "overall", res.Estimates[0].Value, 99.0/36, 11)
 	reftest.Agree(t, "zeta", res.Details["zeta"].(float64), 2, 14)
+	// The controls differ by 0 and 2 before and by 3/2 after: λ = 1/4, 3/4, from which the time ridge may not move it.
+	g, marks := blocks(1, 2, [][]float64{{0, 0, 1}, {0, 2, 2.5}, {5, 5.5, 9}})
+	require.InDelta(t, 0.75, mustSynth(t, Synthetic{Method: SyntheticDID, Errors: NoErrors}, g, marks).Details["time_weights"].(map[string]float64)["2"], 1e-9)
 	path := res.Details["path"].([]PathPoint)
 	sum := 0.0
 	for _, p := range path[2:] {
@@ -99,11 +102,11 @@ func TestAugmentedByHand(t *testing.T) {
 	require.InDelta(t, mustSynth(t, Synthetic{Method: SyntheticControl, Errors: NoErrors}, f, d).Estimates[0].Value, res.Estimates[0].Value, 1e-10)
 }
 
-// By hand: predictor a is 0, 4 and 1 (all of one spread), b 0, 4 and 3, so that the weight of the second control is a mean of
+// By hand: predictor a is 0, 4 and 1, b 0, 40 and 30, ten times the spread of a, which is taken out, so that the weight of the second control is a mean of
 // 1/4 and 3/4 by V = 3/4, 1/4: 3/8. Values outside the window and missing ones do not count.
 func TestSyntheticPredictorsByHand(t *testing.T) {
 	f, d := blocks(1, 3, [][]float64{{0, 1, 0, 0}, {0, 0, 1, 8}, {1, 2, 0, 10}})
-	a, b, nan := []float64{0, 4, 1}, []float64{0, 4, 3}, math.NaN()
+	a, b, nan := []float64{0, 4, 1}, []float64{0, 40, 30}, math.NaN()
 	pa, pb := Predictor{Name: "a"}, Predictor{Name: "b", From: ptr(2), To: ptr(3)}
 	for i := range f.Y {
 		u := i / 4
