@@ -126,6 +126,9 @@ func dataRead(r *ingest.Report) table.Note {
 	if r.Separator != "" {
 		text += fmt.Sprintf(", separator %s, decimal %s, encoding %s", r.Separator, r.Decimal, r.Encoding)
 		args["separator"], args["decimal"], args["encoding"] = r.Separator, r.Decimal, r.Encoding
+	} else if r.Encoding != "" {
+		text += ", encoding " + r.Encoding
+		args["encoding"] = r.Encoding
 	}
 	if r.Blank > 0 {
 		text += fmt.Sprintf("; %d empty lines passed over", r.Blank)
