@@ -45,7 +45,7 @@ func TestFitDTABad(t *testing.T) {
 		"no dta": {"id,real\na,1\n", "d.dta: this is not a Stata file"},
 	} {
 		code, out, errOut := runFit(t, "describe", "--data", writeTestFile(t, "d.dta", c.body))
-		require.Equal(t, exitData, code, name)
+		require.Equal(t, exitInput, code, name)
 		require.Empty(t, out, name)
 		require.Contains(t, errOut, c.want, name)
 	}
