@@ -76,6 +76,27 @@ func TestHonestRelativeByHand(t *testing.T) {
 	require.InDelta(t, 50.0/3, res.Details["breakdown"], 0.01)
 }
 
+// By hand, two inequalities of scale 1 without nuisance parameters: η is the larger y. Independent ones: it stays the larger one above the
+// other, so that 2.5 is compared with the 95.48 % point above 2.3 (3.3), above 0 (2.00), and 1.8 with that above -5 (1.69). With covariance
+// 3/2 and variances 1, 4 the second moves 3/2 as fast and takes over at 5/2 if it is 3/2·y - 5/4: the point below 5/2 is 1.634.
+func TestHonestConditionalByHand(t *testing.T) {
+	for _, c := range []struct {
+		y, cov []float64
+		limit  float64
+		keeps  bool
+	}{
+		{[]float64{2.5, 2.3}, []float64{1, 0, 0, 1}, 10, true}, {[]float64{2.3, 2.5}, []float64{1, 0, 0, 1}, 10, true}, {[]float64{2.5, 0}, []float64{1, 0, 0, 1}, 10, false},
+		{[]float64{1.9, 0}, []float64{1, 0, 0, 1}, 10, true}, {[]float64{1.8, -5}, []float64{1, 0, 0, 1}, 10, false}, {[]float64{1.65, -5}, []float64{1, 0, 0, 1}, 10, true},
+		{[]float64{1.66, 1.24}, []float64{1, 1.5, 1.5, 4}, 10, false}, {[]float64{1.62, 1.18}, []float64{1, 1.5, 1.5, 4}, 10, true},
+		{[]float64{2.5, 2.3}, []float64{1, 0, 0, 1}, 2.4, false}, {[]float64{-1, -2}, []float64{1, 0, 0, 1}, 2.4, true},
+	} {
+		p := &polyhedron{cov: mat.NewSymDense(2, c.cov), w: []float64{1, 1}, size: 2, limit: c.limit}
+		got, err := p.keeps(p.programme(), c.y, 0.05)
+		require.NoError(t, err)
+		require.Equal(t, c.keeps, got, "%v", c.y)
+	}
+}
+
 func TestFoldedAndTruncatedQuantiles(t *testing.T) {
 	for _, b := range []float64{0, 0.3, 2, 10} {
 		c := foldedQuantile(0.9, b)
