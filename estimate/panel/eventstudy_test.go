@@ -21,10 +21,10 @@ type eventEstimator interface {
 // eventMethods is every event-study estimator; robust are those that staggered entry
 // with effects that differ does not bias.
 func eventMethods(o EventOptions) map[string]eventEstimator {
-	return map[string]eventEstimator{"twfe": TwoWay{o}, "sun-abraham": SunAbraham{o}, "imputation": Imputation{o}, "two-stage": TwoStage{o}}
+	return map[string]eventEstimator{"twfe": TwoWay{o}, "sun-abraham": SunAbraham{o}, "imputation": Imputation{o}, "two-stage": TwoStage{o}, "etwfe": ExtendedTwoWay{o}}
 }
 
-var robust = []string{"sun-abraham", "imputation", "two-stage"}
+var robust = []string{"sun-abraham", "imputation", "two-stage", "etwfe"}
 
 func mustStudy(t testing.TB, e eventEstimator, f *Frame) *estimate.Result {
 	t.Helper()
@@ -90,7 +90,7 @@ func TestEventStudyTwoByTwo(t *testing.T) {
 	for name, e := range eventMethods(EventOptions{Bands: Pointwise}) {
 		o := byTerm(mustStudy(t, e, f))
 		want := math.Sqrt(5.0 / 8)
-		if name == "twfe" || name == "sun-abraham" {
+		if name != "imputation" && name != "two-stage" {
 			want *= math.Sqrt(4.0 / 3 * 7.0 / 5)
 		}
 		for _, term := range []string{Overall, "event=0"} {
@@ -182,7 +182,7 @@ func TestEventStudiesNeverAbsent(t *testing.T) {
 		for term := range got {
 			require.NotContains(t, []string{"event=3", "event=4"}, term, name)
 		}
-		require.True(t, hasNote(res, map[string]string{"sun-abraham": "last-cohort-compared"}[name]) || hasNote(res, "rows-not-imputed"), name)
+		require.True(t, hasNote(res, map[string]string{"sun-abraham": "last-cohort-compared", "etwfe": "last-cohort-compared"}[name]) || hasNote(res, "rows-not-imputed"), name)
 	}
 	res, err := TwoWay{EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
 	require.NoError(t, err)
