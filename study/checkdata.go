@@ -40,6 +40,7 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 	if err != nil {
 		return lines, err
 	}
+	s.seal()
 	if s.truth, err = s.loadTruth(); err != nil {
 		return lines, err
 	}
@@ -49,7 +50,12 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 	if err := s.buildCohorts(); err != nil {
 		return lines, err
 	}
-	lines = append(lines, s.stageLines()[len(spec.Data):]...)
+	lines = append(append(lines, s.stageLines()[len(spec.Data):]...), s.gateLines()...)
+	if err := s.unlock(); errors.Is(err, ErrLocked) && s.locked == nil {
+		return append(lines, s.lang.Text("study.check-closed")), nil
+	} else if err != nil {
+		return lines, err
+	}
 	for i := range spec.Analyses {
 		if err := s.dry(&spec.Analyses[i]); err != nil {
 			errs = append(errs, fmt.Errorf("analysis %s: %w", spec.Analyses[i].Name, cohortError(err)))

@@ -281,3 +281,21 @@ lock: {gate: {max_smd: -1, min_kept: 2, min_support: 2, min_treated: 0, min_ess:
 		require.ErrorContains(t, err, key)
 	}
 }
+
+// check tests the design and says what the gate finds; where outcomes are closed it does
+// not look at them.
+func TestCheckKeepsOutcomesClosed(t *testing.T) {
+	ctx, o := context.Background(), lockOptions(t)
+	lines, err := Check(ctx, lockStudy(t), o)
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(lines, "\n"), "closed until the plan is locked")
+	require.Contains(t, strings.Join(lines, "\n"), "largest standardised difference")
+	_, err = LockPlan(ctx, lockStudy(t), o, false)
+	require.NoError(t, err)
+	lines, err = Check(ctx, lockStudy(t), o)
+	require.NoError(t, err)
+	require.NotContains(t, strings.Join(lines, "\n"), "closed until")
+	// What an analysis names is tried once outcomes may be opened.
+	_, err = Check(ctx, lockStudy(t, "outcome: z}", "outcome: z, where: nobody > 1}"), o)
+	require.ErrorContains(t, err, "nobody")
+}

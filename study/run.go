@@ -151,6 +151,9 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 		}
 	}
 	out.lines = s.stageLines()
+	if o.Until == StageCohort {
+		out.lines = append(out.lines, s.gateLines()...)
+	}
 	if path, err := s.writeQuarantine(); err != nil {
 		return nil, err
 	} else if path != "" {

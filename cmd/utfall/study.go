@@ -33,7 +33,9 @@ func (a *app) checkCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found, err := study.Check(cmd.Context(), spec, a.options(args[0], data, ""))
+			o := a.options(args[0], data, "")
+			o.LockFile = lockPath(args[0], spec.Name, "")
+			found, err := study.Check(cmd.Context(), spec, o)
 			for _, line := range found {
 				a.printf("%s\n", line)
 			}
