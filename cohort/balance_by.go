@@ -142,7 +142,7 @@ func readStrata(t *table.Table, name string, _ bool) (covariate, string) {
 	for i, v := range distinct {
 		text[i] = strconv.FormatFloat(v, 'f', -1, 64)
 	}
-	c.codes, c.levels = byteOrder(table.Categories{Codes: rank, Levels: text})
+	c.codes, c.levels = observedLevels(table.Categories{Codes: rank, Levels: text}, nil)
 	return c, ""
 }
 

@@ -3,7 +3,6 @@ package cohort
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"utfall/internal/num"
 	"utfall/table"
@@ -206,37 +205,6 @@ func readWithMissing(t *table.Table, name string, categorical bool) (covariate, 
 		return c, fmt.Sprintf("column %q has %d values that are not finite numbers", name, bad)
 	}
 	return c, ""
-}
-
-// observedLevels recodes to the levels that occur, in byte order; -1 is missing.
-func observedLevels(cat table.Categories, has []bool) (codes []int32, levels []string) {
-	occurs := make([]bool, len(cat.Levels))
-	for i, c := range cat.Codes {
-		if has[i] {
-			occurs[c] = true
-		}
-	}
-	for l, ok := range occurs {
-		if ok {
-			levels = append(levels, cat.Levels[l])
-		}
-	}
-	slices.Sort(levels)
-	to := make([]int32, len(cat.Levels))
-	for l, ok := range occurs {
-		if ok {
-			j, _ := slices.BinarySearch(levels, cat.Levels[l])
-			to[l] = int32(j)
-		}
-	}
-	codes = make([]int32, len(cat.Codes))
-	for i, c := range cat.Codes {
-		codes[i] = -1
-		if has[i] {
-			codes[i] = to[c]
-		}
-	}
-	return codes, levels
 }
 
 // run makes the rows, at most workers at a time.

@@ -159,7 +159,7 @@ func readCovariate(t *table.Table, name string, categorical bool) (covariate, st
 		if err != nil {
 			return c, err.Error()
 		}
-		c.codes, c.levels = byteOrder(cat)
+		c.codes, c.levels = observedLevels(cat, nil)
 		return c, ""
 	}
 	f, err := t.Float(name)
@@ -179,11 +179,14 @@ func readCovariate(t *table.Table, name string, categorical bool) (covariate, st
 	return c, ""
 }
 
-// byteOrder recodes a category without missing values to the levels that occur, in byte order.
-func byteOrder(cat table.Categories) (codes []int32, levels []string) {
+// observedLevels recodes to the levels that occur, in byte order; -1 is missing, has nil
+// means that nothing is.
+func observedLevels(cat table.Categories, has []bool) (codes []int32, levels []string) {
 	occurs := make([]bool, len(cat.Levels))
-	for _, c := range cat.Codes {
-		occurs[c] = true
+	for i, c := range cat.Codes {
+		if has == nil || has[i] {
+			occurs[c] = true
+		}
 	}
 	for l, ok := range occurs {
 		if ok {
@@ -200,7 +203,10 @@ func byteOrder(cat table.Categories) (codes []int32, levels []string) {
 	}
 	codes = make([]int32, len(cat.Codes))
 	for i, c := range cat.Codes {
-		codes[i] = to[c]
+		codes[i] = -1
+		if has == nil || has[i] {
+			codes[i] = to[c]
+		}
 	}
 	return codes, levels
 }

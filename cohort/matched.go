@@ -166,7 +166,7 @@ func (j *job) number(links []link) {
 	out.Set = make([]int, j.u.n)
 	var units []numbered
 	for _, l := range links {
-		if out.Set[l.unit]++; out.Set[l.unit] == 1 { // its links, for now
+		if out.Set[l.unit]++; out.Set[l.unit] == 1 { // the number of its links until the sets are numbered
 			var head [8]byte
 			id := j.u.id(int(l.unit))
 			copy(head[:], id)
