@@ -105,7 +105,7 @@ func (m *fitLogRank) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 		f.Weight = estimate.Weights{Kind: estimate.Frequency, Values: w}
 	}
-	r, err := survive.LogRank{Rho: m.rho}.Fit(ctx, f)
+	r, err := survive.LogRank{Rho: m.rho, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}

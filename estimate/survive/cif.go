@@ -108,7 +108,7 @@ func (e CumulativeIncidence) fit(ctx context.Context, f *Competing) (*estimate.R
 	case f.Weight.Kind == estimate.Frequency && f.Cluster != nil:
 		return nil, fmt.Errorf("%w: frequency weights with clusters; write one unit a row", estimate.ErrWeights)
 	}
-	curves, err := times.curves()
+	curves, err := times.curves(e.Workers)
 	if err != nil {
 		return nil, err
 	}

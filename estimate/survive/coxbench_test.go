@@ -44,3 +44,28 @@ func BenchmarkCox(b *testing.B) {
 		})
 	}
 }
+
+// Curves of two groups at three times and the log-rank test, on the same data.
+func BenchmarkCurvesAndTest(b *testing.B) {
+	for _, whole := range []bool{true, false} {
+		f := &Stratified{Times: *kmTimes(1000000, false)}
+		f.Group, f.GroupNames = make([]int, len(f.Time)), []string{"a", "b"}
+		for i := range f.Time {
+			f.Group[i] = num.NewStream(5, "bench", uint64(i)).Intn(2)
+			if whole {
+				f.Time[i] = math.Ceil(30 * f.Time[i])
+			}
+		}
+		b.Run(fmt.Sprintf("million/days=%v", whole), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := (KaplanMeier{At: []float64{12, 24, 36}}).Fit(b.Context(), &f.Times); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := (LogRank{}).Fit(b.Context(), f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

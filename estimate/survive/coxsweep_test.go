@@ -184,7 +184,7 @@ func TestCoxZPHIsTheFormulaWrittenOut(t *testing.T) {
 			}
 		} else {
 			km := f.Times
-			c, err := km.curves()
+			c, err := km.curves(0)
 			require.NoError(t, err)
 			for s, x := range c[0].time {
 				g[x] = 1 - c[0].surv[s]

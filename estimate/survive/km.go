@@ -83,7 +83,7 @@ func (e KaplanMeier) fit(ctx context.Context, f *Times) (*estimate.Result, error
 	if f.Weight.Kind == estimate.Frequency && f.Cluster != nil {
 		return nil, fmt.Errorf("%w: frequency weights with clusters; write one unit a row", estimate.ErrWeights)
 	}
-	curves, err := f.curves()
+	curves, err := f.curves(e.Workers)
 	if err != nil {
 		return nil, err
 	}
@@ -208,10 +208,12 @@ func (k *kmFit) interval(s, se float64) estimate.Interval {
 // quantiles inverts the curve and its band at the quartiles.
 func (k *kmFit) quantiles(c *kmCurve) []Quantile {
 	lo, hi := make([]float64, len(c.surv)), make([]float64, len(c.surv))
-	for s := range c.surv {
-		ci := k.interval(c.surv[s], c.se[s])
-		lo[s], hi[s] = ci.Lo, ci.Hi
-	}
+	num.ForChunks(len(c.surv), k.Workers, func(_, from, to int) {
+		for s := from; s < to; s++ {
+			ci := k.interval(c.surv[s], c.se[s])
+			lo[s], hi[s] = ci.Lo, ci.Hi
+		}
+	})
 	var out []Quantile
 	for _, q := range []float64{0.25, 0.5, 0.75} {
 		out = append(out, Quantile{Group: c.group, Q: q, Value: c.invert(c.surv, q), Lo: c.invert(lo, q), Hi: c.invert(hi, q)})

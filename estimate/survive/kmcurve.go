@@ -54,14 +54,15 @@ func (f *Times) weight(i int32) float64 {
 	return f.Weight.Values[i]
 }
 
-func (f *Times) curves() ([]*kmCurve, error) {
+// curves estimates the curve of each group, with workers goroutines where that helps; their number changes nothing.
+func (f *Times) curves(workers int) ([]*kmCurve, error) {
 	n := len(f.Time)
 	all := f.Time
 	if f.Entry != nil {
 		all = make([]float64, 0, 2*n)
 		all = append(append(all, f.Time...), f.Entry...)
 	}
-	distinctTimes, rank := num.Ranks(all)
+	distinctTimes, rank, order := num.RanksOrder(all, workers)
 	groups := max(1, len(f.GroupNames))
 	size := make([]int, groups)
 	for i := range n {
@@ -82,6 +83,10 @@ func (f *Times) curves() ([]*kmCurve, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, i := range order {
+			take(i)
+		}
+	} else if order != nil && f.Entry == nil { // in the order of time all that follows reads memory in order
 		for _, i := range order {
 			take(i)
 		}

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
+	"utfall/internal/num"
 	"utfall/table"
 )
 
@@ -31,7 +32,8 @@ import (
 //
 // Source: Mantel 1966; Peto and Peto 1972; Harrington and Fleming 1982.
 type LogRank struct {
-	Rho float64 // power of the weight S^ρ, from 0; 0 is the log-rank test
+	Rho     float64 // power of the weight S^ρ, from 0; 0 is the log-rank test
+	Workers int     // goroutines; 0 means all cores. Never changes a result
 }
 
 // A LogRankGroup is a row of details.groups. Observed and Expected are weighted by S^ρ.
@@ -68,7 +70,7 @@ func (e LogRank) fit(ctx context.Context, f *Stratified) (*estimate.Result, erro
 		return nil, fmt.Errorf("%w: a log-rank test compares two groups or more", estimate.ErrTooFew)
 	}
 	G := len(f.GroupNames)
-	s := rankSums{rho: e.Rho, f: &f.Times, groups: make([]LogRankGroup, G), u: make([]float64, G), v: mat.NewSymDense(G, nil)}
+	s := rankSums{rho: e.Rho, workers: e.Workers, f: &f.Times, groups: make([]LogRankGroup, G), u: make([]float64, G), v: mat.NewSymDense(G, nil)}
 	all := f.allRows()
 	rows := strata(f.Stratum, all)
 	for _, r := range rows {
@@ -107,53 +109,131 @@ func (e LogRank) fit(ctx context.Context, f *Stratified) (*estimate.Result, erro
 }
 
 type rankSums struct {
-	rho    float64
-	f      *Times
-	groups []LogRankGroup
-	u      []float64
-	v      *mat.SymDense
+	rho     float64
+	workers int
+	f       *Times
+	groups  []LogRankGroup
+	u       []float64
+	v       *mat.SymDense
 }
 
 // stratum adds one stratum: a sweep over its times with the numbers at risk. They are whole
-// numbers, so that the order of rows changes nothing.
+// numbers, so that the order of rows changes nothing. Few times are counted by time, many are visited in order.
 func (s *rankSums) stratum(rows []int32) {
-	f, G := s.f, len(s.groups)
-	risk, die := make([]float64, G), make([]float64, G)
-	out := byTime(f.Time, rows)
-	in, entered := []int32(nil), 0
-	if f.Entry != nil {
-		in = byTime(f.Entry, rows)
+	f, G, n := s.f, len(s.groups), len(rows)
+	times := make([]float64, n, 2*n)
+	for k, i := range rows {
+		times[k] = f.Time[i]
 	}
-	for _, i := range rows {
-		g := &s.groups[f.groupOf(i)]
-		g.Units++
-		if f.Event[i] {
-			g.Events++
+	if f.Entry != nil {
+		for _, i := range rows {
+			times = append(times, f.Entry[i])
 		}
-		if in == nil {
-			risk[f.groupOf(i)] += f.weight(i)
+	}
+	distinct, rank, order := num.RanksOrder(times, s.workers)
+	risk := make([]float64, G)
+	for _, i := range rows {
+		g := f.groupOf(i)
+		s.groups[g].Units++
+		if f.Event[i] {
+			s.groups[g].Events++
+		}
+		if f.Entry == nil {
+			risk[g] += f.weight(i)
+		}
+	}
+	if order != nil && len(distinct) > n/16 {
+		s.visit(rows, times, order, risk)
+		return
+	}
+	leave, die, enter := make([]float64, len(distinct)*G), make([]float64, len(distinct)*G), []float64(nil)
+	for k, i := range rows {
+		at, w := int(rank[k])*G+f.groupOf(i), f.weight(i)
+		leave[at] += w
+		if f.Event[i] {
+			die[at] += w
+		}
+	}
+	if f.Entry != nil {
+		enter = make([]float64, len(distinct)*G)
+		for k, i := range rows {
+			enter[int(rank[n+k])*G+f.groupOf(i)] += f.weight(i)
 		}
 	}
 	surv := 1.0
-	for lo := 0; lo < len(out); {
-		t := f.Time[out[lo]]
-		for ; entered < len(in) && f.Entry[in[entered]] < t; entered++ {
-			risk[f.groupOf(in[entered])] += f.weight(in[entered])
+	for r := range distinct {
+		died, d := die[r*G:r*G+G], 0.0
+		for _, w := range died {
+			d += w
 		}
-		hi, d := lo, 0.0
-		clear(die)
-		for ; hi < len(out) && f.Time[out[hi]] == t; hi++ {
-			if i := out[hi]; f.Event[i] {
-				die[f.groupOf(i)] += f.weight(i)
-				d += f.weight(i)
+		if d > 0 {
+			y := s.add(risk, died, d, surv)
+			surv *= (y - d) / y
+		}
+		for g := range risk {
+			risk[g] -= leave[r*G+g]
+			if enter != nil {
+				risk[g] += enter[r*G+g]
+			}
+		}
+	}
+}
+
+// visit is the sweep in the order of the times, of which those from n on are entries.
+func (s *rankSums) visit(rows []int32, times []float64, order []int32, risk []float64) {
+	f, n := s.f, len(rows)
+	type mark struct { // what happens, in the order of time
+		time  float64
+		group int32
+		kind  int8 // 1 has the event, 0 leaves without, -1 enters
+	}
+	marks := make([]mark, len(order))
+	num.ForChunks(len(order), s.workers, func(_, lo, hi int) {
+		for r := lo; r < hi; r++ {
+			k := int(order[r])
+			m := mark{time: times[k], kind: -1}
+			if k < n {
+				if m.kind = 0; f.Event[rows[k]] {
+					m.kind = 1
+				}
+			} else {
+				k -= n
+			}
+			m.group = int32(f.groupOf(rows[k]))
+			marks[r] = m
+		}
+	})
+	weight := func(r int) float64 {
+		if f.Weight.Values == nil {
+			return 1
+		}
+		k := int(order[r])
+		if k >= n {
+			k -= n
+		}
+		return f.Weight.Values[rows[k]]
+	}
+	die, surv := make([]float64, len(risk)), 1.0
+	for lo := 0; lo < len(order); {
+		t, hi, d := marks[lo].time, lo, 0.0
+		for ; hi < len(order) && marks[hi].time == t; hi++ {
+			if marks[hi].kind > 0 {
+				w := weight(hi)
+				die[marks[hi].group] += w
+				d += w
 			}
 		}
 		if d > 0 {
 			y := s.add(risk, die, d, surv)
 			surv *= (y - d) / y
+			clear(die)
 		}
 		for ; lo < hi; lo++ {
-			risk[f.groupOf(out[lo])] -= f.weight(out[lo])
+			if m := marks[lo]; m.kind < 0 {
+				risk[m.group] += weight(lo)
+			} else {
+				risk[m.group] -= weight(lo)
+			}
 		}
 	}
 }

@@ -177,3 +177,44 @@ func TestLogRankSize(t *testing.T) {
 		}
 	}
 }
+
+// The two ways through the times, counted by time and visited in order, give the same numbers: days as whole numbers
+// are counted, the same days in fractions are sorted, and few distinct values among many rows are counted again.
+func TestLogRankWays(t *testing.T) {
+	for _, c := range []struct {
+		late bool
+		span int
+	}{{false, 400}, {true, 400}, {false, 1}, {true, 1}} {
+		late, f := c.late, kmSample(21, 3000, c.late)
+		for i := range f.Time {
+			f.Time[i] += float64(i % c.span)
+		}
+		whole, err := LogRank{Rho: 0.5}.Fit(t.Context(), &Stratified{Times: *f})
+		require.NoError(t, err)
+		scaled := *f
+		scaled.Time, scaled.Entry = append([]float64(nil), f.Time...), append([]float64(nil), f.Entry...)
+		if !late {
+			scaled.Entry = nil
+		}
+		for i := range scaled.Time {
+			scaled.Time[i] /= 8
+			if late {
+				scaled.Entry[i] /= 8
+			}
+		}
+		for _, workers := range []int{1, 3} {
+			res, err := LogRank{Rho: 0.5, Workers: workers}.Fit(t.Context(), &Stratified{Times: scaled})
+			require.NoError(t, err)
+			require.Equal(t, whole.Estimates[0].Value, res.Estimates[0].Value)
+			require.Equal(t, whole.Details, res.Details)
+		}
+		for _, workers := range []int{1, 3} {
+			a, b := mustKM(t, KaplanMeier{At: []float64{4, 8, 16}}, f), mustKM(t, KaplanMeier{At: []float64{0.5, 1, 2}, Workers: workers}, &scaled)
+			for q := range a.Estimates {
+				require.Equal(t, a.Estimates[q].Value, b.Estimates[q].Value)
+				require.Equal(t, a.Estimates[q].SE, b.Estimates[q].SE)
+			}
+			require.Equal(t, a.Influence, b.Influence)
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (e RMST) fit(ctx context.Context, f *Times) (*estimate.Result, error) {
 	if f.Weight.Kind == estimate.Frequency && f.Cluster != nil {
 		return nil, fmt.Errorf("%w: frequency weights with clusters; write one unit a row", estimate.ErrWeights)
 	}
-	curves, err := f.curves()
+	curves, err := f.curves(e.Workers)
 	if err != nil {
 		return nil, err
 	}

@@ -56,38 +56,62 @@ func floatKey(v float64) uint64 {
 // x, its place among them. Whole numbers from 0 to a few times the length, the
 // usual case of months and days, are placed by counting; all others by [OrderFloats].
 func Ranks(x []float64) (distinct []float64, rank []int32) {
+	distinct, rank, _ = RanksOrder(x, 1)
+	return distinct, rank
+}
+
+// RanksOrder is [Ranks] by several workers, with the order that [SortFloats] gives: nil where the values
+// were counted. workers < 1 means [runtime.GOMAXPROCS]; their number changes nothing.
+func RanksOrder(x []float64, workers int) (distinct []float64, rank, order []int32) {
+	if distinct, rank, ok := countedRanks(x); ok {
+		return distinct, rank, nil
+	}
+	sorted := slices.Clone(x)
+	order, equal := SortFloats(sorted, workers)
+	rank = make([]int32, len(x))
+	if len(equal) == 0 {
+		ForChunks(len(x), workers, func(_, lo, hi int) {
+			for r := lo; r < hi; r++ {
+				rank[order[r]] = int32(r)
+			}
+		})
+		return sorted, rank, order
+	}
+	distinct = make([]float64, 0, len(x)-len(equal))
+	for r, i := range order {
+		if len(equal) > 0 && int(equal[0]) == r {
+			equal = equal[1:]
+		} else {
+			distinct = append(distinct, sorted[r])
+		}
+		rank[i] = int32(len(distinct) - 1)
+	}
+	return distinct, rank, order
+}
+
+// countedRanks ranks whole numbers from 0 to a few times their number; false if x are others.
+func countedRanks(x []float64) (distinct []float64, rank []int32, ok bool) {
 	limit := float64(4*len(x) + 1024)
-	whole, top := true, 0.0
+	top := 0.0
 	for _, v := range x {
 		if !(v >= 0 && v < limit) || v != math.Trunc(v) {
-			whole = false
-			break
+			return nil, nil, false
 		}
 		top = max(top, v)
 	}
 	rank = make([]int32, len(x))
-	if whole {
-		seen := make([]int32, int(top)+1)
-		for _, v := range x {
-			seen[int(v)] = 1
-		}
-		for v, s := range seen {
-			if s == 1 && len(x) > 0 {
-				seen[v] = int32(len(distinct))
-				distinct = append(distinct, float64(v))
-			}
-		}
-		for i, v := range x {
-			rank[i] = seen[int(v)]
-		}
-		return distinct, rank
+	seen := make([]int32, int(top)+1)
+	for _, v := range x {
+		seen[int(v)] = 1
 	}
-	for r, i := range OrderFloats(x) {
-		v := x[i]
-		if r == 0 || v != distinct[len(distinct)-1] {
-			distinct = append(distinct, v+0)
+	for v, s := range seen {
+		if s == 1 && len(x) > 0 {
+			seen[v] = int32(len(distinct))
+			distinct = append(distinct, float64(v))
 		}
-		rank[i] = int32(len(distinct) - 1)
 	}
-	return distinct, rank
+	for i, v := range x {
+		rank[i] = seen[int(v)]
+	}
+	return distinct, rank, true
 }

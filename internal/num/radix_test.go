@@ -61,3 +61,37 @@ func TestRanksOfWholeAndOtherNumbers(t *testing.T) {
 		t.Fatal("ranks of nothing")
 	}
 }
+
+// Ranks are the same by any number of workers, and go with the order; whole numbers are counted and have none.
+func TestRanksOrder(t *testing.T) {
+	x := make([]float64, 30000)
+	for i := range x {
+		x[i] = math.Floor(100*NewStream(4, "ranks", uint64(i)).Normal()) / 8
+	}
+	check := func(x []float64) {
+		t.Helper()
+		distinct, rank := Ranks(x)
+		for _, workers := range []int{1, 2, 5} {
+			d, r, order := RanksOrder(x, workers)
+			if !slices.Equal(d, distinct) || !slices.Equal(r, rank) || !slices.Equal(order, OrderFloats(x)) {
+				t.Errorf("%d workers give other ranks or another order", workers)
+			}
+		}
+		if !slices.IsSorted(distinct) || len(slices.Compact(slices.Clone(distinct))) != len(distinct) {
+			t.Error("the distinct values are not in order, or not distinct")
+		}
+		for i, v := range x {
+			if distinct[rank[i]] != v {
+				t.Fatalf("value %d has the rank of another", i)
+			}
+		}
+	}
+	check(x)
+	for i := range x {
+		x[i] += float64(i) / 1e6 // no two the same
+	}
+	check(x)
+	if _, _, order := RanksOrder([]float64{2, 0, 7}, 2); order != nil {
+		t.Error("whole numbers were not counted")
+	}
+}
