@@ -74,6 +74,14 @@ func TestHonestRelativeByHand(t *testing.T) {
 	require.InDelta(t, 44, res.Estimates[0].CI.Lo, 0.01)
 	require.InDelta(t, 56, res.Estimates[0].CI.Hi, 0.01)
 	require.InDelta(t, 50.0/3, res.Details["breakdown"], 0.01)
+	// Two periods after: departures of 6 and 12 at most, so that 1/2·50 + 1/4·70 has ± 1/2·6 + 1/4·12, and 1/4·50 + 1/2·70 has ± 7.5.
+	c := coefficients(1, []float64{3, 50, 70}, diagonal(1e-8, 1e-6, 1e-6))
+	res = mustHonest(t, Honest{Type: RelativeMagnitudes, M: []float64{2}, Target: []float64{0.5, 0.25}}, c)
+	require.InDelta(t, 42.5-6, res.Estimates[0].CI.Lo, 0.01)
+	require.InDelta(t, 42.5+6, res.Estimates[0].CI.Hi, 0.01)
+	res = mustHonest(t, Honest{Type: RelativeMagnitudes, M: []float64{2}, Target: []float64{0.25, 0.5}}, c)
+	require.InDelta(t, 47.5-7.5, res.Estimates[0].CI.Lo, 0.01)
+	require.InDelta(t, 47.5+7.5, res.Estimates[0].CI.Hi, 0.01)
 }
 
 // By hand, two inequalities of scale 1 without nuisance parameters: η is the larger y. Independent ones: it stays the larger one above the

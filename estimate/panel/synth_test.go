@@ -233,3 +233,48 @@ func TestSyntheticDrawsAndPenalty(t *testing.T) {
 	require.Less(t, a.Details["pre_rmse"].(float64), b.Details["pre_rmse"].(float64), "the ridge brings the fit nearer")
 	require.NotEqual(t, a.Estimates[0].SE, b.Estimates[0].SE)
 }
+
+// The penalty found automatically is the largest whose error in forecasting each period before treatment from the others, as a
+// fit of its own with that period as the treated one, is within one standard error of the least.
+func TestAugmentedPenalty(t *testing.T) {
+	const t0 = 6
+	f, d := factors(21, 9, 1, t0, 2, 0)
+	got := mustSynth(t, Synthetic{Method: AugmentedSynthetic, Errors: NoErrors}, f, d).Details["lambda"].(float64)
+	b, _, err := (&Synthetic{Method: AugmentedSynthetic}).block(f, d)
+	require.NoError(t, err)
+	r, err := b.ridge([]int{0, 1, 2, 3, 4, 5})
+	require.NoError(t, err)
+	least, limit := math.Inf(1), 0.0
+	mean := map[float64]float64{}
+	for j := range 21 {
+		lambda := slices.Max(r.d) * math.Pow(1e-8, float64(j)/20)
+		var errs []float64
+		for out := 1; out <= t0; out++ {
+			g, marks := &Frame{Level: 0.95}, []bool(nil)
+			for i, at := range f.Time {
+				if at > t0 {
+					continue
+				}
+				if at == out {
+					at = 99
+				}
+				g.Unit, g.Time, g.Y = append(g.Unit, f.Unit[i]), append(g.Time, at), append(g.Y, f.Y[i])
+				marks = append(marks, f.Unit[i] == "u09" && at == 99)
+			}
+			miss := mustSynth(t, Synthetic{Method: AugmentedSynthetic, Errors: NoErrors, Lambda: &lambda}, g, marks).Estimates[0].Value
+			errs = append(errs, miss*miss)
+		}
+		m := num.Sum(errs) / t0
+		mean[lambda] = m
+		if bound := m + deviation(errs, 1)/math.Sqrt(t0); m < least {
+			least, limit = m, bound
+		}
+	}
+	best := 0.0
+	for lambda, m := range mean {
+		if m <= limit {
+			best = max(best, lambda)
+		}
+	}
+	reftest.Agree(t, "penalty", got, best, 12)
+}
