@@ -124,20 +124,8 @@ func kindText(kind string) string {
 	return "a " + kind
 }
 
-// unbuiltFlags are the flags of the interface that a method does not have yet.
-func unbuiltFlags(method string) []string {
-	switch method {
-	case "states":
-		return []string{"panel-observed", "exact-death"}
-	}
-	return nil
-}
-
 // unknownFlag says whose flag it is, if it is another method's.
 func unknownFlag(cmd *cobra.Command, name string) string {
-	if slices.Contains(unbuiltFlags(cmd.Name()), name) {
-		return fmt.Sprintf("--%s is not built yet for fit %s", name, cmd.Name())
-	}
 	var others []string
 	for _, e := range fitMethods() {
 		f := &flagSet{cmd: &cobra.Command{Use: e.name}}

@@ -99,6 +99,7 @@ type fitStates struct {
 	at, ladder                []string
 	tau                       float64
 	participants              string
+	panel                     fitPanelMarkov
 }
 
 func (m *fitStates) flags(f *flagSet) {
@@ -112,7 +113,8 @@ func (m *fitStates) flags(f *flagSet) {
 	f.number(&m.tau, "tau", 0, "horizon of the mean times (default: the longest that all groups allow)")
 	f.list(&m.ladder, "ladder", "`STATE=STEP` for every state, a larger step is better: net months on a higher step between the two groups of --by")
 	f.text(&m.participants, "participants", "", "`group` of --by whose months are counted as won (default: the second in byte order)")
-	f.need("id", "from", "to", "start", "stop")
+	m.panel.flags(f)
+	f.need("id")
 }
 
 func (m *fitStates) columns() fitColumns {
@@ -121,12 +123,15 @@ func (m *fitStates) columns() fitColumns {
 	c.put(fitColumn{flag: "to", name: m.to, missing: true, apart: true})
 	c.apart("start", m.start)
 	c.apart("stop", m.stop)
+	c.apart("state", m.panel.state)
+	c.apart("time", m.panel.time)
 	c.add("by", m.by)
 	return c
 }
 
 func (m *fitStates) check() []string {
 	_, problems := parseTimes("at", m.at)
+	problems = append(problems, m.checkPanel()...)
 	if m.f.given("tau") && (!(m.tau > 0) || math.IsInf(m.tau, 0)) {
 		problems = append(problems, "--tau must be a finite number above 0")
 	}
@@ -188,6 +193,9 @@ func (m *fitStates) spells(d *fitData) (*survive.Spells, error) {
 const survivorEnd = "cens"
 
 func (m *fitStates) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
+	if m.panel.observed {
+		return m.fitPanel(ctx, d)
+	}
 	s, err := m.spells(d)
 	if err != nil {
 		return nil, err
