@@ -16,14 +16,14 @@ type fitEvent struct {
 
 // eventEstimators are the estimators of the interface that are built, and those that are not.
 var (
-	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "twfe"}
-	eventUnbuilt    = []string{"stacked", "etwfe", "lpdid"}
+	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "twfe"}
+	eventUnbuilt    = []string{"stacked", "lpdid"}
 )
 
 func (m *fitEvent) flags(f *flagSet) {
 	d := &m.did
 	d.f, d.panel = f, true
-	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, or twfe (a benchmark only)")
+	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, or twfe (a benchmark only)")
 	f.column(&d.unit, "unit", "names the unit that is followed")
 	f.column(&d.time, "time", "period, a whole number")
 	f.column(&d.cohort, "cohort", "first treated period; 0 or empty = never treated (one of the two throughout)")
@@ -72,6 +72,8 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	switch m.estimator {
 	case "sun-abraham":
 		res, err = panel.SunAbraham{EventOptions: o}.Fit(ctx, f)
+	case "etwfe":
+		res, err = panel.ExtendedTwoWay{EventOptions: o}.Fit(ctx, f)
 	case "twfe":
 		res, err = panel.TwoWay{EventOptions: o}.Fit(ctx, f)
 	case "imputation":

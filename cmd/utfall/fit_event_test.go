@@ -31,6 +31,7 @@ func TestFitEventStudy(t *testing.T) {
 	want := map[string]map[string]float64{
 		"sun-abraham": {"event=-2": 1, "event=-1": 0, "event=0": 0.5, "event=1": 4, "overall": 5.0 / 3},
 		"imputation":  {"event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
+		"etwfe":       {"event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 		"two-stage":   {"event=-2": 1.0 / 3, "event=-1": -1.0 / 6, "event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 	}
 	for estimator, terms := range want {
@@ -55,11 +56,11 @@ func TestFitEventStudy(t *testing.T) {
 
 func TestFitEventStudyUsage(t *testing.T) {
 	path := writeTestFile(t, "d.csv", eventPanel)
-	for _, estimator := range []string{"stacked", "etwfe", "lpdid"} {
+	for _, estimator := range []string{"stacked", "lpdid"} {
 		code, out, errOut := runFit(t, eventArgs(path, estimator)...)
 		require.Equal(t, exitUsage, code)
 		require.Empty(t, out)
-		require.Contains(t, errOut, estimator+" is not built yet; there is: sun-abraham, imputation, two-stage, twfe")
+		require.Contains(t, errOut, estimator+" is not built yet; there is: sun-abraham, imputation, two-stage, etwfe, twfe")
 	}
 	code, _, errOut := runFit(t, eventArgs(path, "magic", "--anticipation", "-1", "--bands", "pointwise", "--replicates", "9", "--base", "varying")...)
 	require.Equal(t, exitUsage, code)
