@@ -123,17 +123,31 @@ func (s *Spec) checkDescribe(c *checker, path []any, d *Describe) {
 	}
 }
 
+// adjusting are the methods of an effect that make groups alike themselves, without a
+// match or weights.
+var adjusting = []string{"g-computation", "ipw", "aipw", "tmle"}
+
 func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
 	co := s.cohortRef(c, at(path, "cohort"), e.Cohort)
-	c.oneOf(at(path, "method"), "method", e.Method, "difference", "regression")
+	adjusts := slices.Contains(adjusting, e.Method)
+	c.oneOf(at(path, "method"), "method", e.Method, append([]string{"difference", "regression"}, adjusting...)...)
 	if e.Outcome == "" {
 		c.add(path, "effect: outcome: name the column")
 	}
 	if e.Method == "difference" && (len(e.Covariates) > 0 || e.Interactions) {
 		c.add(path, "effect: the method difference uses no covariates or interactions; use method: regression")
 	}
-	if e.Method == "regression" && len(e.Covariates) == 0 {
-		c.add(path, "effect: the method regression needs covariates")
+	if (e.Method == "regression" || adjusts) && len(e.Covariates) == 0 {
+		c.add(path, "effect: the method %s needs covariates", e.Method)
+	}
+	if adjusts && e.Interactions {
+		c.add(at(path, "interactions"), "effect: interactions are of the method regression")
+	}
+	if adjusts && co != nil && (co.Match != nil || co.Weight != nil || graceOf(co) || (co.TimeZero != nil && co.TimeZero.Censoring != nil)) {
+		c.add(at(path, "method"), "effect: the method %s models who takes part itself: it needs a cohort without match, weight and censoring", e.Method)
+	}
+	if adjusts && !slices.Contains([]string{"cr0", "cr1", "hc0", "hc1"}, e.Vcov) {
+		c.add(at(path, "vcov"), "effect: the method %s has the errors cr0, cr1, hc0 and hc1", e.Method)
 	}
 	c.oneOf(at(path, "vcov"), "vcov", e.Vcov, "cr0", "cr1", "cr2", "cr3", "hc0", "hc1", "hc2", "hc3", "iid")
 	if co != nil && co.Match == nil && co.TimeZero == nil && co.Weight == nil && strings.HasPrefix(e.Vcov, "cr") {

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/cohort"
+	"utfall/estimate"
+	"utfall/estimate/effect"
 )
 
 // designStudy is a flat study with the design given in two lines.
@@ -169,4 +171,48 @@ func TestStudyDesignsAreTheLibrarys(t *testing.T) {
 		require.NotEmpty(t, b.balance.Rows, design)
 		require.NotEmpty(t, fmt.Sprint(s.designWords(co)))
 	}
+}
+
+// Effects that adjust by models, in a cohort without a match, are the library's.
+func TestAdjustedEffects(t *testing.T) {
+	dir := t.TempDir()
+	optionData(t, dir)
+	for method, e := range map[string]estimate.Estimator{
+		"g-computation": effect.GComputation{Vcov: "hc1"}, "ipw": effect.IPW{Vcov: "hc1"}, "aipw": effect.AIPW{Errors: "stacked", Vcov: "hc1"}, "tmle": effect.TMLE{Vcov: "hc1"},
+	} {
+		text := strings.Replace(designStudy("label: {en: All}"), "outcome: y}", "outcome: y, method: "+method+", covariates: [x, z]}", 1)
+		spec, err := Parse("study.yaml", strings.NewReader(text))
+		require.NoError(t, err, method)
+		out, err := optionTry(t, dir, spec, true)
+		require.NoError(t, err, method)
+		require.NotContains(t, out, "[[study.", method)
+		s, err := newState(context.Background(), spec, Options{DataDir: dir, Workers: 2})
+		require.NoError(t, err)
+		for _, step := range []func() error{s.ingest, s.buildCohorts, s.unlock, s.estimate} {
+			require.NoError(t, step(), method)
+		}
+		require.Equal(t, "effect", s.results[0].kind)
+		f, err := s.effectFrame(s.cohorts["all"], spec.Analyses[0].Effect, every(s.cohorts["all"].table.Rows()))
+		require.NoError(t, err)
+		want, err := e.Fit(context.Background(), f)
+		require.NoError(t, err)
+		require.Equal(t, want.Estimates[0].Value, s.results[0].numbers[0].e.Value, method)
+		require.Equal(t, want.Estimates[0].SE, s.results[0].numbers[0].e.SE, method)
+		for _, bad := range []string{", interactions: true", ", vcov: cr2"} {
+			_, err := Parse("s.yaml", strings.NewReader(strings.Replace(text, "covariates: [x, z]}", "covariates: [x, z]"+bad+"}", 1)))
+			require.ErrorIs(t, err, ErrSpec, bad)
+		}
+		_, err = Parse("s.yaml", strings.NewReader(strings.Replace(text, "label: {en: All}", "propensity: {covariates: [x]}\n    match: {ratio: 1}", 1)))
+		require.ErrorIs(t, err, ErrSpec)
+		_, err = Parse("s.yaml", strings.NewReader(strings.Replace(text, ", covariates: [x, z]", "", 1)))
+		require.ErrorIs(t, err, ErrSpec)
+	}
+}
+
+func every(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
 }

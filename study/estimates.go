@@ -76,7 +76,7 @@ func (s *state) estimate() error {
 func (s *state) effect(a *Analysis) (analysisResult, error) {
 	e, b := a.Effect, s.cohorts[a.Effect.Cohort]
 	r := analysisResult{method: "effect." + e.Method, kind: "association"}
-	if b.designed() || b.censored != nil {
+	if b.designed() || b.censored != nil || slices.Contains(adjusting, e.Method) {
 		r.kind = "effect"
 	}
 	rows, notes, err := s.effectRows(b, e)
@@ -87,11 +87,7 @@ func (s *state) effect(a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
-	var m estimate.Estimator = effect.Difference{Vcov: effect.Vcov(e.Vcov)}
-	if e.Method == "regression" {
-		m = effect.Regression{Vcov: effect.Vcov(e.Vcov), Interactions: e.Interactions}
-	}
-	res, err := m.Fit(s.ctx, f)
+	res, err := s.estimator(e).Fit(s.ctx, f)
 	if err != nil {
 		return r, err
 	}
@@ -139,6 +135,24 @@ func zeroOne(y []float64) bool {
 		}
 	}
 	return true
+}
+
+// estimator is the method of an effect.
+func (s *state) estimator(e *Effect) estimate.Estimator {
+	vcov := effect.Vcov(e.Vcov)
+	switch e.Method {
+	case "regression":
+		return effect.Regression{Vcov: vcov, Interactions: e.Interactions}
+	case "g-computation":
+		return effect.GComputation{Vcov: vcov, Workers: s.o.Workers}
+	case "ipw":
+		return effect.IPW{Vcov: vcov, Workers: s.o.Workers}
+	case "aipw":
+		return effect.AIPW{Errors: "stacked", Vcov: vcov, Workers: s.o.Workers}
+	case "tmle":
+		return effect.TMLE{Vcov: vcov, Workers: s.o.Workers}
+	}
+	return effect.Difference{Vcov: vcov}
 }
 
 // effectRows selects the rows of an analysis: the subgroup, and complete outcomes. In

@@ -264,6 +264,8 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 			estimand = "effect-grace"
 		}
 		switch v := r.spec.Effect.Vcov; {
+		case slices.Contains(adjusting, r.spec.Effect.Method):
+			errs = "models"
 		case v == "iid":
 			errs = "classical"
 		case !strings.HasPrefix(v, "cr"):

@@ -123,6 +123,8 @@ func (s *state) trial(co *Cohort) []TrialItem {
 				number(2, "smd", s.lang.Number(*g.Value, 2), manifestFile+":plan/gate/"+co.Name+"/smd")
 			}
 		}
+	} else if s.adjusted(co) {
+		say(2, "assignment-adjusted")
 	} else {
 		say(2, "assignment-none"+whom)
 	}
@@ -135,7 +137,7 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	switch {
 	case b.grace():
 		contrast, treated = "contrast-grace", nil
-	case !b.designed():
+	case !b.designed() && !s.adjusted(co):
 		contrast = "contrast-none"
 	}
 	if contrast == "contrast-none" {
@@ -157,6 +159,13 @@ func (s *state) trial(co *Cohort) []TrialItem {
 		}
 	}
 	return items
+}
+
+// adjusted reports whether an effect in the cohort is adjusted by models.
+func (s *state) adjusted(co *Cohort) bool {
+	return slices.ContainsFunc(s.spec.Analyses, func(a Analysis) bool {
+		return a.Effect != nil && a.Effect.Cohort == co.Name && slices.Contains(adjusting, a.Effect.Method)
+	})
 }
 
 // ruleNames are the rules of eligibility in the reader's words.
