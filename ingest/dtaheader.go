@@ -6,23 +6,21 @@ import (
 	"errors"
 	"io"
 	"math"
-	"unicode/utf8"
 )
 
 // dtaFile is a Stata file: what it describes, and where its data are. Written from the
 // published description of the format (Stata's help dta, versions 113 to 119).
 type dtaFile struct {
-	file     string
-	in       cursor
-	version  int
-	encoding string // utf-8, windows-1252 or iso-8859-1
-	declared bool   // by the user
-	cols     []dtaColumn
-	rows     int
-	width    int // bytes of a row
-	data     int64
-	strls    map[dtaKey]dtaText
-	tables   map[string]map[int32][]byte // value labels, not decoded
+	file    string
+	in      cursor
+	version int
+	binaryText
+	cols   []dtaColumn
+	rows   int
+	width  int // bytes of a row
+	data   int64
+	strls  map[dtaKey]dtaText
+	tables map[string]map[int32][]byte // value labels, not decoded
 }
 
 // dtaLayout are the widths that differ between versions.
@@ -112,7 +110,7 @@ const dtaMagic = "<stata_dta><header><release>"
 
 // parseDTA reads everything but the data and the long texts.
 func parseDTA(r io.ReaderAt, size int64, file, encoding string) (*dtaFile, error) {
-	d := &dtaFile{file: file, in: cursor{r: r, size: size, order: binary.LittleEndian}, encoding: encoding, declared: encoding != ""}
+	d := &dtaFile{file: file, in: cursor{r: r, size: size, order: binary.LittleEndian}, binaryText: binaryText{encoding, encoding != ""}}
 	head := make([]byte, min(size, int64(len(dtaMagic)+3)))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
 		return nil, err
@@ -155,27 +153,6 @@ func (d *dtaFile) chooseEncoding() error {
 		return problem(d.file, 0, "", "encoding", "a Stata file of format %d cannot have the encoding that is declared (before 118: windows-1252, iso-8859-1 or utf-8; from 118: utf-8)", d.version)
 	}
 	return nil
-}
-
-// decode turns text of the file into UTF-8, or says why it cannot. Formats before 118
-// do not say their encoding: text that can only be UTF-8 is not taken for another.
-func (d *dtaFile) decode(b []byte) ([]byte, string) {
-	switch {
-	case isASCII(b):
-		return b, ""
-	case d.encoding == "utf-8":
-		if !utf8.Valid(b) {
-			return nil, "the text is not UTF-8"
-		}
-		return b, ""
-	case !d.declared && utf8.Valid(b):
-		return nil, "the text is UTF-8, which a file of this format does not say: declare the encoding utf-8 (or windows-1252)"
-	}
-	out, at := singleByte(b, d.encoding)
-	if at >= 0 {
-		return nil, "the text has a byte that " + d.encoding + " does not have: declare the encoding"
-	}
-	return out, ""
 }
 
 // parseOld reads formats 113 to 115.

@@ -320,10 +320,10 @@ func openFile(path string, src *Source, o Options, rep *Report, numeric func(str
 	rep.File = name
 	ext := strings.ToLower(filepath.Ext(path))
 	switch ext {
-	case ".sas7bdat", ".sav", ".zsav", ".xpt", ".xls":
+	case ".sav", ".zsav", ".xpt", ".xls":
 		return nil, fmt.Errorf("%w: %s: reading %s files is %w: save the data as CSV, XLSX or Parquet", ErrSpec, name, ext, ErrNotBuilt)
 	}
-	if ext == ".dta" && (src.Separator != "" || src.Decimal != "") {
+	if (ext == ".dta" || ext == ".sas7bdat") && (src.Separator != "" || src.Decimal != "") {
 		return nil, fmt.Errorf("%w: %s: separator and decimal belong to text files", ErrSpec, name)
 	}
 	if ext == ".xlsx" || ext == ".parquet" || ext == ".arrow" || ext == ".feather" || ext == ".ipc" || ext == ".arrows" {
@@ -343,6 +343,9 @@ func openFile(path string, src *Source, o Options, rep *Report, numeric func(str
 	case ".dta":
 		rep.Format = "dta"
 		in, err = openDTA(f, size, name, src.Encoding, rep)
+	case ".sas7bdat":
+		rep.Format = "sas7bdat"
+		in, err = openSAS(f, size, name, src.Encoding, rep)
 	case ".parquet":
 		rep.Format = "parquet"
 		in, err = openParquet(f, size, name)
