@@ -61,6 +61,13 @@ func TestSyntheticFrame(t *testing.T) {
 	res := mustSynth(t, sc, short, d[1:])
 	require.True(t, hasNote(res, "unbalanced-units-dropped"))
 	require.Equal(t, base.N.Units-1, res.N.Units)
+	require.False(t, hasNote(res, "treated-units-dropped"))
+	// So is one of two treated units, and the estimand says so.
+	two, both := factors(1, 6, 2, 5, 3, 0)
+	cut := &Frame{Unit: two.Unit[:len(two.Unit)-1], Time: two.Time[:len(two.Unit)-1], Y: two.Y[:len(two.Unit)-1], Level: 0.95}
+	res = mustSynth(t, sc, cut, both[:len(both)-1])
+	require.True(t, hasNote(res, "treated-units-dropped"))
+	require.Equal(t, 1, res.N.Treated)
 	// A unit treated throughout is left out and counted.
 	more := &Frame{Unit: append([]string(nil), f.Unit...), Time: append([]int(nil), f.Time...), Y: append([]float64(nil), f.Y...), Level: 0.95}
 	marks := append([]bool(nil), d...)

@@ -36,8 +36,13 @@ func (s *Synthetic) block(f *Frame, treated []bool) (*block, []table.Note, error
 	if err != nil {
 		return nil, nil, err
 	}
+	before := l.treatedUnits()
 	if err := l.balance(); err != nil {
 		return nil, nil, err
+	}
+	if left := l.treatedUnits(); left < before {
+		l.note("treated-units-dropped", map[string]any{"units": before - left, "of": before},
+			"%d of %d treated units lack a period and were left out: the effect is that on the others.", before-left, before)
 	}
 	cohorts := l.cohortsIn()
 	switch {
@@ -78,6 +83,17 @@ func (s *Synthetic) block(f *Frame, treated []bool) (*block, []table.Note, error
 		return nil, nil, fmt.Errorf("%w: %d periods before treatment, %d are needed", estimate.ErrTooFew, b.t0, least)
 	}
 	return b, l.notes, b.predict(s.Predictors, f)
+}
+
+// treatedUnits counts the units that are treated at some time.
+func (l *long) treatedUnits() int {
+	n := 0
+	for i, g := range l.cohort {
+		if g != never && (i == 0 || l.unit[i] != l.unit[i-1]) {
+			n++
+		}
+	}
+	return n
 }
 
 // predict fills in the predictors of each unit: means over their windows of the values that exist.
