@@ -208,7 +208,7 @@ func TestSerialDates(t *testing.T) {
 }
 
 func TestFormatsNotBuilt(t *testing.T) {
-	for _, name := range []string{"a.sas7bdat", "a.sav"} {
+	for _, name := range []string{"a.sav", "a.xpt"} {
 		_, err := ReadFlat(context.Background(), dataFile(t, name, "x"), FlatOptions{})
 		require.ErrorIs(t, err, ErrNotBuilt, name)
 		require.ErrorIs(t, err, ErrSpec, name)
