@@ -103,7 +103,7 @@ func TestCoxIsTheFormulaWrittenOut(t *testing.T) {
 		n, strata   int
 		late, efron bool
 		weights     bool
-	}{{6000, 1, false, true, false}, {8500, 2, true, true, true}, {9000, 1500, true, false, false}, {9000, 1500, false, true, true}} {
+	}{{20000, 1, true, false, true}, {6000, 1, false, true, false}, {8500, 2, true, true, true}, {9000, 1500, true, false, false}, {9000, 1500, false, true, true}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			f := coxSample(11, c.n, c.late)
 			for i := range f.Stratum {
@@ -117,7 +117,7 @@ func TestCoxIsTheFormulaWrittenOut(t *testing.T) {
 			require.NoError(t, err)
 			m, err := newCoxModel(f, order, c.efron, 0)
 			require.NoError(t, err)
-			require.Greater(t, len(m.chunks), 2)
+			require.GreaterOrEqual(t, len(m.chunks)-1, 1+c.n/6000)
 			b := []float64{0.3, -0.02, 0.4}
 			scaled := make([]float64, 3)
 			shift := 0.0
