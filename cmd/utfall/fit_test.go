@@ -294,6 +294,7 @@ var simulatedRuns = [][]string{
 	{"ols", "--outcome", "y", "--covariates", "x,region,treat,age", "--vcov", "cr1", "--cluster", "cl"},
 	{"ols", "--outcome", "y", "--covariates", "x", "--absorb", "region,cl", "--weights", "age"},
 	{"glm", "--outcome", "treat", "--covariates", "x,region"},
+	{"surrogate", "--sample", "event", "--treatment", "treat", "--surrogates", "time,age", "--covariates", "x,region", "--outcome", "y", "--folds", "2"},
 	{"ols", "--outcome", "y", "--covariates", "x,treat", "--vcov", "wild", "--cluster", "region"},
 	{"ols", "--outcome", "y", "--covariates", "x,treat", "--cluster", "cl,year"},
 	{"ols", "--outcome", "y", "--covariates", "x", "--conley", "age,time", "--cutoff", "300"},

@@ -304,3 +304,35 @@ func TestSurrogateBad(t *testing.T) {
 	require.Equal(t, "older-outcome-missing", r.Notes[0].Code)
 	require.Equal(t, 7, r.Notes[0].Args["persons"])
 }
+
+// The error of the truth test's difference is near the jackknife's, which refits the first stage too.
+func TestSurrogateTruthErrorIsTheJackknifes(t *testing.T) {
+	s := d5(4, 0, 300, .3, true)
+	truth := func(s *SurrogateSample) SurrogateTruth {
+		r, err := Surrogate{}.Fit(t.Context(), s)
+		require.NoError(t, err)
+		return r.Details["truth"].([]SurrogateTruth)[0]
+	}
+	n := len(s.Unit)
+	sum, square := [2]float64{}, [2]float64{}
+	for out := range n {
+		known := make([]bool, n)
+		for i := range known {
+			known[i] = i != out || !s.Older[i]
+		}
+		less := *s
+		less.TreatedKnown, less.Y = known, append([]float64(nil), s.Y...)
+		if !s.Older[out] {
+			less.Y[out] = math.NaN()
+		}
+		row := truth(&less)
+		require.Equal(t, n-1, row.Persons)
+		for k, v := range []float64{row.Difference, row.Index} {
+			sum[k], square[k] = sum[k]+v, square[k]+v*v
+		}
+	}
+	row := truth(s)
+	for k, se := range []float64{row.StdError, row.IndexError} {
+		require.InEpsilon(t, math.Sqrt(square[k]-sum[k]*sum[k]/float64(n)), se, .03)
+	}
+}
