@@ -10,26 +10,29 @@ import (
 
 // fitEvent is event studies by regression and imputation; it reads its data as did does.
 type fitEvent struct {
-	did       fitDid
-	estimator string
+	did           fitDid
+	estimator     string
+	before, after int
 }
 
 // eventEstimators are the estimators of the interface that are built, and those that are not.
 var (
-	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "twfe"}
-	eventUnbuilt    = []string{"stacked", "lpdid"}
+	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "stacked", "twfe"}
+	eventUnbuilt    = []string{"lpdid"}
 )
 
 func (m *fitEvent) flags(f *flagSet) {
 	d := &m.did
 	d.f, d.panel = f, true
-	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, or twfe (a benchmark only)")
+	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, stacked, or twfe (a benchmark only)")
 	f.column(&d.unit, "unit", "names the unit that is followed")
 	f.column(&d.time, "time", "period, a whole number")
 	f.column(&d.cohort, "cohort", "first treated period; 0 or empty = never treated (one of the two throughout)")
 	f.column(&d.outcome, "outcome", "a number")
 	f.list(&d.covariates, "covariates", "`columns`, comma separated, with their values in each period")
 	f.whole(&d.anticipation, "anticipation", 0, "by how many periods before treatment outcomes may react")
+	f.whole(&m.before, "before", 0, "stacked: periods before treatment in the window (default: as many as every cohort has)")
+	f.whole(&m.after, "after", 0, "stacked: periods after the first treated one in the window (default: as many as every cohort has)")
 	f.column(&d.weights, "weights", "sampling weight above 0")
 	f.column(&d.cluster, "cluster", "rows with its same value are dependent (default: the unit)")
 	f.text(&d.bands, "bands", "", "uniform or pointwise (default: uniform)")
@@ -46,6 +49,22 @@ func (m *fitEvent) check() (problems []string) {
 	problems = append(problems, oneOf("bands", d.bands, panel.Uniform, panel.Pointwise)...)
 	if d.anticipation < 0 {
 		problems = append(problems, "--anticipation must be at least 0")
+	}
+	for _, flag := range []string{"before", "after"} {
+		if m.estimator != "stacked" && d.f.given(flag) {
+			problems = append(problems, fmt.Sprintf("--%s goes with --estimator stacked", flag))
+		}
+	}
+	if m.estimator == "stacked" {
+		if d.f.given("before") && m.before < 1+d.anticipation {
+			problems = append(problems, "--before must be at least 1 more than --anticipation")
+		}
+		if m.after < 0 {
+			problems = append(problems, "--after must be at least 0")
+		}
+		if len(d.covariates) > 0 {
+			problems = append(problems, "--estimator stacked takes no --covariates")
+		}
 	}
 	if d.unit != "" && d.f.given("id") {
 		problems = append(problems, "--id and --unit are the same thing here; give --unit")
@@ -72,6 +91,16 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	switch m.estimator {
 	case "sun-abraham":
 		res, err = panel.SunAbraham{EventOptions: o}.Fit(ctx, f)
+	case "stacked":
+		e := panel.Stacked{EventOptions: o}
+		if m.did.f.given("before") {
+			e.Before = &m.before
+		}
+		if m.did.f.given("after") {
+			e.After = &m.after
+		}
+		vcov = "cr1 of the weighted stack by cluster: factor G/(G-1)*(N-1)/(N-K), K two for each event; t on G-1"
+		res, err = e.Fit(ctx, f)
 	case "etwfe":
 		res, err = panel.ExtendedTwoWay{EventOptions: o}.Fit(ctx, f)
 	case "twfe":
