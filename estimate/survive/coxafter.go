@@ -233,8 +233,6 @@ func concordance[T int32 | float64](m *coxModel, p *coxPoint, weight func(i int)
 	}
 	var agree, tied, pairs float64
 	for _, s := range m.strata {
-		clear(tree)
-		clear(same)
 		total = 0
 		for q := s.from; q < s.to-1; q++ {
 			if m.last != nil {
@@ -264,6 +262,12 @@ func concordance[T int32 | float64](m *coxModel, p *coxPoint, weight func(i int)
 				if m.event[i] {
 					add(i, weight(i))
 				}
+			}
+		}
+		for i := s.lo; i < s.hi; i++ { // only what the stratum has touched, as there may be as many strata as rows
+			same[rank[i]] = 0
+			for a := int(rank[i]) + 1; a < len(tree); a += a & -a {
+				tree[a] = 0
 			}
 		}
 	}
