@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// cellFile is a file of typed cells (Arrow, Parquet, XLSX) read as rows of text in one
+// cellFile is a file of typed cells (Arrow, Parquet, XLSX, Stata, SAS) read as rows of text in one
 // form: point as decimal mark, shortest digits that give the number back, ISO dates.
 // One path types and checks all formats, so that the same table comes out of each.
 type cellFile struct {

@@ -41,6 +41,9 @@ const (
 	minDTAReal  = 0x1p1023 // and of a double
 )
 
+// maxLongText bounds what cells that point to the same long text add up to.
+const maxLongText = 1 << 30
+
 // dtaInput is a Stata file as rows of text. It gives what its columns are declared to be:
 // numbers where a number is asked for, labels and dates elsewhere.
 type dtaInput struct {
@@ -50,6 +53,7 @@ type dtaInput struct {
 	as   []string // declared type of each column; "" without a declaration
 	bad  *Problem // the first cell that cannot be read
 	line int
+	long int64 // bytes of long texts handed out: many cells may point to one
 }
 
 func openDTA(f *os.File, size int64, name, encoding string, rep *Report) (input, error) {
@@ -101,7 +105,7 @@ func (x *dtaInput) label(field int) string { return x.d.cols[field].label }
 // each reads the rows in blocks of a mebibyte.
 func (x *dtaInput) each(ctx context.Context, need []bool, take func(int, [][]byte) error) error {
 	d := x.d
-	x.bad, x.line = nil, 0
+	x.bad, x.line, x.long = nil, 0, 0
 	var block []byte
 	write := make([]func([]byte, int) []byte, len(d.cols))
 	for j := range d.cols {
@@ -172,6 +176,10 @@ func (x *dtaInput) writer(j int, guess bool) func(b, cell []byte) []byte {
 				return append(b, "long"...)
 			case s.size > maxField:
 				x.fail(j, "too-long", "a text longer than 1 MiB")
+				return b
+			}
+			if x.long += s.size; x.long > maxLongText || x.bad != nil {
+				x.fail(j, "too-large", "the long texts unpack to more than 1 GiB: leave the column out")
 				return b
 			}
 			raw := make([]byte, s.size)

@@ -235,3 +235,23 @@ func FuzzDTA(f *testing.F) {
 		}
 	})
 }
+
+// A part of a day, however small, is no midnight; years beyond four digits are no dates.
+func TestMoments(t *testing.T) {
+	for _, c := range []struct {
+		v, perDay float64
+		want      string
+	}{{0, 1, "1960-01-01"}, {-0.5, 1, "1959-12-31T12:00:00Z"}, {21915.75, 1, "2020-01-01T18:00:00Z"}, {86_399_999, 86_400_000, "1960-01-01T23:59:59.999Z"},
+		{1e-15, 1, "1960-01-01T00:00:00.000000001Z"}, {20150101, 1, "20150101d"}, {1e300, 1, "1e+300d"}, {-400_000, 1, "-400000d"}, {86_400, 86_400, "1960-01-02"}} {
+		require.Equal(t, c.want, string(appendMoment(nil, c.v, c.perDay)), c.v)
+	}
+	for _, c := range []struct {
+		v      float64
+		period byte
+		as     string
+		want   string
+	}{{-1, 'q', "date", "1959-10-01"}, {221, 'q', "month", "2015-04-01"}, {1, 'h', "date", "1960-07-01"}, {2015, 'y', "date", "2015-01-01"}, {2015, 'y', "", "2015"},
+		{663, 'm', "date", "2015-04-01"}, {663, 'm', "category", "663"}, {0.5, 'm', "date", "0.5"}, {201504, 'm', "date", "201504p"}} {
+		require.Equal(t, c.want, string(appendPeriod(nil, c.v, c.period, c.as)), c)
+	}
+}

@@ -50,6 +50,10 @@ func appendMoment(b []byte, v, perDay float64) []byte {
 	if !(days >= -354_000 && days < 2_936_000) { // outside the years 1000 to 9999 or not a number
 		return append(appendFloat(b, v), 'd')
 	}
-	rest := time.Duration(math.Round((v-days*perDay)*(86_400_000/perDay))) * time.Millisecond
+	part := v - days*perDay
+	rest := time.Duration(part * (86_400e9 / perDay))
+	if part > 0 && rest == 0 {
+		rest = 1 // not midnight
+	}
 	return appendTime(b, time.Unix((int64(days)+stata1960)*86400, 0).Add(rest))
 }

@@ -14,7 +14,7 @@ import (
 // Report is what reading a file was like. It holds counts and places, never values.
 type Report struct {
 	File      string         `json:"file"`
-	Format    string         `json:"format"` // csv, xlsx, arrow, parquet or dta
+	Format    string         `json:"format"` // csv, xlsx, arrow, parquet, dta or sas7bdat
 	Bytes     int64          `json:"bytes"`
 	SHA256    string         `json:"sha256"`
 	Encoding  string         `json:"encoding,omitempty"`
@@ -43,7 +43,7 @@ type Reason struct {
 type ColumnReport struct {
 	Name       string `json:"name"`
 	Type       string `json:"type"`
-	Label      string `json:"label,omitempty"` // what a Stata file calls the variable in words
+	Label      string `json:"label,omitempty"` // what a Stata or SAS file calls the variable in words
 	Missing    int    `json:"missing"`
 	Padded     int    `json:"padded,omitempty"`
 	Trimmed    int    `json:"trimmed,omitempty"`

@@ -74,7 +74,7 @@ func parseSAS(r io.ReaderAt, size int64, file, encoding string) (*sasFile, error
 	if d.header < 360 || d.page < 256 {
 		return nil, errTag
 	}
-	if d.header > size || pages > uint64(size-d.header)/uint64(d.page) {
+	if d.header > size || d.page > size-d.header || pages > uint64(size-d.header)/uint64(d.page) {
 		return nil, problem(file, 0, "", "cut-off", "the file ends before what it announces: it was cut off or is damaged")
 	}
 	d.pages = int64(pages)
@@ -174,7 +174,7 @@ func (d *sasFile) pointers() (at, each int) {
 
 func (d *sasFile) eachSubheader(p []byte, subs int, each func(sasSub) error) error {
 	at, width := d.pointers()
-	n := int(d.int())
+	n, total := int(d.int()), uint64(0)
 	for i := range subs {
 		if at+(i+1)*width > len(p) {
 			return errTag
@@ -186,6 +186,10 @@ func (d *sasFile) eachSubheader(p []byte, subs int, each func(sasSub) error) err
 			continue
 		}
 		if from > uint64(len(p)) || size > uint64(len(p))-from {
+			return errTag
+		}
+		// Subheaders that lie in each other could add up to far more than the file has.
+		if total += size; total > uint64(len(p)) {
 			return errTag
 		}
 		s := sasSub{body: p[from : from+size]}
