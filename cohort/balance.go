@@ -151,7 +151,7 @@ func Compare(ctx context.Context, t *table.Table, d Spec, o BalanceOptions) (Bal
 	if names := collinear(cov, u, d.Workers); len(names) > 0 {
 		notes = append(notes, table.Note{
 			Code: "collinear-covariate", Args: map[string]any{"columns": names, "n": len(names)},
-			Text: fmt.Sprintf("%d columns are a linear combination of the ones before them.", len(names)),
+			Text: fmt.Sprintf("%d columns (%s) are a linear combination of the ones before them.", len(names), strings.Join(names, ", ")),
 		})
 	}
 	return b, notes, ctx.Err()
@@ -245,19 +245,19 @@ func balanceNotes(b Balance) []table.Note {
 	if len(same) > 0 {
 		notes = append(notes, table.Note{
 			Code: "constant-covariate", Args: map[string]any{"columns": same, "n": len(same)},
-			Text: fmt.Sprintf("%d columns have no spread, so that no standardised difference exists.", len(same)),
+			Text: fmt.Sprintf("%d columns (%s) have no spread, so that no standardised difference exists.", len(same), strings.Join(same, ", ")),
 		})
 	}
 	if len(flat) > 0 {
 		notes = append(notes, table.Note{
 			Code: "no-denominator", Args: map[string]any{"columns": flat, "n": len(flat), "denominator": b.Denominator},
-			Text: fmt.Sprintf("%d columns differ between the groups but have no spread in the one whose SD is the denominator (%s); the pooled SD would exist.", len(flat), b.Denominator),
+			Text: fmt.Sprintf("%d columns (%s) differ between the groups but have no spread in the one whose SD is the denominator (%s); the pooled SD would exist.", len(flat), strings.Join(flat, ", "), b.Denominator),
 		})
 	}
 	if len(none) > 0 {
 		notes = append(notes, table.Note{
 			Code: "unobserved-covariate", Args: map[string]any{"columns": none, "n": len(none)},
-			Text: fmt.Sprintf("%d columns have no value in one of the groups, so that nothing can be compared.", len(none)),
+			Text: fmt.Sprintf("%d columns (%s) have no value in one of the groups, so that nothing can be compared.", len(none), strings.Join(none, ", ")),
 		})
 	}
 	return notes

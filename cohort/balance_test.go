@@ -61,6 +61,7 @@ func TestBalanceByHand(t *testing.T) {
 	check("c after", b.Rows[3].After, stat7(0, 2.0/3, nan, nan, 2.0/3, 2.0/3, nan))
 	require.Equal(t, []string{"no-denominator"}, codes(notes))
 	require.Equal(t, []string{"g[c]"}, notes[0].Args["columns"])
+	require.Contains(t, notes[0].Text, "1 columns (g[c])")
 	// A number column of 0 and 1 is binary: SD √(½·½); pairs (0,1) and (1,1).
 	check("0/1 before", b.Rows[4].Before, stat7(0.5, 2.0/3, -1.0/3, nan, 1.0/6, 1.0/6, nan))
 	check("0/1 after", b.Rows[4].After, stat7(0.5, 1, -1, nan, 0.5, 0.5, 1))
@@ -160,6 +161,7 @@ func TestBalanceNamesCollinearColumns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"collinear-covariate"}, codes(notes))
 	require.Equal(t, []string{"sum"}, notes[0].Args["columns"])
+	require.Contains(t, notes[0].Text, "1 columns (sum)", "a reader of the text alone must see which")
 	_, notes, err = Compare(t.Context(), tab, Spec{Treatment: "treated", Covariates: []string{"x0", "group", "x2", "x1"}}, BalanceOptions{})
 	require.NoError(t, err)
 	require.Empty(t, notes)

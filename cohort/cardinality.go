@@ -246,7 +246,7 @@ func (m Cardinality) notes(s *strata, fit *CardinalityFit) {
 		}
 	}
 	if len(none) > 0 {
-		s.note("constant-covariate", fmt.Sprintf("%d columns are the same for everyone and play no part in the distance.", len(none)), map[string]any{"columns": none, "n": len(none)})
+		s.note("constant-covariate", fmt.Sprintf("%d columns (%s) are the same for everyone and play no part in the distance.", len(none), strings.Join(none, ", ")), map[string]any{"columns": none, "n": len(none)})
 	}
 }
 

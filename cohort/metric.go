@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -78,7 +79,7 @@ func whiten(kind string, cov []covariate, u *units, workers int) (*whitened, err
 	if len(constant) > 0 {
 		w.notes = append(w.notes, table.Note{
 			Code: "constant-covariate",
-			Text: fmt.Sprintf("%d columns are the same for everyone and play no part in the distance.", len(constant)),
+			Text: fmt.Sprintf("%d columns (%s) are the same for everyone and play no part in the distance.", len(constant), strings.Join(constant, ", ")),
 			Args: map[string]any{"columns": constant, "n": len(constant)},
 		})
 	}
