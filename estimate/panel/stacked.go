@@ -129,24 +129,8 @@ type subExperiment struct {
 
 // stack finds the window and its cohorts, and leaves out the units that take no part.
 func (l *long) stack(e Stacked) (*stacks, error) {
-	last := l.cohort[len(l.cohort)-1] // never, or the cohort treated last
-	// reach is how far cohort g is seen before and after its entry, the latter with clean controls.
-	reach := func(g int) (before, after int) {
-		after = -1
-		for slices.Contains(l.periods, g+after+1) && (last == never || last-e.Anticipation > g+after+1) {
-			after++
-		}
-		for slices.Contains(l.periods, g-before-1) {
-			before++
-		}
-		return before, after
-	}
-	s := &stacks{l: l, before: math.MaxInt, after: math.MaxInt}
-	for _, g := range l.cohortsIn() {
-		if before, after := reach(g); before > e.Anticipation && after >= 0 {
-			s.before, s.after = min(s.before, before), min(s.after, after)
-		}
-	}
+	s := &stacks{l: l}
+	s.before, s.after = l.commonWindow(e.Anticipation)
 	if e.Before != nil {
 		s.before = *e.Before
 	}
@@ -154,14 +138,14 @@ func (l *long) stack(e Stacked) (*stacks, error) {
 		s.after = *e.After
 	}
 	for _, g := range l.cohortsIn() {
-		if before, after := reach(g); before > e.Anticipation && before >= s.before && after >= s.after {
+		if before, after := l.reach(g, e.Anticipation); before > e.Anticipation && before >= s.before && after >= s.after {
 			s.stacks = append(s.stacks, subExperiment{group: g})
 		} else {
 			l.note("stack-cohort-left-out", map[string]any{"group": g},
 				"Cohort %d is not seen in the whole window around its entry with units to compare with, and has no part in the effects.", g)
 		}
 	}
-	if len(s.stacks) == 0 {
+	if len(s.stacks) == 0 || s.after < 0 {
 		return nil, fmt.Errorf("%w: no cohort is seen in the whole window around its entry beside units that are untreated until its end; shorten the window (periods must be consecutive whole numbers)", estimate.ErrNoControls)
 	}
 	clean := func(cohort, group int) bool { return cohort == never || cohort-e.Anticipation > group+s.after }
@@ -194,6 +178,35 @@ func (l *long) stack(e Stacked) (*stacks, error) {
 		return nil, fmt.Errorf("%w: %d rows in %d clusters for %d coefficients", estimate.ErrTooFew, s.rows, l.clusters, k)
 	}
 	return s, nil
+}
+
+// reach is how far cohort g is seen before and after its entry, the latter with units that
+// are not yet treated; -1 after if there is none when it enters.
+func (l *long) reach(g, anticipation int) (before, after int) {
+	last := l.cohort[len(l.cohort)-1] // never, or the cohort treated last
+	after = -1
+	for slices.Contains(l.periods, g+after+1) && (last == never || last-anticipation > g+after+1) {
+		after++
+	}
+	for slices.Contains(l.periods, g-before-1) {
+		before++
+	}
+	return before, after
+}
+
+// commonWindow is the widest window that keeps every cohort that can be compared at all;
+// after is -1 if none can.
+func (l *long) commonWindow(anticipation int) (before, after int) {
+	before, after = math.MaxInt, math.MaxInt
+	for _, g := range l.cohortsIn() {
+		if b, a := l.reach(g, anticipation); b > anticipation && a >= 0 {
+			before, after = min(before, b), min(after, a)
+		}
+	}
+	if before == math.MaxInt {
+		return 0, -1
+	}
+	return before, after
 }
 
 // contrast is the mean of Σ c·y over the window's events, treated less controls.
