@@ -255,3 +255,23 @@ func TestMoments(t *testing.T) {
 		require.Equal(t, c.want, string(appendPeriod(nil, c.v, c.period, c.as)), c)
 	}
 }
+
+// A million cells: 100,000 observations of ten doubles.
+func BenchmarkDTA(b *testing.B) {
+	vars := make([]dtaVar, 10)
+	for j := range vars {
+		vars[j] = dtaVar{name: fmt.Sprintf("x%d", j), kind: dtaDouble, format: "%10.0g", cells: make([]any, 100_000)}
+		for i := range vars[j].cells {
+			vars[j].cells[i] = float64(i*j) / 7
+		}
+	}
+	w := &dtaWriter{version: 118, order: binary.LittleEndian}
+	body := w.write(vars, 100_000)
+	path := dataFile(b, "x.dta", string(body))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := ReadFlat(context.Background(), path, FlatOptions{Workers: 1})
+		require.NoError(b, err)
+	}
+}
