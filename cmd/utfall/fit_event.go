@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"utfall/estimate"
 	"utfall/estimate/panel"
@@ -13,26 +14,28 @@ type fitEvent struct {
 	did           fitDid
 	estimator     string
 	before, after int
+	reweight      bool
 }
 
-// eventEstimators are the estimators of the interface that are built, and those that are not.
+// eventEstimators are the estimators of the interface; windowed are those with a window.
 var (
-	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "stacked", "twfe"}
-	eventUnbuilt    = []string{"lpdid"}
+	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "stacked", "lpdid", "twfe"}
+	eventWindowed   = []string{"stacked", "lpdid"}
 )
 
 func (m *fitEvent) flags(f *flagSet) {
 	d := &m.did
 	d.f, d.panel = f, true
-	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, stacked, or twfe (a benchmark only)")
+	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, stacked, lpdid, or twfe (a benchmark only)")
 	f.column(&d.unit, "unit", "names the unit that is followed")
 	f.column(&d.time, "time", "period, a whole number")
 	f.column(&d.cohort, "cohort", "first treated period; 0 or empty = never treated (one of the two throughout)")
 	f.column(&d.outcome, "outcome", "a number")
 	f.list(&d.covariates, "covariates", "`columns`, comma separated, with their values in each period")
 	f.whole(&d.anticipation, "anticipation", 0, "by how many periods before treatment outcomes may react")
-	f.whole(&m.before, "before", 0, "stacked: periods before treatment in the window (default: as many as every cohort has)")
-	f.whole(&m.after, "after", 0, "stacked: periods after the first treated one in the window (default: as many as every cohort has)")
+	f.whole(&m.before, "before", 0, "stacked, lpdid: periods before treatment in the window (default: as many as every cohort has)")
+	f.whole(&m.after, "after", 0, "stacked, lpdid: periods after the first treated one in the window (default: as many as every cohort has)")
+	f.yes(&m.reweight, "reweight", false, "lpdid: cohorts count by their treated units instead of by variance")
 	f.column(&d.weights, "weights", "sampling weight above 0")
 	f.column(&d.cluster, "cluster", "rows with its same value are dependent (default: the unit)")
 	f.text(&d.bands, "bands", "", "uniform or pointwise (default: uniform)")
@@ -45,27 +48,12 @@ func (m *fitEvent) columns() fitColumns { return m.did.columns() }
 
 func (m *fitEvent) check() (problems []string) {
 	d := &m.did
-	problems = append(problems, choice("estimator", m.estimator, eventEstimators, eventUnbuilt...)...)
+	problems = append(problems, choice("estimator", m.estimator, eventEstimators)...)
 	problems = append(problems, oneOf("bands", d.bands, panel.Uniform, panel.Pointwise)...)
 	if d.anticipation < 0 {
 		problems = append(problems, "--anticipation must be at least 0")
 	}
-	for _, flag := range []string{"before", "after"} {
-		if m.estimator != "stacked" && d.f.given(flag) {
-			problems = append(problems, fmt.Sprintf("--%s goes with --estimator stacked", flag))
-		}
-	}
-	if m.estimator == "stacked" {
-		if d.f.given("before") && m.before < 1+d.anticipation {
-			problems = append(problems, "--before must be at least 1 more than --anticipation")
-		}
-		if m.after < 0 {
-			problems = append(problems, "--after must be at least 0")
-		}
-		if len(d.covariates) > 0 {
-			problems = append(problems, "--estimator stacked takes no --covariates")
-		}
-	}
+	problems = append(problems, m.checkWindow()...)
 	if d.unit != "" && d.f.given("id") {
 		problems = append(problems, "--id and --unit are the same thing here; give --unit")
 	}
@@ -80,6 +68,43 @@ func (m *fitEvent) check() (problems []string) {
 	return problems
 }
 
+// checkWindow is for the flags of the estimators with a window around entry.
+func (m *fitEvent) checkWindow() (problems []string) {
+	d := &m.did
+	if d.f.given("reweight") && m.estimator != "lpdid" {
+		problems = append(problems, "--reweight goes with --estimator lpdid")
+	}
+	if !slices.Contains(eventWindowed, m.estimator) {
+		for _, flag := range []string{"before", "after"} {
+			if d.f.given(flag) {
+				problems = append(problems, fmt.Sprintf("--%s goes with --estimator stacked or lpdid", flag))
+			}
+		}
+		return problems
+	}
+	if d.f.given("before") && m.before < 1+d.anticipation {
+		problems = append(problems, "--before must be at least 1 more than --anticipation")
+	}
+	if m.after < 0 {
+		problems = append(problems, "--after must be at least 0")
+	}
+	if len(d.covariates) > 0 {
+		problems = append(problems, fmt.Sprintf("--estimator %s takes no --covariates", m.estimator))
+	}
+	return problems
+}
+
+// window is what was asked for; nil is the estimator's own.
+func (m *fitEvent) window() (before, after *int) {
+	if m.did.f.given("before") {
+		before = &m.before
+	}
+	if m.did.f.given("after") {
+		after = &m.after
+	}
+	return before, after
+}
+
 func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	f, err := m.did.frame(d)
 	if err != nil {
@@ -92,15 +117,13 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	case "sun-abraham":
 		res, err = panel.SunAbraham{EventOptions: o}.Fit(ctx, f)
 	case "stacked":
-		e := panel.Stacked{EventOptions: o}
-		if m.did.f.given("before") {
-			e.Before = &m.before
-		}
-		if m.did.f.given("after") {
-			e.After = &m.after
-		}
 		vcov = "cr1 of the weighted stack by cluster: factor G/(G-1)*(N-1)/(N-K), K two for each event; t on G-1"
-		res, err = e.Fit(ctx, f)
+		before, after := m.window()
+		res, err = panel.Stacked{EventOptions: o, Before: before, After: after}.Fit(ctx, f)
+	case "lpdid":
+		vcov = "cr1 of each horizon's regression by cluster: factor G/(G-1)*(N-1)/(N-K), K its periods and 1; t on G-1"
+		before, after := m.window()
+		res, err = panel.LocalProjections{EventOptions: o, Before: before, After: after, Reweight: m.reweight}.Fit(ctx, f)
 	case "etwfe":
 		res, err = panel.ExtendedTwoWay{EventOptions: o}.Fit(ctx, f)
 	case "twfe":

@@ -32,6 +32,7 @@ func TestFitEventStudy(t *testing.T) {
 		"sun-abraham": {"event=-2": 1, "event=-1": 0, "event=0": 0.5, "event=1": 4, "overall": 5.0 / 3},
 		"imputation":  {"event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 		"stacked":     {"event=-1": 0, "event=0": 2.0 / 3, "overall": 2.0 / 3},
+		"lpdid":       {"event=-1": 0, "event=0": 12.0 / 17, "overall": 12.0 / 17},
 		"etwfe":       {"event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 		"two-stage":   {"event=-2": 1.0 / 3, "event=-1": -1.0 / 6, "event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 	}
@@ -57,12 +58,6 @@ func TestFitEventStudy(t *testing.T) {
 
 func TestFitEventStudyUsage(t *testing.T) {
 	path := writeTestFile(t, "d.csv", eventPanel)
-	for _, estimator := range []string{"lpdid"} {
-		code, out, errOut := runFit(t, eventArgs(path, estimator)...)
-		require.Equal(t, exitUsage, code)
-		require.Empty(t, out)
-		require.Contains(t, errOut, estimator+" is not built yet; there is: sun-abraham, imputation, two-stage, etwfe, stacked, twfe")
-	}
 	code, _, errOut := runFit(t, eventArgs(path, "magic", "--anticipation", "-1", "--bands", "pointwise", "--replicates", "9", "--base", "varying")...)
 	require.Equal(t, exitUsage, code)
 	for _, s := range []string{`"magic" is not one of`, "--anticipation", "--replicates must be", "--replicates goes with", "does not use --base"} {
@@ -70,13 +65,18 @@ func TestFitEventStudyUsage(t *testing.T) {
 	}
 	code, _, errOut = runFit(t, eventArgs(path, "imputation", "--before", "2", "--after", "1")...)
 	require.Equal(t, exitUsage, code)
-	require.Contains(t, errOut, "--before goes with --estimator stacked")
-	require.Contains(t, errOut, "--after goes with --estimator stacked")
+	require.Contains(t, errOut, "--before goes with --estimator stacked or lpdid")
+	require.Contains(t, errOut, "--after goes with --estimator stacked or lpdid")
 	code, _, errOut = runFit(t, eventArgs(path, "stacked", "--before", "1", "--after", "-1", "--anticipation", "1", "--covariates", "y")...)
 	require.Equal(t, exitUsage, code)
 	for _, s := range []string{"--before must be", "--after must be", "takes no --covariates"} {
 		require.Contains(t, errOut, s)
 	}
+	code, _, errOut = runFit(t, eventArgs(path, "stacked", "--reweight")...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--reweight goes with --estimator lpdid")
+	require.InDelta(t, 2.0/3, *fitted(t, eventArgs(path, "lpdid", "--reweight")...).get(t, "overall", "").Estimate, 1e-12)
+	require.InDelta(t, 4, *fitted(t, eventArgs(path, "lpdid", "--after", "1")...).get(t, "event=1", "").Estimate, 1e-12)
 	late := fitted(t, eventArgs(path, "stacked", "--before", "1", "--after", "1")...)
 	require.InDelta(t, 4, *late.get(t, "event=1", "").Estimate, 1e-12)
 	code, _, errOut = runFit(t, "event-study", "--data", path)
