@@ -15,9 +15,9 @@ type dtaColumn struct {
 	name, format, label string
 	table               string // the name of its value labels
 	kind                dtaKind
-	width, at           int               // bytes, and where in the row
-	labels              map[int32]string  // of the codes that occur; nil where numbers are read
-	note                func() table.Note // about its labels; nil if there is nothing to say
+	width, at           int              // bytes, and where in the row
+	labels              map[int32]string // of the codes that occur; nil where numbers are read
+	note                *table.Note      // about its labels; nil if there is nothing to say
 }
 
 type dtaKind byte
@@ -91,7 +91,7 @@ func (x *dtaInput) plan(p *plan) {
 		c := &x.d.cols[t.field]
 		x.as[t.field] = t.Type
 		if c.note != nil && (t.Type == "category" || t.Type == "text" || c.labels == nil) {
-			x.rep.Notes = append(x.rep.Notes, c.note())
+			x.rep.Notes = append(x.rep.Notes, *c.note)
 		}
 	}
 }
@@ -297,26 +297,24 @@ func (d *dtaFile) useLabels() error {
 }
 
 func (c *dtaColumn) takeLabels(file string, used map[int32]string) {
-	args := map[string]any{"file": file, "column": c.name}
-	note := func(code, text string) func() table.Note {
-		return func() table.Note {
-			return table.Note{Code: code, Text: file + ": column " + strconv.Quote(c.name) + " " + text, Args: args}
-		}
-	}
+	text := file + ": column " + strconv.Quote(c.name) + " "
 	if used == nil {
-		c.note = note("labels-partial", "has values without a value label, and is read as numbers.")
+		c.note = &table.Note{Code: "labels-partial", Text: text + "has values without a value label, and is read as numbers.",
+			Args: map[string]any{"file": file, "column": c.name}}
 		return
 	}
 	twice := make(map[string]bool, len(used))
 	for _, l := range used {
 		if l == "" || l == "." || slices.Contains(flatMissing, l) || twice[l] {
-			c.note = note("labels-ambiguous", "has value labels that are empty, marks of missing values or the same for two values, and is read as numbers.")
+			c.note = &table.Note{Code: "labels-ambiguous", Text: text + "has value labels that are empty, marks of missing values or the same for two values, and is read as numbers.",
+				Args: map[string]any{"file": file, "column": c.name}}
 			return
 		}
 		twice[l] = true
 	}
 	if len(used) > 0 {
 		c.labels = used
-		c.note = note("labels-used", "is read by its value labels, not as numbers.")
+		c.note = &table.Note{Code: "labels-used", Text: text + "is read by its value labels, not as numbers.",
+			Args: map[string]any{"file": file, "column": c.name}}
 	}
 }

@@ -122,7 +122,7 @@ func (a *app) fitCmd() *cobra.Command {
 		cmd.AddCommand(a.fitMethodCmd(e))
 		built = append(built, e.name)
 	}
-	cmd.Long = `One estimator on one flat analysis file: CSV, TSV, Parquet, Arrow or XLSX.
+	cmd.Long = `One estimator on one flat analysis file: CSV, TSV, Parquet, Arrow, XLSX, DTA or SAS7BDAT.
 
 Built: ` + strings.Join(built, ", ") + `.
 
