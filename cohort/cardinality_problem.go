@@ -61,7 +61,11 @@ func (m Cardinality) problem(t *table.Table, s *strata) (*cardinality, error) {
 		case lo == hi:
 			sd[j] = math.NaN()
 		case !(sd[j] > 0):
-			none = append(none, fmt.Sprintf("column %q does not vary in the group that the estimand is about, so that a tolerance in its SD has no width: leave it out, or name it in exact", c.Name))
+			what := fmt.Sprintf("column %q", c.Name)
+			if c.Name != c.Source {
+				what = fmt.Sprintf("a level of column %q", c.Source) // a level is a value, and no message shows one
+			}
+			none = append(none, fmt.Sprintf("%s does not vary in the group that the estimand is about, so that a tolerance in its SD has no width: leave it out, or name it in exact", what))
 		}
 		p.fit.Width = append(p.fit.Width, m.tolerance(c.Source)*sd[j])
 	}

@@ -145,6 +145,7 @@ func TestDeviationsAreLabelled(t *testing.T) {
 		page, err := os.ReadFile(filepath.Join(o.OutDir, reportFile))
 		require.NoError(t, err)
 		departs := strings.Contains(fmt.Sprint(c.want), PlanDeviation)
+		require.Equal(t, departs, strings.Contains(strings.Join(done.Summary(), "\n"), "Deviation from the locked plan"), name)
 		require.Equal(t, departs, strings.Contains(string(page), "Deviation from the plan"), name)
 		figure, err := os.ReadFile(filepath.Join(o.OutDir, figuresDir, "effects-units.svg"))
 		require.NoError(t, err)

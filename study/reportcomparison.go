@@ -62,10 +62,15 @@ func (s *state) knownWords(b *built) []string {
 		if g.source != "" {
 			args = append(args, "source", strings.ToLower(s.label(g.source)))
 		}
-		if g.known == cohort.KnownLookBack {
+		key := "study.known-" + g.known
+		switch {
+		case g.known != cohort.KnownLookBack:
+		case g.from == g.to+1:
+			key, args = "study.known-one-month", append(args, "to", g.from)
+		default:
 			args = append(args, "from", g.from, "to", g.to+1)
 		}
-		out = append(out, s.lang.Text("study.known-"+g.known, args...))
+		out = append(out, s.lang.Text(key, args...))
 	}
 	return out
 }

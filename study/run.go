@@ -154,6 +154,9 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 	if o.Until == StageCohort {
 		out.lines = append(out.lines, s.gateLines()...)
 	}
+	for _, d := range s.deviations {
+		out.lines = append(out.lines, s.lang.Text("study.deviation-line", "what", s.deviationText(d)))
+	}
 	if path, err := s.writeQuarantine(); err != nil {
 		return nil, err
 	} else if path != "" {

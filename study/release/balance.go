@@ -195,8 +195,9 @@ func (p Policy) group(out *BalanceTable, b cohort.Balance, about []Covariate, ro
 			continue
 		}
 		p.level(&row.After, r.After, about[i].After, after)
-		row.Before.spread(r.Before)
 		if _, ok := hiddenBefore[j]; ok || !arms {
+			// Of a share, the difference and the standardised difference together give the share back.
+			row.Before.SMD = show(math.Round(r.Before.SMD*1000) / 1000)
 			withheld = append(withheld, Withheld{place, Difference, 2})
 			continue
 		}

@@ -29,7 +29,9 @@ func (p Policy) Note(n table.Note) table.Note {
 		out.Args[k] = v
 	}
 	if columns, ok := n.Args["columns"].([]string); ok {
-		out.Args["columns"] = withoutLevels(columns)
+		plain := withoutLevels(columns)
+		out.Args["columns"] = plain
+		out.Text = strings.ReplaceAll(out.Text, strings.Join(columns, ", "), strings.Join(plain, ", "))
 	}
 	var pairs []string
 	if share, ok := n.Args["share"].(float64); ok && share >= 0 && share <= 1 {
@@ -58,7 +60,7 @@ func (p Policy) Note(n table.Note) table.Note {
 		for i := 0; i < len(pairs); i += 2 {
 			r[pairs[i]] = pairs[i+1]
 		}
-		out.Text = numeral.ReplaceAllStringFunc(n.Text, func(s string) string {
+		out.Text = numeral.ReplaceAllStringFunc(out.Text, func(s string) string {
 			if to, ok := r[strings.TrimRight(s, ".,")]; ok {
 				return to + s[len(strings.TrimRight(s, ".,")):]
 			}

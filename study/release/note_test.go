@@ -28,9 +28,10 @@ func TestNote(t *testing.T) {
 
 // A note names columns, never a level: it may have been found in the data.
 func TestNoteNamesNoLevel(t *testing.T) {
-	n := table.Note{Code: "no-denominator", Text: "3 columns", Args: map[string]any{"columns": []string{"place[Ann [x]]", "place[Bo]", "age", "g[a]*h[b]"}, "n": 3}}
+	n := table.Note{Code: "no-denominator", Text: "4 columns (place[Ann [x]], place[Bo], age, g[a]*h[b]) have none", Args: map[string]any{"columns": []string{"place[Ann [x]]", "place[Bo]", "age", "g[a]*h[b]"}, "n": 3}}
 	got := Policy{}.Note(n)
 	require.Equal(t, []string{"place", "age", "g"}, got.Args["columns"])
 	require.Equal(t, got, Policy{}.Note(got))
+	require.Equal(t, "4 columns (place, age, g) have none", got.Text)
 	require.Len(t, n.Args["columns"], 4, "the caller's note is as it was")
 }
