@@ -48,6 +48,19 @@ func TestSASByHand(t *testing.T) {
 	}
 }
 
+// In big-endian files of 64 bit a signature may have its zeros first.
+func TestSASWideSignature(t *testing.T) {
+	rows, want := sasRows()
+	body := sasBytes(true, true, false, rows)
+	for _, s := range []string{"\xF7\xF7\xF7\xF7", "\xF6\xF6\xF6\xF6"} {
+		require.True(t, bytes.Contains(body, []byte(s+"\x00\x00\x00\x00")))
+		body = bytes.Replace(body, []byte(s+"\x00\x00\x00\x00"), []byte("\x00\x00\x00\x00"+s), 1)
+	}
+	r, err := ReadFlat(context.Background(), dataFile(t, "x.sas7bdat", string(body)), FlatOptions{})
+	require.NoError(t, err)
+	require.Equal(t, want, cellsOf(t, r.Table))
+}
+
 // Files that ReadStat wrote (testdata/sas.c), over several pages.
 func TestSASFromReadStat(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.sas7bdat")

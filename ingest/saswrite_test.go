@@ -108,6 +108,7 @@ func sasBytes(big, wide, packed bool, rows [][4]any) []byte {
 				all = append(all, row)
 			}
 		}
+		all = append(all, []byte{9<<4 | 7, 1, 2, 3}) // the beginning of a row that goes on to the next page
 	}
 	page := make([]byte, size)
 	at, each := 24, 12
@@ -125,6 +126,9 @@ func sasBytes(big, wide, packed bool, rows [][4]any) []byte {
 		}
 		if i >= plain && (i-plain)%2 == 0 {
 			page[e+2*n] = 4
+		}
+		if packed && i == len(all)-1 {
+			page[e+2*n] = 1
 		}
 		copy(page[end:], s)
 	}
