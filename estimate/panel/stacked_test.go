@@ -280,3 +280,18 @@ func TestStackedCovers(t *testing.T) {
 	}
 	t.Log(fmt.Sprint(got))
 }
+
+// Units within their anticipation are no clean controls: with K = 1 cohort 6 is none for
+// cohort 4 until event 1, and where nobody is never treated the window ends a period earlier.
+func TestStackedAnticipatingControls(t *testing.T) {
+	f := staggered{units: 30, periods: 8, cohorts: []int{4, 6, 0}, noise: 1, balanced: true}.draw(57)
+	for anticipation, controls := range []int{20, 10} {
+		res := mustStudy(t, Stacked{EventOptions{Anticipation: anticipation}, nil, pointer(1)}, f)
+		require.Equal(t, controls, res.Details["stacks"].([]map[string]any)[0]["controls"])
+	}
+	f = f.where(func(i int) bool { return f.Cohort[i] != 0 })
+	for anticipation, after := range []int{1, 0} {
+		res := mustStudy(t, Stacked{EventOptions: EventOptions{Anticipation: anticipation}}, f)
+		require.Equal(t, after, res.Details["window"].(map[string]any)["after"])
+	}
+}
