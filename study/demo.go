@@ -9,15 +9,18 @@ import (
 	"path/filepath"
 
 	"utfall/ingest/synthetic"
+	"utfall/internal/lang"
 )
 
-// Demo simulates a register at out/data, puts the study file "both" beside it, runs
-// the whole study on it, and leaves the bundle at out/bundle.
+// Demo simulates a register at out/data, puts the study file "both" beside it, tests
+// the design and locks the plan, runs the whole study, and leaves the bundle at
+// out/bundle. With so few people that the design does not pass, it goes on without a plan.
 func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (*Outcome, error) {
 	b, err := Template("both")
 	if err != nil {
 		return nil, err
 	}
+	open := b
 	b = bytes.Replace(b, []byte("required: false"), []byte("required: true"), 1)
 	spec, err := Parse("study.yaml", bytes.NewReader(b))
 	if err != nil {
@@ -31,19 +34,28 @@ func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (
 	if err := Simulate(ctx, data, synthetic.Options{People: people, Seed: seed, Workers: o.Workers}, o); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(out, "study.yaml"), b, 0o644); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrResource, err)
-	}
 	o.DataDir, o.OutDir, o.LockFile = data, bundle, filepath.Join(out, spec.Name+".lock.json")
 	if err := os.Remove(o.LockFile); err != nil && !errors.Is(err, os.ErrNotExist) { // of an earlier demo
 		return nil, fmt.Errorf("%w: %w", ErrResource, err)
 	}
 	lines, err := LockPlan(ctx, spec, o, false)
+	if errors.Is(err, ErrLocked) {
+		// So few people are no design to rest on. A study would end here; a demonstration goes
+		// on without a plan, and says so.
+		b = open
+		if spec, err = Parse("study.yaml", bytes.NewReader(b)); err != nil {
+			return nil, err
+		}
+		lines = append(lines, lang.Lang(or(o.Lang, spec.Language)).Text("study.demo-unlocked"))
+	}
 	if err != nil {
 		return nil, err
 	}
+	if err := os.WriteFile(filepath.Join(out, "study.yaml"), b, 0o644); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrResource, err)
+	}
 	done, err := Run(ctx, spec, o)
-	if err == nil {
+	if err == nil { // what was read and built is said by the lock
 		done.lines = append(lines, done.lines[len(spec.Data)+len(spec.Cohorts):]...)
 	}
 	return done, err

@@ -54,3 +54,19 @@ func TestDemoRecoversTheTruth(t *testing.T) {
 	require.NotContains(t, page, "<script")
 	require.GreaterOrEqual(t, strings.Count(page, "<figure"), 6)
 }
+
+// A small register does not pass the gate: the demo says so and goes on without a plan.
+func TestSmallDemoGoesOnWithoutAPlan(t *testing.T) {
+	out := t.TempDir()
+	done, err := Demo(t.Context(), out, 3000, 1, Options{Lang: "en"})
+	require.NoError(t, err)
+	said := strings.Join(done.Summary(), "\n")
+	require.Contains(t, said, "NOT MET")
+	require.Contains(t, said, "without a locked plan")
+	for _, r := range done.Records {
+		require.Equal(t, PlanNone, r.Plan)
+	}
+	v, err := Verify(t.Context(), done.Bundle, filepath.Join(out, "data"), Options{})
+	require.NoError(t, err)
+	require.NoError(t, v.Err())
+}
