@@ -20,6 +20,9 @@ func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (
 	if err != nil {
 		return nil, err
 	}
+	if people < fewPeople {
+		b = withoutRare(b)
+	}
 	open := b
 	b = bytes.Replace(b, []byte("required: false"), []byte("required: true"), 1)
 	spec, err := Parse("study.yaml", bytes.NewReader(b))
@@ -59,6 +62,25 @@ func Demo(ctx context.Context, out string, people int, seed uint64, o Options) (
 		done.lines = append(lines, done.lines[len(spec.Data)+len(spec.Cohorts):]...)
 	}
 	return done, err
+}
+
+// fewPeople is a register in which some background is so rare that only participants,
+// or only others, have it.
+const fewPeople = 10000
+
+// withoutRare leaves the rare background out of the demo's study: people on disability
+// benefit, and the county.
+func withoutRare(study []byte) []byte {
+	for _, change := range [][2]string{
+		{"education, county, last_state", "education, last_state"},
+		{"months_sickness-benefit_24, months_disability-benefit_24, months_activity-compensation_24", "months_sickness-benefit_24, months_activity-compensation_24"},
+		{`last_state not in ["death", "emigration", "age-pension"]`, `last_state not in ["death", "emigration", "age-pension", "disability-benefit"]`},
+		{"Bor i landet och har inte ålderspension", "Bor i landet och har inte ålderspension eller sjukersättning"},
+		{"Resident and not on age pension", "Resident and not on age pension or disability benefit"},
+	} {
+		study = bytes.Replace(study, []byte(change[0]), []byte(change[1]), 1)
+	}
+	return study
 }
 
 // Simulate writes a synthetic register with known truth to dir. An older register at
