@@ -155,10 +155,7 @@ func TestD6SurrogacyFails(t *testing.T) {
 // corrections it does not. The second fails for the older population without γ(X)/(1-γ(X)) on
 // the programme's part, as published software has it.
 func TestD7DoubleRobust(t *testing.T) {
-	n := 60000
-	if testing.Short() {
-		n = 20000
-	}
+	const n = 60000 // with fewer the plug-in's error does not stand out
 	for name, c := range map[string]struct {
 		effect  func(x float64) float64 // on s
 		outcome func(s, x float64) float64
