@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"utfall/cohort"
 )
 
 // units an analysis can be reported in: percentage-points of shares between 0 and 1,
@@ -139,6 +141,9 @@ func (s *Spec) checkEffect(c *checker, path []any, e *Effect) {
 	}
 	if (e.Method == "regression" || adjusts) && len(e.Covariates) == 0 {
 		c.add(path, "effect: the method %s needs covariates", e.Method)
+	}
+	if e.Interactions && co != nil && co.Weight != nil && co.Weight.Estimand != "" && co.Weight.Estimand != cohort.ATT {
+		c.add(at(path, "interactions"), "effect: interactions give the effect on the treated, and the weights are for %s: leave interactions out", co.Weight.Estimand)
 	}
 	if adjusts && e.Interactions {
 		c.add(at(path, "interactions"), "effect: interactions are of the method regression")

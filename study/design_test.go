@@ -123,7 +123,7 @@ func TestStudyDesignsAreTheLibrarys(t *testing.T) {
 	optionData(t, dir)
 	for _, design := range []string{
 		"propensity: {covariates: [x, z]}; weight: {method: ipw}", "propensity: {covariates: [x, z]}; weight: {method: overlap}", "propensity: {covariates: [x, z]}; weight: {method: matching-weights}",
-		"propensity: {covariates: [x, z]}; weight: {method: cbps}", "propensity: {covariates: [x, z]}; weight: {method: entropy, estimand: ate}", "propensity: {covariates: [x, z], model: ridge, lambda: 0.1}; weight: {method: ipw, trim: {rule: crump}}",
+		"propensity: {covariates: [x, z]}; weight: {method: cbps}", "propensity: {covariates: [x, z]}; weight: {method: entropy, estimand: ate}", "propensity: {covariates: [x, z], model: ridge, lambda: 0.1}; weight: {method: ipw, trim: {rule: sturmer, percentile: 20}}",
 		"propensity: {covariates: [x, g]}; match: {method: exact, exact: [g]}", "propensity: {covariates: [x, z]}; match: {method: cem, exact: [g]}", "propensity: {covariates: [x, z]}; match: {method: subclass}",
 		"propensity: {covariates: [x, z]}; match: {method: optimal, caliper: 0.2}", "propensity: {covariates: [x, z]}; match: {method: full, exact: [g]}", "propensity: {covariates: [x, z], model: boosted, rounds: 20, stop: none}; match: {ratio: 2, distance: linear-logit}",
 	} {
@@ -169,6 +169,14 @@ func TestStudyDesignsAreTheLibrarys(t *testing.T) {
 		}
 		require.InDelta(t, sum[1]/total[1]-sum[0]/total[0], s.results[0].numbers[0].e.Value, 1e-10, design)
 		require.NotEmpty(t, b.balance.Rows, design)
+		want := "att" // the name says whom the effect is about
+		for _, c := range [][2]string{{"overlap", "ato"}, {"matching-weights", "atm"}, {"estimand: ate", "ate"}, {"sturmer", "att-trimmed"}} {
+			if strings.Contains(design, c[0]) {
+				want = c[1]
+			}
+		}
+		require.Equal(t, want, s.results[0].numbers[0].term, design)
+		require.NotContains(t, s.methodOf(&s.results[0]).Estimand, "[[", design)
 		require.NotEmpty(t, fmt.Sprint(s.designWords(co)))
 	}
 }

@@ -117,6 +117,7 @@ func (s *state) effect(a *Analysis) (analysisResult, error) {
 		if est.Term != "att" {
 			continue // covariate coefficients of the outcome model are not results of the study
 		}
+		est.Term = b.term()
 		df := est.Test.DF
 		r.numbers = append(r.numbers, found{est.Term, est, release.Basis{
 			Treated: arms.Treated, Control: arms.Control, DF: df, Events: events,
@@ -135,6 +136,19 @@ func zeroOne(y []float64) bool {
 		}
 	}
 	return true
+}
+
+// term names whom the effect of the cohort is about: weights may be for others than the
+// participants, and clones stand for everybody. A match serves participants; that some
+// found nobody is said beside it.
+func (b *built) term() string {
+	switch {
+	case b.grace():
+		return cohort.ATE
+	case b.spec.Weight != nil:
+		return b.estimand
+	}
+	return cohort.ATT
 }
 
 // estimator is the method of an effect.

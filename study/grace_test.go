@@ -3,6 +3,7 @@ package study
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,6 +32,7 @@ func designOf(t *testing.T, design string) *Spec {
 	cut("  - name: before-after", "# What the design must meet")
 	cut("lock:", "known_truth:")
 	text = strings.Replace(text, "      look_back: [6, 24]", design+"      look_back: [6, 24]", 1)
+	text = regexp.MustCompile(`(?m)^    truth: \{att: .*\n`).ReplaceAllString(text, "") // of another estimand
 	spec, err := Parse("study.yaml", strings.NewReader(text))
 	require.NoError(t, err)
 	return spec
@@ -88,6 +90,7 @@ func TestGraceAndCensoringInAStudy(t *testing.T) {
 			if r.spec.Name == "subsidised-24" {
 				difference = r.numbers[0].e.Value
 				require.Equal(t, "effect", r.kind)
+				require.Equal(t, map[string]string{"grace": "ate", "censor": "att"}[name], r.numbers[0].term)
 			}
 		}
 		if name == "grace" {

@@ -7,16 +7,16 @@ type methodInfo struct {
 
 var methodTexts = map[string]methodInfo{
 	"effect.difference": {
-		"the average effect on the participants that were matched",
+		"the average effect on the participants that were matched; in a weighted cohort, and with a grace period, on those whom the term names (ate all, atc the others, ato and atm those alike)",
 		"θ = weighted mean of the outcome among the treated minus that among their matched comparison units",
-		"as vcov in the study file says: cr1 is clustered on matched sets, or on people without a match (G/(G-1)·(N-1)/(N-K), Student's t on G-1 degrees of freedom), hc1 heteroskedasticity-robust",
+		"as vcov in the study file says: cr1 is clustered on matched sets, or on people without pairs (G/(G-1)·(N-1)/(N-K), Student's t on G-1 degrees of freedom), hc1 heteroskedasticity-robust",
 		"Abadie and Spiess (2022), Robust Post-Matching Inference, JASA 117(538)",
 		"estimate/effect/METHODS.md",
 	},
 	"effect.regression": {
-		"the average effect on the participants that were matched",
+		"the average effect on the participants that were matched; in a weighted cohort, and with a grace period, on those whom the term names (ate all, atc the others, ato and atm those alike)",
 		"θ = coefficient of treatment in the weighted least-squares regression of the outcome on treatment and covariates in the matched cohort (with interactions: covariates centred at the treated mean)",
-		"as vcov in the study file says: cr1 is clustered on matched sets, or on people without a match (G/(G-1)·(N-1)/(N-K), Student's t on G-1 degrees of freedom), hc1 heteroskedasticity-robust",
+		"as vcov in the study file says: cr1 is clustered on matched sets, or on people without pairs (G/(G-1)·(N-1)/(N-K), Student's t on G-1 degrees of freedom), hc1 heteroskedasticity-robust",
 		"Abadie and Spiess (2022), JASA 117(538); Ho, Imai, King and Stuart (2007)",
 		"estimate/effect/METHODS.md",
 	},

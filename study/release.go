@@ -19,8 +19,11 @@ func (s *state) balanceOf(b *built, t *table.Table, score []float64, pairs [][2]
 // denominator is the standard deviation that differences are divided by: of the group
 // that the effect is about.
 func denominator(estimand string) string {
-	if strings.HasPrefix(estimand, cohort.ATE) || strings.HasPrefix(estimand, cohort.ATO) {
+	switch {
+	case strings.HasPrefix(estimand, cohort.ATE), strings.HasPrefix(estimand, cohort.ATO):
 		return cohort.PooledSD
+	case strings.HasPrefix(estimand, cohort.ATC):
+		return cohort.ControlSD
 	}
 	return cohort.TreatedSD
 }

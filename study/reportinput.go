@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"utfall/cohort"
 	"utfall/estimate"
 	"utfall/study/report"
 	"utfall/table"
@@ -253,15 +254,24 @@ func mainNumber(r *analysisResult) int {
 // methodOf says in words how the numbers of an analysis were made.
 func (s *state) methodOf(r *analysisResult) *report.Method {
 	base := strings.ReplaceAll(r.method, ".", "-")
-	estimand, errs := "description", "none"
+	estimand, errs, also := "description", "none", ""
 	switch {
 	case r.spec.Effect != nil:
 		estimand, errs = "effect", "sets"
+		b := s.cohorts[r.spec.Effect.Cohort]
+		trimmed := false
 		switch {
 		case r.kind == "association":
 			estimand = "association"
-		case s.cohorts[r.spec.Effect.Cohort].grace():
+		case b.grace():
 			estimand = "effect-grace"
+		case b.spec.Weight != nil:
+			estimand, trimmed = strings.CutSuffix("effect-"+b.estimand, cohort.TrimmedSuffix)
+		case slices.Contains(adjusting, r.spec.Effect.Method):
+			estimand = "effect-att"
+		}
+		if trimmed {
+			also = " " + s.lang.Text("study.estimand-trimmed")
 		}
 		switch v := r.spec.Effect.Vcov; {
 		case slices.Contains(adjusting, r.spec.Effect.Method):
@@ -270,7 +280,7 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 			errs = "classical"
 		case !strings.HasPrefix(v, "cr"):
 			errs = "robust"
-		case s.cohorts[r.spec.Effect.Cohort].weight == nil:
+		case b.set == nil:
 			errs = "people"
 		}
 	case r.spec.DID != nil:
@@ -281,7 +291,7 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 		errs = "paired"
 	}
 	return &report.Method{
-		Estimand: s.lang.Text("study.estimand-" + estimand), Method: s.lang.Text("study.method-" + base), StandardErrors: s.lang.Text("study.errors-" + errs),
+		Estimand: s.lang.Text("study.estimand-"+estimand) + also, Method: s.lang.Text("study.method-" + base), StandardErrors: s.lang.Text("study.errors-" + errs),
 	}
 }
 

@@ -137,6 +137,8 @@ func (s *state) trial(co *Cohort) []TrialItem {
 	switch {
 	case b.grace():
 		contrast, treated = "contrast-grace", nil
+	case b.spec.Weight != nil && b.estimand != cohort.ATT:
+		contrast, treated = "contrast-weighted", []any{"estimand", b.estimand}
 	case !b.designed() && !s.adjusted(co):
 		contrast = "contrast-none"
 	}
