@@ -1,6 +1,7 @@
 // Package combine puts estimates together: of one quantity from several completed data
 // sets (Rubin's rules), and of one effect in many places (random effects, with the
-// shrunken effect of each place). METHODS.md states every equation as coded and the
+// shrunken effect of each place), and of several tests that are one family (multiplicity).
+// METHODS.md states every equation as coded and the
 // digits reached against reference software.
 package combine
 
