@@ -26,26 +26,43 @@ const (
 	instrumentVer   = "1"
 	assessEvery     = 3
 	assessMonths    = 24
-	comparisonShare = 0.25
+	comparisonShare = 0.15
+	askedAgain      = 6    // months from drop-out to the next invitation of a comparison person
+	waveSpread      = 0.35 // standard deviation of a person's trait from wave to wave
 )
 
-// appendAssessments writes the questionnaires of a participant from the first start,
-// and those of a sampled comparison person from a random month in the target group.
+// trait is the mean of what the questionnaires measure without participation.
+func (s *simulator) trait() float64 {
+	return float64(-0.60*s.d.frailty) + float64(0.10*float64(s.p.education)) - 0.25
+}
+
+// appendAssessments writes the questionnaires of a participant from the first start on,
+// and those of a sampled person of the target group until then: a panel that is asked
+// every third month whatever happens, and invited again after drop-out. So a comparison
+// person has answers near any month in which a participant starts.
 func (c *clerk) appendAssessments(b []byte) []byte {
 	s := &c.sim
 	rng := num.NewStream(s.o.Seed, "assessment", uint64(s.p.index))
-	sampled, at := rng.Float(), window+rng.Intn(max(1, s.months-window-assessMonths))
+	sampled, at := rng.Float(), window+rng.Intn(assessEvery)
 	worker := s.optimismOf()
-	first := s.fact.first()
-	if sampled < comparisonShare && (first < 0 || first > at) && at < s.p.end && s.inTarget(at) {
-		to := min(at+assessMonths+1, s.p.end, s.months)
-		if first >= 0 {
-			to = min(to, first)
+	first, end := s.fact.first(), min(s.p.end, s.months)
+	stop := end
+	if first >= 0 {
+		stop = first
+	}
+	if sampled < comparisonShare {
+		for at < stop {
+			if !s.inTarget(at) {
+				at += assessEvery
+				continue
+			}
+			var last int
+			b, last = c.appendWaves(b, rng, at, stop, worker, false)
+			at = last + askedAgain
 		}
-		b = c.appendWaves(b, rng, at, to, worker, false)
 	}
 	if first >= 0 {
-		b = c.appendWaves(b, rng, first, min(first+assessMonths+1, s.p.end, s.months), worker, true)
+		b, _ = c.appendWaves(b, rng, first, min(first+assessMonths+1, end), worker, true)
 	}
 	return b
 }
@@ -62,17 +79,17 @@ func (s *simulator) optimismOf() float64 {
 }
 
 // appendWaves writes a wave every third month until drop-out, which those who are
-// worse off at the time are more likely to do.
-func (c *clerk) appendWaves(b []byte, rng *num.Stream, from, to int, worker float64, treated bool) []byte {
+// worse off at the time are more likely to do, and returns the month it ended in.
+func (c *clerk) appendWaves(b []byte, rng *num.Stream, from, to int, worker float64, treated bool) ([]byte, int) {
 	s := &c.sim
-	base := float64(-0.60*s.d.frailty) + float64(0.10*float64(s.p.education)) - 0.25
+	base := s.trait()
 	for t := from; t < to; t += assessEvery {
-		theta := base + float64(0.35*rng.Normal())
+		theta := base + float64(waveSpread*rng.Normal())
 		if treated && s.sc.readiness {
 			theta += gain(t - from)
 		}
 		if t > from && rng.Bernoulli(logistic(-2.3-float64(0.6*theta)-float64(0.3*indicator(treated)))) {
-			return b
+			return b, t
 		}
 		for k := range items {
 			item := &items[k]
@@ -97,5 +114,5 @@ func (c *clerk) appendWaves(b []byte, rng *num.Stream, from, to int, worker floa
 			c.rows[assessmentsFile]++
 		}
 	}
-	return b
+	return b, to
 }

@@ -103,7 +103,7 @@ func TestArmsShareTheirPast(t *testing.T) {
 		require.Zero(t, s.untreat.n)
 		require.True(t, s.waiting.n == 0 || s.waiting.first() > first)
 		for _, a := range []*arm{&s.untreat, &s.waiting} {
-			to := min(first+horizon+1, s.p.end)
+			to := min(first+longHorizon+1, s.months, s.p.end)
 			var want [nStates]int16
 			for m := to - window - 1; m < to; m++ {
 				want[a.shown[m]]++

@@ -43,6 +43,23 @@ var monthlyAmount = [nStates]float64{25500, 17800, 9900, 8400, 11600, 12900, 104
 
 func (s state) absorbing() bool { return s >= death }
 
+// selfSupport is true of the states in which a person lives on work or studies.
+func (s state) selfSupport() bool { return s == work || s == studies }
+
+// stable says whether some stableRun months in a row of a life are self-support.
+func stable(months []state) bool {
+	run := 0
+	for _, s := range months {
+		if run++; !s.selfSupport() {
+			run = 0
+		}
+		if run == stableRun {
+			return true
+		}
+	}
+	return false
+}
+
 // inReach is true of the states from which the target group is recruited.
 func (s state) inReach() bool {
 	return s == training || s == rehab || s == sickness || s == activity || s == social || s == unemployment || s == none

@@ -36,6 +36,9 @@ type group struct {
 	occupation [nArms][horizon + 1][nStates]int64
 	before     [window]int64      // people in work 24 … 1 months before the first start
 	readiness  [horizon + 1]int64 // sum of gains, in millionths
+	followed   int64              // people whose longHorizon lies in the register
+	stable     [nArms]int64       // of them, those with stable self-support within it
+	trait      [2]int64           // sum and sum of squares of the trait without participation, in thousandths
 }
 
 // A tally is what one worker has counted.
@@ -195,6 +198,16 @@ func (g *group) add(s *simulator, first int) {
 			g.readiness[m] += int64(math.Round(gain(m) * 1e6))
 		}
 	}
+	base := int64(math.Round(s.trait() * 1e3))
+	addTo(g.trait[:], []int64{base, base * base})
+	if to := first + longHorizon; to <= s.months {
+		g.followed++
+		for a, life := range []*arm{&s.fact, &s.untreat, &s.waiting} {
+			if stable(life.shown[first:to]) {
+				g.stable[a]++
+			}
+		}
+	}
 	for m := range window {
 		if s.fact.shown[first-window+m] == work {
 			g.before[m]++
@@ -226,6 +239,9 @@ func (g *group) merge(o *group) {
 	}
 	addTo(g.before[:], o.before[:])
 	addTo(g.readiness[:], o.readiness[:])
+	g.followed += o.followed
+	addTo(g.stable[:], o.stable[:])
+	addTo(g.trait[:], o.trait[:])
 }
 
 func addTo(a, b []int64) {

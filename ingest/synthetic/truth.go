@@ -3,7 +3,6 @@ package synthetic
 import (
 	"math"
 	"strconv"
-	"strings"
 )
 
 // A Number is a float64 that is null in JSON where it does not exist.
@@ -111,6 +110,19 @@ type Group struct {
 	VersusWait   Contrast `json:"versus_wait"`  // against not now, and later as it happens
 	Naive        Naive    `json:"naive"`
 	Readiness    []Number `json:"readiness"` // mean effect on the questionnaires' latent trait, months 0 to 24
+	Life12       Life     `json:"life_12"`   // what the questionnaires measure, from month 0 to month 12
+	Life24       Life     `json:"life_24"`
+}
+
+// Life is the effect on what people say themselves. With D the change of a person's
+// trait between two waves, N(gain, 2·0.35²) with participation and N(0, 2·0.35²) without,
+// and L half a standard deviation of the trait at the start.
+type Life struct {
+	SD       Number `json:"sd"`        // of the trait at the start, without participation
+	Change   Number `json:"change"`    // mean effect on it, in SD
+	Improved Number `json:"improved"`  // P(D > L) with participation
+	Worse    Number `json:"worsened"`  // P(D < -L) with participation
+	NetShare Number `json:"net_share"` // improved less worsened, with less without (which is 0)
 }
 
 // Contrast is the mean of participants' lives with participation minus that without.
@@ -129,6 +141,9 @@ type Contrast struct {
 	WinMonths    Number            `json:"win_months"`      // Σ over months 0 to 23 of P(with is on a higher step than without), independent draws
 	LossMonths   Number            `json:"loss_months"`
 	HigherStep24 Number            `json:"higher_step_24"` // P(higher) - P(lower) in month 24
+	Stable36     Number            `json:"stable_36"`      // effect on stable self-support within 36 months, as a share of those with so long a follow-up
+	Stable36With Number            `json:"stable_36_with"`
+	Stable36Less Number            `json:"stable_36_without"`
 }
 
 // Naive is what the participants' own numbers say without a comparison.
@@ -247,8 +262,29 @@ func newGroup(c *group) Group {
 	for _, sum := range c.readiness {
 		out.Readiness = append(out.Readiness, share(sum, c.n*1_000_000))
 	}
+	out.Life12, out.Life24 = newLife(c, 12), newLife(c, 24)
 	return out
 }
+
+// newLife counts on the trait of the people as they are: the spread is that of what they
+// would be without participation, plus that from wave to wave.
+func newLife(c *group, month int) Life {
+	n := float64(c.n)
+	if c.n == 0 {
+		nan := Number(math.NaN())
+		return Life{nan, nan, nan, nan, nan}
+	}
+	mean := float64(c.trait[0]) / n
+	sd := math.Sqrt(float64(c.trait[1])/n/1e6 - float64(mean*mean)/1e6 + float64(waveSpread*waveSpread))
+	up := float64(c.readiness[month]) / n / 1e6
+	below := func(x float64) float64 { return 0.5 * math.Erfc(-x/(2*waveSpread)) } // of N(0, 2·waveSpread²)
+	limit := importantChange * sd
+	improved, worse := below(up-limit), below(-limit-up)
+	return Life{Number(sd), Number(up / sd), Number(improved), Number(worse), Number(improved - worse)}
+}
+
+// importantChange is the change that counts as clear, in standard deviations of the trait.
+const importantChange = 0.5
 
 func newContrast(c *group, other int) Contrast {
 	with, less := &c.occupation[armTreated], &c.occupation[other]
@@ -278,6 +314,8 @@ func newContrast(c *group, other int) Contrast {
 	w24, l24 := higher(&with[horizon], &less[horizon], c.n)
 	out.WinMonths, out.LossMonths, out.NetMonths = Number(win), Number(loss), Number(win-loss)
 	out.HigherStep24 = Number(w24 - l24)
+	out.Stable36With, out.Stable36Less = share(c.stable[armTreated], c.followed), share(c.stable[other], c.followed)
+	out.Stable36 = share(c.stable[armTreated]-c.stable[other], c.followed)
 	return out
 }
 
@@ -322,16 +360,4 @@ func newPath(c *group) Path {
 		p.Occupation, p.OccupationN = append(p.Occupation, with), append(p.OccupationN, never)
 	}
 	return p
-}
-
-// ladderFile returns ladder.yaml: decided before the register begins.
-func ladderFile() []byte {
-	var b strings.Builder
-	b.WriteString("# States and the steps they are on; a higher step is closer to self-support.\n")
-	b.WriteString("name: synthetic\ndecided_by: synthetic register\ndecided_on: 2009-12-31\nsteps:\n")
-	for s, name := range stateNames {
-		b.WriteString("  " + name + ": " + strconv.Itoa(steps[s]) + "\n")
-	}
-	b.WriteString("absorbing: [death, emigration, age-pension]\n")
-	return []byte(b.String())
 }

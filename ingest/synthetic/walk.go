@@ -43,8 +43,13 @@ const (
 	never                 // participation never starts
 )
 
-// horizon is the length of the follow-up of the truth, in months after the first start.
-const horizon = 24
+// horizon is the length of the follow-up of the truth, in months after the first start;
+// longHorizon that of stable self-support: stableRun months in a row without support.
+const (
+	horizon     = 24
+	longHorizon = 36
+	stableRun   = 12
+)
 
 // A simulator holds the scratch memory of one worker.
 type simulator struct {
@@ -96,7 +101,7 @@ func (s *simulator) simulate(index int) {
 	s.hasArms = false
 	s.run(a, 1, s.months, natural, -1)
 	if s.hasArms {
-		first, to := a.first(), min(a.first()+horizon+1, s.months)
+		first, to := a.first(), min(a.first()+longHorizon+1, s.months)
 		s.run(&s.untreat, first, to, never, -1)
 		s.run(&s.waiting, first, to, natural, first)
 	}
