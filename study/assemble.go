@@ -72,6 +72,9 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 	event := make([]bool, len(r.numbers))
 	for i, n := range r.numbers {
 		place := r.spec.Name + "/" + n.term
+		if n.not != nil {
+			continue
+		}
 		re, w := s.policy.Estimate(place, n.e, n.basis)
 		released[i] = re
 		event[i] = isEvent(n.term)
@@ -82,13 +85,15 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 	}
 	for i, n := range r.numbers {
 		re := released[i]
-		rec := newRecord(r.spec.Name, r.method, r.kind, n.term, n.e, s.releaseNotes(append(append([]table.Note(nil), n.notes...), r.notes...)))
+		rec := newRecord(r.spec.Name, r.method, or(n.kind, r.kind), n.term, n.e, s.releaseNotes(append(append([]table.Note(nil), n.notes...), r.notes...)))
 		rec.Plan = s.standing(r.spec)
 		if seen[rec.Address] {
 			return fmt.Errorf("%s: two numbers have this address", rec.Address)
 		}
 		seen[rec.Address] = true
-		if !re.Shown {
+		if n.not != nil {
+			rec.Notes = append([]table.Note{n.not.why, n.not.fix}, rec.Notes...)
+		} else if !re.Shown {
 			rec.withhold(table.Note{Code: "withheld", Text: "withheld by disclosure control: " + string(re.Why)})
 		} else {
 			rec.Treated, rec.Control = count(re.Treated), count(re.Control)
@@ -143,45 +148,12 @@ func count(c release.Count) *int {
 	return &n
 }
 
-// releaseFigures releases the state curves and the before/after lines.
+// releaseFigures releases what a method found beside its numbers.
 func (s *state) releaseFigures(a *assembled, r *analysisResult, keep func([]release.Withheld)) error {
-	name := r.spec.Name
-	if r.states != nil {
-		for g, occ := range r.states.occ {
-			c, w, err := s.policy.Curve(name+"/"+r.states.groups[g], occ)
-			if err != nil {
-				return err
-			}
-			keep(w)
-			a.curves[name] = append(a.curves[name], c)
+	if q, ok := r.spec.ask().(releaser); ok {
+		if err := q.release(s, a, r, keep); err != nil {
+			return err
 		}
-	}
-	var t releasedTrend
-	weighted := r.trend != nil && !evenWeights(s.cohorts[r.spec.BeforeAfter.Cohort])
-	for _, p := range r.trend {
-		for _, side := range []struct {
-			to    *[]point
-			in, n int
-			share float64
-		}{{&t.treated, p.inTreated, p.nTreated, p.treated}, {&t.control, p.inControl, p.nControl, p.control}} {
-			place := fmt.Sprintf("%s/month=%d", name, p.month)
-			m, w := s.policy.Proportion(place, side.in, side.n)
-			keep(w)
-			if y, ok := m.Value.Float(); ok {
-				if weighted {
-					// The people in the states are enough to show; the share is that of the weights.
-					m, w := s.policy.Mean(place, side.share, side.n)
-					keep(w)
-					if y, ok = m.Value.Float(); !ok {
-						continue
-					}
-				}
-				*side.to = append(*side.to, point{float64(p.month), y})
-			}
-		}
-	}
-	if r.trend != nil {
-		a.trends[name] = t
 	}
 	return nil
 }

@@ -69,24 +69,8 @@ func (s *Spec) defaults() {
 		if a.Unit == "" {
 			a.Unit = "units"
 		}
-		if e := a.Effect; e != nil {
-			e.Method = or(e.Method, "difference")
-			if co := s.findCohort(e.Cohort); co != nil && (co.Match != nil || co.TimeZero != nil) {
-				e.Vcov = or(e.Vcov, "cr1") // people are linked by a set, or are there twice
-			}
-			e.Vcov = or(e.Vcov, "hc1")
-		}
-		if d := a.DID; d != nil {
-			d.Method = or(d.Method, "dr")
-			d.Control = or(d.Control, "not-yet")
-			d.Base = or(d.Base, "universal")
-			d.Bands = or(d.Bands, "pointwise")
-			if d.Aggregate == nil {
-				d.Aggregate = []string{"simple", "dynamic"}
-			}
-			if d.Bands == "uniform" && d.Replicates == 0 {
-				d.Replicates = 999
-			}
+		for _, q := range a.questions() {
+			q.defaults(s, a)
 		}
 	}
 }

@@ -57,39 +57,9 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 		return lines, err
 	}
 	for i := range spec.Analyses {
-		if err := s.dry(&spec.Analyses[i]); err != nil {
+		if err := spec.Analyses[i].ask().dry(s, &spec.Analyses[i]); err != nil {
 			errs = append(errs, fmt.Errorf("analysis %s: %w", spec.Analyses[i].Name, cohortError(err)))
 		}
 	}
 	return lines, errors.Join(errs...)
-}
-
-// dry finds the rows and columns of an analysis, as a run does before it estimates.
-func (s *state) dry(a *Analysis) error {
-	switch {
-	case a.Effect != nil:
-		b := s.cohorts[a.Effect.Cohort]
-		rows, _, err := s.effectRows(b, a.Effect)
-		if err == nil {
-			_, err = s.effectFrame(b, a.Effect, rows)
-		}
-		return err
-	case a.DID != nil:
-		_, _, err := s.panelFrame(a.DID)
-		return err
-	case a.States != nil:
-		_, err := s.spells(a.States)
-		return err
-	case a.BeforeAfter != nil:
-		_, err := countedStates(s.cohorts[a.BeforeAfter.Cohort].paths.States, a.BeforeAfter.States)
-		return err
-	case a.Describe != nil:
-		t := s.describedTable(a.Describe)
-		for _, name := range a.Describe.Columns {
-			if err := s.namedLevels(a.Describe, t, name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -65,7 +65,7 @@ func (s *state) beforeAfter(a *Analysis) (analysisResult, error) {
 		if m != change {
 			basis.Events = &release.Arms{Treated: int(math.Round(mean * float64(n)))}
 		}
-		r.numbers = append(r.numbers, found{e.Term, e, basis, nil})
+		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: basis})
 	}
 	add(beforeMean, before)
 	add(afterMean, after)
@@ -228,7 +228,7 @@ func describeColumn(r *analysisResult, t *table.Table, name string, level float6
 		for k, level := range cat.Levels {
 			e := estimate.Estimate{Term: name + "[" + level + "]", Measure: estimate.Mean, Value: float64(n[k]) / float64(total), SE: math.NaN()}
 			e.CI, e.Test = noInterval()
-			r.numbers = append(r.numbers, found{e.Term, e, release.Basis{Single: true, Treated: total, DF: math.Inf(1), Events: &release.Arms{Treated: n[k]}}, notes})
+			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: release.Basis{Single: true, Treated: total, DF: math.Inf(1), Events: &release.Arms{Treated: n[k]}}, notes: notes})
 		}
 		return nil
 	}
@@ -251,7 +251,7 @@ func describeColumn(r *analysisResult, t *table.Table, name string, level float6
 	if zeroOne(v) {
 		basis.Events = &release.Arms{Treated: int(math.Round(num.Sum(v)))}
 	}
-	r.numbers = append(r.numbers, found{name, e, basis, valuesMissing(len(f.Values) - len(v))})
+	r.numbers = append(r.numbers, found{term: name, e: e, basis: basis, notes: valuesMissing(len(f.Values) - len(v))})
 	return nil
 }
 

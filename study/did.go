@@ -46,7 +46,7 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 		}
 		bases, typical := didBases(gt, kind, res)
 		for i, est := range res.Estimates {
-			n := found{est.Term, est, bases[i], nil}
+			n := found{term: est.Term, e: est, basis: bases[i]}
 			if typical[i] < fewComparison && est.HasSE() {
 				n.notes = []table.Note{{
 					Code: "few-comparison", Text: "Few units are left to compare with at this distance from entry; the interval is likely to be too narrow.",

@@ -3,6 +3,7 @@ package study
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
@@ -18,9 +19,11 @@ import (
 type analysisResult struct {
 	spec    *Analysis
 	method  string // as in methodTexts
-	kind    string // effect, association, description
+	kind    string // effect, association, description, or check: how far another number may be trusted
 	numbers []found
 	notes   []table.Note
+	fitted  *fitted // for analyses that rest on this one; nil where none can
+	own     any     // what the method keeps for its figures and sentences
 	event   []found // event study, for its figure
 	states  *stateCurves
 	trend   []trendPoint
@@ -32,6 +35,19 @@ type found struct {
 	e     estimate.Estimate
 	basis release.Basis
 	notes []table.Note
+	kind  string   // "" = that of the result
+	not   *refusal // nil where there is a number
+}
+
+// refusal is why a number is not given, and what would change that.
+type refusal struct{ why, fix table.Note }
+
+// refuse stands in the place of a number that is not given.
+func refuse(term string, m estimate.Measure, why, fix table.Note) found {
+	nan := math.NaN()
+	e := estimate.Estimate{Term: term, Measure: m, Value: nan, SE: nan}
+	e.CI, e.Test = noInterval()
+	return found{term: term, e: e, kind: "refused", not: &refusal{why, fix}}
 }
 
 func (s *state) estimate() error {
@@ -41,20 +57,7 @@ func (s *state) estimate() error {
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
-		var r analysisResult
-		var err error
-		switch {
-		case a.Effect != nil:
-			r, err = s.effect(a)
-		case a.DID != nil:
-			r, err = s.did(a)
-		case a.States != nil:
-			r, err = s.states(a)
-		case a.BeforeAfter != nil:
-			r, err = s.beforeAfter(a)
-		case a.Describe != nil:
-			r, err = s.describe(a)
-		}
+		r, err := a.ask().estimate(s, a)
 		if err != nil {
 			return fmt.Errorf("analysis %s: %w", a.Name, cohortError(err))
 		}
@@ -113,15 +116,16 @@ func (s *state) effect(a *Analysis) (analysisResult, error) {
 			*ev++
 		}
 	}
+	r.fitted = &fitted{f, res, rows}
 	for _, est := range res.Estimates {
 		if est.Term != "att" {
 			continue // covariate coefficients of the outcome model are not results of the study
 		}
 		est.Term = b.term()
 		df := est.Test.DF
-		r.numbers = append(r.numbers, found{est.Term, est, release.Basis{
+		r.numbers = append(r.numbers, found{term: est.Term, e: est, basis: release.Basis{
 			Treated: arms.Treated, Control: arms.Control, DF: df, Events: events,
-		}, nil})
+		}})
 	}
 	if len(r.numbers) == 0 {
 		return r, errors.New("the method gave no effect")

@@ -91,18 +91,10 @@ func Explain(bundle, address string) (string, error) {
 
 // explainData prints the data behind an analysis with rows in and out.
 func explainData(w *strings.Builder, m Manifest, spec *Spec, a Analysis) {
-	cohortName, data := "", map[string]bool{}
-	switch {
-	case a.Effect != nil:
-		cohortName = a.Effect.Cohort
-	case a.BeforeAfter != nil:
-		cohortName = a.BeforeAfter.Cohort
-	case a.States != nil:
-		cohortName, data[a.States.Data] = a.States.Cohort, true
-	case a.DID != nil:
-		data[a.DID.Data] = true
-	case a.Describe != nil:
-		cohortName, data[a.Describe.Data] = a.Describe.Cohort, true
+	rests := a.rests()
+	cohortName, data := rests.cohort, map[string]bool{}
+	for _, name := range rests.data {
+		data[name] = true
 	}
 	if co := spec.findCohort(cohortName); co != nil {
 		data[co.Base] = true

@@ -22,6 +22,12 @@ type figure struct {
 	drawn    plots.Rendered
 }
 
+// drawing is a figure that a method makes of its result; its file is ANALYSIS-name.
+type drawing struct {
+	name  string
+	build func(r *analysisResult) (plots.Figure, error)
+}
+
 // draw makes the figures of the study from released numbers alone.
 func (s *state) draw() error {
 	type job struct {
@@ -56,14 +62,10 @@ func (s *state) draw() error {
 	for i := range s.results {
 		r := &s.results[i]
 		name := r.spec.Name
-		if len(r.event) > 0 {
-			jobs = append(jobs, job{figure{name: name + "-event-study", analysis: name}, func() (plots.Figure, error) { return s.eventFigure(r) }})
-		}
-		if r.states != nil {
-			jobs = append(jobs, job{figure{name: name + "-states", analysis: name}, func() (plots.Figure, error) { return s.statesFigure(r) }})
-		}
-		if r.trend != nil {
-			jobs = append(jobs, job{figure{name: name + "-trend", analysis: name}, func() (plots.Figure, error) { return s.trendFigure(r) }})
+		if q, ok := r.spec.ask().(drawer); ok {
+			for _, d := range q.figures(s, r) {
+				jobs = append(jobs, job{figure{name: name + "-" + d.name, analysis: name}, func() (plots.Figure, error) { return d.build(r) }})
+			}
 		}
 	}
 	for _, unit := range units {

@@ -1,7 +1,6 @@
 package study
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -9,70 +8,46 @@ import (
 	"utfall/study/report"
 )
 
-// shownRow leaves out of the report what its figures show: shares month by month,
-// levels of both groups, and events outside the window. All numbers are in results.jsonl.
+// restrictedMeanDifference is the difference in mean time in a state up to the horizon.
+const restrictedMeanDifference estimate.Measure = "restricted-mean-time-difference"
+
+// shownRow reports whether the report's tables have a number. All numbers are in results.jsonl.
 func (s *state) shownRow(a *Analysis, n found) bool {
-	if a.States != nil {
-		switch n.e.Measure {
-		case estimate.Occupation, estimate.RiskDifference:
-			return false
-		case estimate.RestrictedMeanTime:
-			return a.States.Cohort == "" // the figure and "where 100 people went" show the levels
-		}
-	}
-	if a.DID != nil && a.DID.Window != nil {
-		var e int
-		if k, _ := fmt.Sscanf(n.term, "event=%d", &e); k == 1 {
-			return e >= a.DID.Window[0] && e <= a.DID.Window[1]
-		}
-	}
-	return true
+	q, ok := a.ask().(namer)
+	return !ok || q.shows(a, n)
 }
 
-// unitOf is the unit of a number: that of the analysis, except where the measure has its own.
+// unitOf is the unit of a number: that of the analysis, except where the method says another.
 func unitOf(a *Analysis, n found) report.Unit {
-	switch n.e.Measure {
-	case estimate.NetMonths, estimate.WinMonths, estimate.LossMonths, estimate.RestrictedMeanTime, "restricted-mean-time-difference":
-		return report.Months
-	case estimate.WinProbability, estimate.LossProbability, estimate.Occupation, estimate.RiskDifference, beforeMean, afterMean, change:
-		return report.PercentagePoints
+	if q, ok := a.ask().(namer); ok {
+		if u := q.unit(a, n); u != "" {
+			return u
+		}
 	}
 	return report.Unit(a.Unit)
 }
 
-// termLabel names a number of an analysis for the reader.
-func (s *state) termLabel(a *Analysis, n found) string {
+// termParts are the key=value parts of a term.
+func termParts(term string) map[string]string {
 	parts := map[string]string{}
-	for _, p := range strings.Split(n.term, ",") {
+	for _, p := range strings.Split(term, ",") {
 		if k, v, ok := strings.Cut(p, "="); ok {
 			parts[k] = v
 		}
 	}
-	whole := func(key string) int { v, _ := strconv.Atoi(parts[key]); return v }
-	switch n.e.Measure {
-	case beforeMean:
-		return s.lang.Text("study.term-before")
-	case afterMean:
-		return s.lang.Text("study.term-after")
-	case change:
-		return s.lang.Text("study.term-change")
-	case estimate.NetMonths:
-		if o, ok := parts["order"]; ok {
-			return s.lang.Text("study.term-net-order", "order", s.label(o))
+	return parts
+}
+
+// termLabel names a number of an analysis for the reader: as its method does, or by the
+// usual words for its term.
+func (s *state) termLabel(a *Analysis, n found) string {
+	if q, ok := a.ask().(namer); ok {
+		if text := q.label(s, a, n); text != "" {
+			return text
 		}
-		return s.lang.Text("study.term-net")
-	case estimate.WinMonths:
-		return s.lang.Text("study.term-win")
-	case estimate.LossMonths:
-		return s.lang.Text("study.term-loss")
-	case estimate.WinProbability:
-		return s.lang.Text("study.term-win-at", "t", parts["time"])
-	case estimate.LossProbability:
-		return s.lang.Text("study.term-loss-at", "t", parts["time"])
 	}
-	if state, ok := parts["state"]; ok {
-		return s.stateLabel(a, parts, state)
-	}
+	parts := termParts(n.term)
+	whole := func(key string) int { v, _ := strconv.Atoi(parts[key]); return v }
 	switch {
 	case parts["event"] != "":
 		return s.lang.Text("study.term-event", "e", whole("event"))

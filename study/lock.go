@@ -79,10 +79,10 @@ func (s *Spec) parts() (map[string]string, error) {
 	for i := range s.Analyses {
 		a := s.Analyses[i]
 		a.Question, a.Outcome, a.Truth = nil, nil, nil
-		if a.DID != nil {
-			d := *a.DID
-			d.Label, d.Groups = nil, nil
-			a.DID = &d
+		for _, q := range a.questions() {
+			if u, ok := q.question.(unplanned); ok {
+				u.plan(&a)
+			}
 		}
 		errs = append(errs, put("analysis/"+a.Name, a))
 	}
@@ -92,30 +92,17 @@ func (s *Spec) parts() (map[string]string, error) {
 // uses are the parts of the study that an analysis rests on, its own among them.
 func (s *Spec) uses(a *Analysis) []string {
 	out := []string{"settings", "analysis/" + a.Name}
-	data := func(names ...string) {
-		for _, n := range names {
-			if n != "" {
-				out = append(out, "data/"+n, "data-content/"+n)
-			}
+	rests := a.rests()
+	for _, n := range rests.data {
+		out = append(out, "data/"+n, "data-content/"+n)
+	}
+	if rests.cohort != "" {
+		out = append(out, s.cohortParts(rests.cohort)...)
+	}
+	for i := range s.Analyses {
+		if o := &s.Analyses[i]; slices.Contains(rests.of, o.Name) {
+			out = append(out, s.uses(o)...)
 		}
-	}
-	name := ""
-	switch {
-	case a.Effect != nil:
-		name = a.Effect.Cohort
-	case a.BeforeAfter != nil:
-		name = a.BeforeAfter.Cohort
-	case a.States != nil:
-		name = a.States.Cohort
-		data(a.States.Data)
-	case a.Describe != nil:
-		name = a.Describe.Cohort
-		data(a.Describe.Data)
-	case a.DID != nil:
-		data(a.DID.Data)
-	}
-	if name != "" {
-		out = append(out, s.cohortParts(name)...)
 	}
 	return out
 }

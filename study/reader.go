@@ -237,17 +237,10 @@ func (b *Bundle) analysis(name string) (*Analysis, error) {
 
 // group is what an arm of the analysis's cohort is called; empty where it has no name.
 func (b *Bundle) group(a *Analysis, arm, language string) string {
-	name := ""
-	switch {
-	case a.DID != nil:
+	if a.DID != nil {
 		return panelGroup(a.DID, arm, lang.Lang(language))
-	case a.Effect != nil:
-		name = a.Effect.Cohort
-	case a.States != nil:
-		name = a.States.Cohort
-	case a.BeforeAfter != nil:
-		name = a.BeforeAfter.Cohort
 	}
+	name := a.rests().cohort
 	if co := b.spec.findCohort(name); co != nil {
 		return co.Groups[arm].In(language)
 	}

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"utfall/cohort"
 	"utfall/estimate"
 	"utfall/study/report"
 	"utfall/table"
@@ -39,11 +38,14 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	}
 	naive := s.naive()
 	for i := range s.results {
-		f, ok := s.reportFinding(&s.results[i], naive)
-		if ok {
+		r := &s.results[i]
+		if q, ok := r.spec.ask().(finder); ok {
+			in.Findings = append(in.Findings, q.findings(s, r)...)
+		} else if f, ok := s.reportFinding(r, naive); ok {
 			in.Findings = append(in.Findings, f)
 		}
 	}
+	in.Findings = s.underTheirs(in.Findings)
 	for _, d := range s.bundle.destinations {
 		in.Destinations = append(in.Destinations, s.reportDestination(d))
 	}
@@ -172,21 +174,16 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		Figures: s.reportFigures(func(g figure) bool { return g.analysis == a.Name }),
 		Naive:   s.naiveFor(a, naive),
 	}
+	if q, ok := a.ask().(sentencer); ok {
+		f.Says = q.say(s, r)
+	}
+	if x := n.not; x != nil {
+		f.Kind, f.Why, f.Fix = report.Refused, s.lang.Note(x.why.Code, x.why.Text, x.why.Args), s.lang.Note(x.fix.Code, x.fix.Text, x.fix.Args)
+	}
 	if s.standing(a) == PlanDeviation {
 		f.Deviation = s.lang.Text("study.deviation")
 	}
-	switch {
-	case a.Effect != nil:
-		f.Comparison = a.Effect.Cohort
-	case a.DID != nil:
-		f.Comparison = panelName(a.DID)
-	case a.States != nil:
-		f.Comparison = a.States.Cohort
-	case a.BeforeAfter != nil:
-		f.Comparison = a.BeforeAfter.Cohort
-	case a.Describe != nil:
-		f.Comparison = a.Describe.Cohort
-	}
+	f.Comparison = comparison(a)
 	if f.Naive != nil {
 		described, _, _ := strings.Cut(f.Naive.Address, "/")
 		f.Figures = append(f.Figures, s.reportFigures(func(g figure) bool { return g.analysis == described })...)
@@ -254,42 +251,7 @@ func mainNumber(r *analysisResult) int {
 // methodOf says in words how the numbers of an analysis were made.
 func (s *state) methodOf(r *analysisResult) *report.Method {
 	base := strings.ReplaceAll(r.method, ".", "-")
-	estimand, errs, also := "description", "none", ""
-	switch {
-	case r.spec.Effect != nil:
-		estimand, errs = "effect", "sets"
-		b := s.cohorts[r.spec.Effect.Cohort]
-		trimmed := false
-		switch {
-		case r.kind == "association":
-			estimand = "association"
-		case b.grace():
-			estimand = "effect-grace"
-		case b.spec.Weight != nil:
-			estimand, trimmed = strings.CutSuffix("effect-"+b.estimand, cohort.TrimmedSuffix)
-		case slices.Contains(adjusting, r.spec.Effect.Method):
-			estimand = "effect-att"
-		}
-		if trimmed {
-			also = " " + s.lang.Text("study.estimand-trimmed")
-		}
-		switch v := r.spec.Effect.Vcov; {
-		case slices.Contains(adjusting, r.spec.Effect.Method):
-			errs = "models"
-		case v == "iid":
-			errs = "classical"
-		case !strings.HasPrefix(v, "cr"):
-			errs = "robust"
-		case b.set == nil:
-			errs = "people"
-		}
-	case r.spec.DID != nil:
-		estimand, errs = "did", "influence"
-	case r.spec.States != nil:
-		estimand, errs = "states", "influence"
-	case r.spec.BeforeAfter != nil:
-		errs = "paired"
-	}
+	estimand, errs, also := r.spec.ask().words(s, r)
 	return &report.Method{
 		Estimand: s.lang.Text("study.estimand-"+estimand) + also, Method: s.lang.Text("study.method-" + base), StandardErrors: s.lang.Text("study.errors-" + errs),
 	}
@@ -298,13 +260,7 @@ func (s *state) methodOf(r *analysisResult) *report.Method {
 // ownNotes are the caveats of an analysis beside those of its cohort, which stand
 // where the comparison is described.
 func (s *state) ownNotes(r *analysisResult) []table.Note {
-	name := ""
-	switch {
-	case r.spec.Effect != nil:
-		name = r.spec.Effect.Cohort
-	case r.spec.States != nil:
-		name = r.spec.States.Cohort
-	}
+	name := r.spec.rests().cohort
 	b, ok := s.cohorts[name]
 	if !ok {
 		return r.notes
@@ -317,6 +273,50 @@ func (s *state) ownNotes(r *analysisResult) []table.Note {
 	for _, n := range r.notes {
 		if !common[n.Code+n.Text] {
 			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// comparison names the comparison of the report that an analysis belongs to; that of
+// the analysis it is about, where it has none itself.
+func comparison(a *Analysis) string {
+	rests := a.rests()
+	return or(rests.compared, rests.cohort)
+}
+
+// underTheirs puts the findings that are about another one right behind it.
+func (s *state) underTheirs(all []report.Finding) []report.Finding {
+	of := map[string]string{}
+	for i := range s.spec.Analyses {
+		if a := &s.spec.Analyses[i]; len(a.rests().of) > 0 {
+			of[a.Name] = a.rests().of[0]
+		}
+	}
+	return nested(all, of)
+}
+
+// nested orders findings so that each stands behind the one of the analysis it is of.
+func nested(all []report.Finding, of map[string]string) []report.Finding {
+	name := func(f report.Finding) string { n, _, _ := strings.Cut(f.Address, "/"); return n }
+	shown := map[string]bool{}
+	for _, f := range all {
+		shown[name(f)] = true
+	}
+	var out []report.Finding
+	var put func(f report.Finding, under bool)
+	put = func(f report.Finding, under bool) {
+		f.Under = under
+		out = append(out, f)
+		for _, g := range all {
+			if of[name(g)] == name(f) && f.Address != g.Address {
+				put(g, true)
+			}
+		}
+	}
+	for _, f := range all {
+		if parent := of[name(f)]; parent == "" || !shown[parent] {
+			put(f, false)
 		}
 	}
 	return out

@@ -16,13 +16,10 @@ func (s *Spec) sealedOf(name string) []string {
 	var out []string
 	named := map[string]bool{}
 	for i := range s.Analyses {
-		a := &s.Analyses[i]
-		if a.DID != nil && a.DID.Data == name {
-			named[a.DID.Outcome] = true
-		}
-		if a.Effect != nil {
-			if co := s.findCohort(a.Effect.Cohort); co != nil && co.Base == name {
-				named[a.Effect.Outcome] = true
+		rests := s.Analyses[i].rests()
+		if co := s.findCohort(rests.cohort); (co != nil && co.Base == name) || (co == nil && slices.Contains(rests.data, name)) {
+			for _, o := range rests.outcomes {
+				named[o] = true
 			}
 		}
 	}
@@ -57,8 +54,8 @@ func (s *Spec) designReads(name string) []string {
 		}
 	}
 	for i := range s.Analyses {
-		if d := s.Analyses[i].DID; d != nil && d.Data == name {
-			out = append(append(out, d.Unit, d.Time, d.Cohort, d.Weights, d.Cluster), d.Covariates...)
+		if rests := s.Analyses[i].rests(); rests.layout != nil && rests.data[0] == name {
+			out = append(out, rests.layout...)
 		}
 	}
 	return append(out, s.Data[name].Key...)

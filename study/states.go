@@ -43,7 +43,7 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 	r.notes = append(r.notes, res.Notes...)
 	sizes := groupSizes(sp)
 	for _, e := range res.Estimates {
-		r.numbers = append(r.numbers, found{e.Term, e, stateBasis(e, sp, sizes), nil})
+		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: stateBasis(e, sp, sizes)})
 	}
 	if len(st.Ladder) > 0 {
 		net := progress.NetMonths{Ladder: st.Ladder, Alternatives: ladders(st.Orders), Tau: st.Tau, At: st.At, Workers: s.o.Workers}
@@ -54,7 +54,7 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 		r.notes = append(r.notes, nm.Notes...)
 		arms := release.Basis{Treated: sizes[1], Control: sizes[0], DF: math.Inf(1)}
 		for _, e := range nm.Estimates {
-			r.numbers = append(r.numbers, found{e.Term, e, arms, nil})
+			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: arms})
 		}
 	}
 	if r.states, err = s.curves(sp, st); err != nil {

@@ -187,7 +187,7 @@ func (s *state) outcomeNames(co *Cohort) string {
 	var names []string
 	for i := range s.spec.Analyses {
 		a := &s.spec.Analyses[i]
-		if (a.Effect != nil && a.Effect.Cohort == co.Name && a.Effect.Where == "") || (a.States != nil && a.States.Cohort == co.Name) {
+		if (a.Effect != nil && a.Effect.Cohort == co.Name && a.Effect.Where == "") || (a.Effect == nil && a.Describe == nil && a.BeforeAfter == nil && a.rests().cohort == co.Name) {
 			if n := or(a.Outcome.In(s.spec.Language), a.Name); !slices.Contains(names, n) {
 				names = append(names, n)
 			}
@@ -226,7 +226,7 @@ func (s *state) methodNames(co *Cohort) []string {
 	var names []string
 	for i := range s.results {
 		r := &s.results[i]
-		if e := r.spec.Effect; (e != nil && e.Cohort == co.Name) || (r.spec.States != nil && r.spec.States.Cohort == co.Name) {
+		if r.spec.rests().cohort == co.Name && r.kind != "description" {
 			n := s.lang.Text("study.method-" + strings.ReplaceAll(r.method, ".", "-"))
 			if !slices.Contains(names, n) {
 				names = append(names, n)

@@ -107,6 +107,7 @@ const (
 	Association Kind = "association" // compared, but not with people known to be alike
 	Description Kind = "description" // not compared
 	Refused     Kind = "refused"     // no number is given
+	Check       Kind = "check"       // says how far another number may be trusted
 )
 
 // Direction is which way is better for people.
@@ -140,10 +141,13 @@ type Finding struct {
 	Question   string
 	Comparison string // name of a Comparison, may be empty
 	Kind       Kind
-	Headline   bool   // among the key results; at most 5 are
-	Deviation  string // what is said of a number that departs from the locked plan; empty = nothing
-	Unit       Unit
-	Good       Direction
+	Headline   bool // among the key results; at most 5 are
+	Under      bool // it is about the finding before it, and stands under that
+	// Says are sentences in the place of the one that the interval gives; required for Check.
+	Says      []string
+	Deviation string // what is said of a number that departs from the locked plan; empty = nothing
+	Unit      Unit
+	Good      Direction
 	// Relevance is the smallest difference that matters, in the unit of the estimate
 	// (0.02 for two percentage points); 0 = none was set.
 	Relevance float64

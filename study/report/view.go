@@ -69,6 +69,8 @@ type noteView struct {
 type findingView struct {
 	ID, Question, Outcome, Address, Kind, Verdict, Badge, Sentence, Naive string
 	Why, Fix, Deviation                                                   string
+	Says                                                                  []string // after the first
+	Under                                                                 bool
 	Comparison                                                            string
 	Table, Further                                                        *numberTable
 	Notes                                                                 []noteView
@@ -160,7 +162,10 @@ func (p *page) finding(i int, f Finding, names groupNames) (findingView, error) 
 	out := findingView{
 		ID: "f" + strconv.Itoa(i+1), Question: f.Question, Outcome: f.Outcome, Address: f.Address, Kind: p.Lang.Text("report.kind-" + string(f.Kind)),
 		Verdict: string(v), Badge: badge, Sentence: upper(f.sentence(p.Lang, names)), Notes: p.notes(f.Notes),
-		Deviation: f.Deviation,
+		Deviation: f.Deviation, Under: f.Under,
+	}
+	if len(f.Says) > 1 && out.Sentence == upper(f.Says[0]) {
+		out.Says = f.Says[1:]
 	}
 	if f.Kind == Refused {
 		out.Why, out.Fix = f.Why, f.Fix
@@ -212,10 +217,13 @@ func (p *page) numbers(f Finding, names groupNames) *numberTable {
 	g := newGauge(l, f.Unit, e)
 	if f.Kind != Refused {
 		label := l.Text("report.row-description")
-		if f.Kind != Description {
+		if f.Kind == Check {
+			label = l.Text("report.row-check")
+		}
+		if f.Kind == Effect || f.Kind == Association {
 			label = l.Text("report.row-difference", "kind", l.Text("report.kind-"+string(f.Kind)))
 		}
-		t.Rows = append(t.Rows, p.estimateRow(label, f.Unit, f.Estimate, f.Kind != Description || differs(f.Estimate)))
+		t.Rows = append(t.Rows, p.estimateRow(label, f.Unit, f.Estimate, f.Kind == Effect || f.Kind == Association || differs(f.Estimate)))
 	}
 	mean := func(label string, m release.Mean) numberRow {
 		return numberRow{Label: label, Value: value(m.Value, g.level), Treated: count(l, m.N), Control: "–", Interval: "–"}
@@ -269,9 +277,9 @@ func (p *page) estimateRow(label string, u Unit, e release.Estimate, difference 
 func (p *page) card(v findingView, f Finding) card {
 	c := card{ID: v.ID, Outcome: v.Outcome, Verdict: v.Verdict, Badge: v.Badge, Sentence: v.Sentence, Deviation: v.Deviation, HasNotes: len(v.Notes) > 0}
 	if f.Kind != Refused {
-		row := p.estimateRow("", f.Unit, f.Estimate, f.Kind != Description || differs(f.Estimate))
+		row := p.estimateRow("", f.Unit, f.Estimate, f.Kind == Effect || f.Kind == Association || differs(f.Estimate))
 		c.Value, c.Interval = row.Value, row.Interval
-		if f.Estimate.Shown && f.Kind != Description {
+		if f.Estimate.Shown && (f.Kind == Effect || f.Kind == Association) {
 			c.Strip = strip(p.Lang, f)
 		}
 	}

@@ -52,6 +52,8 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 	switch {
 	case f.Kind == Refused:
 		return l.Text("report.say-refused")
+	case len(f.Says) > 0 && (f.Kind == Check || f.Estimate.Shown):
+		return f.Says[0]
 	case !f.Estimate.Shown:
 		s := l.Text("report.say-withheld")
 		if f.Estimate.Why != "" {
@@ -107,6 +109,8 @@ func (f Finding) badge(l lang.Lang) (verdict, string) {
 	switch {
 	case f.Kind == Refused:
 		return silent, l.Text("report.badge-refused")
+	case f.Kind == Check:
+		return silent, l.Text("report.badge-check")
 	case !f.Estimate.Shown:
 		return silent, l.Text("report.badge-withheld")
 	case f.Kind == Description:

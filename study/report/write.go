@@ -69,8 +69,11 @@ func (in Input) check() error {
 		case f.Kind == Refused && (f.Why == "" || f.Fix == ""):
 			return fmt.Errorf("%w: finding %q refuses without saying why and what would change it", ErrInput, f.Address)
 		}
+		if f.Kind == Check && len(f.Says) == 0 {
+			return fmt.Errorf("%w: finding %q is a check that says nothing", ErrInput, f.Address)
+		}
 		switch f.Kind {
-		case Effect, Association, Description, Refused:
+		case Effect, Association, Description, Refused, Check:
 		default:
 			return fmt.Errorf("%w: finding %q is of kind %q", ErrInput, f.Address, string(f.Kind))
 		}

@@ -395,3 +395,20 @@ func TestTruthOutsideTheIntervalIsSaid(t *testing.T) {
 	in.Findings[0].Estimate = release.Estimate{Number: estimate.Estimate{Value: math.NaN(), CI: interval(math.NaN(), math.NaN())}}
 	require.NotContains(t, written(t, in), "lies outside the interval")
 }
+
+// A check is said in its own sentences, never as better or worse, and a check that says
+// nothing is an error.
+func TestCheckIsSaidInItsOwnWords(t *testing.T) {
+	in := sampleInput(t, lang.EN)
+	f := in.Findings[0]
+	f.Address, f.Kind, f.Under, f.Headline, f.Naive, f.Truth = "trust/e-value/risk-ratio", Check, true, false, nil, nil
+	in.Findings = append(in.Findings, f)
+	var b bytes.Buffer
+	require.ErrorIs(t, Write(&b, in), ErrInput)
+	in.Findings[len(in.Findings)-1].Says = []string{"It would take much to explain this away.", "And a second sentence."}
+	page := written(t, in)
+	require.Contains(t, page, `class="finding under"`)
+	require.Contains(t, page, "It would take much to explain this away.")
+	require.Contains(t, page, `<p class="say">And a second sentence.</p>`)
+	require.Contains(t, page, `<span class="badge silent">Check</span> It would take`)
+}
