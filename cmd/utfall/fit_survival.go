@@ -99,6 +99,7 @@ type fitStates struct {
 	at, ladder                []string
 	tau                       float64
 	participants              string
+	administrative            []string
 	panel                     fitPanelMarkov
 }
 
@@ -113,6 +114,7 @@ func (m *fitStates) flags(f *flagSet) {
 	f.number(&m.tau, "tau", 0, "horizon of the mean times (default: the longest that all groups allow)")
 	f.list(&m.ladder, "ladder", "`STATE=STEP` for every state, a larger step is better: net months on a higher step between the two groups of --by")
 	f.text(&m.participants, "participants", "", "`group` of --by whose months are counted as won (default: the second in byte order)")
+	f.list(&m.administrative, "administrative", "`states` that the programme itself puts people in: net months also with them on the step below")
 	m.panel.flags(f)
 	f.need("id")
 }
@@ -140,6 +142,9 @@ func (m *fitStates) check() []string {
 	}
 	if m.participants != "" && len(m.ladder) == 0 {
 		problems = append(problems, "--participants goes with --ladder")
+	}
+	if len(m.administrative) > 0 && len(m.ladder) == 0 {
+		problems = append(problems, "--administrative goes with --ladder")
 	}
 	_, more := parseLadder(m.ladder)
 	return append(problems, more...)
@@ -243,7 +248,7 @@ func (m *fitStates) addLadder(ctx context.Context, d *fitData, s *survive.Spells
 	if v, ok := out.details["tau"].(float64); ok {
 		tau = v
 	}
-	r, err := progress.NetMonths{Ladder: ladder, Tau: tau, At: at, Participants: m.participants, MinPerArm: 1, Workers: d.workers}.Fit(ctx, s)
+	r, err := progress.NetMonths{Ladder: ladder, Tau: tau, At: at, Participants: m.participants, Administrative: m.administrative, MinPerArm: 1, Workers: d.workers}.Fit(ctx, s)
 	if err != nil {
 		return err
 	}

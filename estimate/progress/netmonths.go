@@ -28,9 +28,9 @@ import (
 // Estimates, in this order: net-months (measure net-months), win-months (win-months),
 // loss-months (loss-months); for each time T of At time=T (win-probability) and time=T
 // (loss-probability); for each alternative in byte order net-months,order=NAME
-// (net-months).
+// (net-months); with Administrative net-months,administrative=merged (net-months).
 //
-// Details: participants, comparison (group names), tau, steps, order (OrderCheck),
+// Details: administrative (AdministrativeShare), participants, comparison (group names), tau, steps, order (OrderCheck),
 // dominance ([]Dominance), persons (by group), vcov.
 //
 // Errors: [estimate.ErrTooFew] below MinPerArm persons in an arm;
@@ -39,11 +39,15 @@ import (
 type NetMonths struct {
 	Ladder       Ladder            // main order: every state has a step
 	Alternatives map[string]Ladder // other declared orders, by name
-	Tau          float64           // horizon, above 0; required
-	At           []float64         // times of win and loss probabilities and of the dominance check
-	Participants string            // group of the participants; "" means the second of GroupNames
-	MinPerArm    int               // fewest persons per arm; 0 means 15
-	Workers      int               // goroutines; 0 means all cores. Never changes a result
+	// Administrative are states that the programme itself puts people in (work training, say). Net months
+	// are given once more with each of them on the highest other step below it, and how much of the net months
+	// they make up.
+	Administrative []string
+	Tau            float64   // horizon, above 0; required
+	At             []float64 // times of win and loss probabilities and of the dominance check
+	Participants   string    // group of the participants; "" means the second of GroupNames
+	MinPerArm      int       // fewest persons per arm; 0 means 15
+	Workers        int       // goroutines; 0 means all cores. Never changes a result
 }
 
 // Fit estimates from spells in two groups, which it does not change.
@@ -71,6 +75,13 @@ func (e NetMonths) fit(ctx context.Context, s *survive.Spells) (*estimate.Result
 			return nil, fmt.Errorf("order %q: %w", name, err)
 		}
 		ladders, names = append(ladders, alt), append(names, name)
+	}
+	if len(e.Administrative) > 0 {
+		merged, err := withoutAdministrative(s.States, steps, e.Administrative)
+		if err != nil {
+			return nil, err
+		}
+		ladders = append(ladders, merged)
 	}
 	horizon := e.Tau
 	for _, t := range e.At {
@@ -187,6 +198,11 @@ func (e NetMonths) result(s *survive.Spells, c *contrast, inf *mat.Dense, names 
 		"persons": map[string]int{c.arms[0].Group: len(c.arms[0].Persons), c.arms[1].Group: len(c.arms[1].Persons)},
 		"vcov":    "influence",
 	}
+	if len(e.Administrative) > 0 {
+		share, caution := administrative(e.Administrative, c.value[0], c.value[shown-1])
+		res.Details["administrative"] = share
+		res.Notes = append(res.Notes, caution...)
+	}
 	if clusters > 0 {
 		res.Details["vcov"] = "influence, clustered, factor G/(G-1)"
 	}
@@ -221,6 +237,9 @@ func (e NetMonths) estimates(res *estimate.Result, c *contrast, se []float64, na
 		q := 3 + 2*len(e.At) + i
 		res.Estimates = append(res.Estimates, wald("net-months,order="+name, estimate.NetMonths, q))
 		orders = append(orders, OrderResult{Name: name, NetMonths: c.value[q], StdError: se[q]})
+	}
+	if len(e.Administrative) > 0 {
+		res.Estimates = append(res.Estimates, wald("net-months,administrative=merged", estimate.NetMonths, c.reported()-1))
 	}
 	check := orderCheck(orders)
 	if check.Verdict == Disagree {
