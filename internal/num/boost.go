@@ -11,7 +11,8 @@ import (
 type BoostData struct {
 	N, K      int
 	X         []float64 // N×K by rows, without a constant column
-	Y         []float64 // N numbers, 0 or 1
+	Y         []float64 // N numbers, 0 or 1; any numbers with Squared
+	Squared   bool      // squared error instead of the logistic likelihood
 	Depth     int       // splits between root and leaf, at most 10
 	MinLeaf   int       // fewest rows of a leaf
 	Bins      int       // at most 256 values of a column are told apart
@@ -24,8 +25,9 @@ type BoostData struct {
 	Loss    func(linear []float64) float64
 	Fold    []int32 // N numbers from 0 to Folds-1; nil = none
 	Folds   int
-	HeldOut bool // also the linear predictor of each row from the trees of the other folds
-	Workers int  // < 1 = GOMAXPROCS; never changes the result
+	HeldOut bool      // also the linear predictor of each row from the trees of the other folds
+	New     []float64 // M×K: rows that take no part and are predicted too; not with Loss
+	Workers int       // < 1 = GOMAXPROCS; never changes the result
 }
 
 // BoostFit is a sum of trees.
@@ -36,6 +38,7 @@ type BoostFit struct {
 	Loss     []float64 // of Loss, after 0, 1, … trees; nil without
 	CV       *PenalisedCV
 	HeldOut  []float64
+	New      []float64 // M linear predictors; nil without New
 	Gain     []float64 // of each column, its share of the squared error that the splits took away
 }
 
@@ -52,12 +55,24 @@ type BoostFit struct {
 //
 // Cross-validation grows trees without each fold in turn and takes the mean deviance of its
 // rows (p kept within 1e-5 and 1-1e-5), folds weighted by their rows.
+//
+// With Squared F starts at the mean of Y, a tree adds shrinkage·mean of y - F in its leaf,
+// and deviance is the residual sum of squares (its cross-validated mean: per row).
 func Boost(ctx context.Context, d BoostData) (*BoostFit, error) {
+	if d.Squared {
+		return boostSquared(ctx, d)
+	}
+	return boost(ctx, d)
+}
+
+func boost(ctx context.Context, d BoostData) (*BoostFit, error) {
 	switch {
 	case len(d.X) != d.N*d.K || len(d.Y) != d.N || d.K < 1:
 		panic("num: Boost with data of inconsistent lengths")
 	case d.Depth < 1 || d.Depth > 10 || d.MinLeaf < 1 || d.Bins < 2 || d.Bins > 256 || d.Rounds < 1 || !(d.Shrinkage > 0 && d.Shrinkage <= 1):
 		panic("num: Boost with options out of range")
+	case len(d.New)%d.K != 0 || d.New != nil && d.Loss != nil:
+		panic("num: Boost with new rows of another width, or with Loss")
 	}
 	b := newBoostBins(d)
 	all := make([]int32, d.N)
@@ -76,6 +91,10 @@ func Boost(ctx context.Context, d BoostData) (*BoostFit, error) {
 		return nil, err
 	}
 	fit.Deviance = append(fit.Deviance, m.deviance())
+	news := b.place(d)
+	if d.New != nil {
+		fit.New = slices.Repeat([]float64{m.start}, len(d.New)/d.K)
+	}
 	best := math.Inf(1)
 	ask := func(round int) bool {
 		if d.Loss == nil {
@@ -104,6 +123,9 @@ func Boost(ctx context.Context, d BoostData) (*BoostFit, error) {
 			break
 		}
 		grown++
+		for i := range fit.New {
+			fit.New[i] += m.tree.at(news, int32(i))
+		}
 		fit.Deviance = append(fit.Deviance, m.deviance())
 	}
 	if fit.Linear == nil {
@@ -174,6 +196,10 @@ func (p *boostFold) step() bool {
 func (p *boostFold) loss(y []float64) float64 {
 	s := 0.0
 	for i, r := range p.test {
+		if p.m.d.Squared {
+			s += float64((y[r] - p.f[i]) * (y[r] - p.f[i]))
+			continue
+		}
 		mu := math.Min(math.Max(LogitLink.Mean(p.f[i]), 1e-5), 1-1e-5)
 		s -= 2 * (float64(y[r]*math.Log(mu)) + float64((1-y[r])*math.Log1p(-mu)))
 	}

@@ -9,11 +9,12 @@ import (
 // boostBins is the data as bins, by column.
 type boostBins struct {
 	bin  [][]uint8
-	bins []int // of each column
+	bins []int       // of each column
+	cuts [][]float64 // of each column, half-way between its bins
 }
 
 func newBoostBins(d BoostData) *boostBins {
-	b := &boostBins{bin: make([][]uint8, d.K), bins: make([]int, d.K)}
+	b := &boostBins{bin: make([][]uint8, d.K), bins: make([]int, d.K), cuts: make([][]float64, d.K)}
 	ForEach(d.K, d.Workers, func(j int) {
 		v := make([]float64, d.N)
 		for i := range v {
@@ -28,8 +29,25 @@ func newBoostBins(d BoostData) *boostBins {
 			at, _ := slices.BinarySearch(last, x)
 			b.bin[j][i] = uint8(at)
 		}
+		for _, v := range last[:len(last)-1] {
+			at, _ := slices.BinarySearch(sorted, math.Nextafter(v, math.Inf(1)))
+			b.cuts[j] = append(b.cuts[j], v+(sorted[at]-v)/2)
+		}
 	})
 	return b
+}
+
+// place returns the bins of the new rows.
+func (b *boostBins) place(d BoostData) *boostBins {
+	out := &boostBins{bin: make([][]uint8, d.K)}
+	for j := range d.K {
+		out.bin[j] = make([]uint8, len(d.New)/d.K)
+		for i := range out.bin[j] {
+			at, _ := slices.BinarySearch(b.cuts[j], d.New[i*d.K+j])
+			out.bin[j][i] = uint8(at)
+		}
+	}
+	return out
 }
 
 // boostEdges returns the largest value of each of at most most bins of sorted values.
@@ -79,6 +97,13 @@ func newBoosting(d BoostData, b *boostBins, rows []int32, workers int) (*boostin
 		}
 	}
 	mean := Sum(m.y) / float64(n)
+	if d.Squared {
+		m.start = mean
+		for i := range m.f {
+			m.f[i] = mean
+		}
+		return m, nil
+	}
 	if !(mean > 0 && mean < 1) {
 		return nil, fmt.Errorf("%w: all outcomes of the rows, or of those outside of a fold, are equal", ErrDomain)
 	}
@@ -92,6 +117,10 @@ func newBoosting(d BoostData, b *boostBins, rows []int32, workers int) (*boostin
 func (m *boosting) deviance() float64 {
 	return SumChunks(len(m.y), 1, m.workers, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
+			if m.d.Squared {
+				acc[0] += float64((m.y[i] - m.f[i]) * (m.y[i] - m.f[i]))
+				continue
+			}
 			p := LogitLink.at(m.f[i])
 			acc[0] -= 2 * (float64(m.y[i]*p.logMu) + float64((1-m.y[i])*p.logQ))
 		}
@@ -142,8 +171,12 @@ func (m *boosting) grow() bool {
 	m.tree.leaf()
 	ForChunks(len(m.y), m.workers, func(_, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			m.r[i] = m.y[i] - LogitLink.Mean(m.f[i])
 			m.node[i] = 0
+			if m.d.Squared {
+				m.r[i] = m.y[i] - m.f[i]
+				continue
+			}
+			m.r[i] = m.y[i] - LogitLink.Mean(m.f[i])
 		}
 	})
 	level := []int{0} // nodes that may be split
@@ -160,8 +193,12 @@ func (m *boosting) grow() bool {
 	sums := SumChunks(len(m.y), 2*k, m.workers, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
 			n := int(m.node[i])
-			p := m.y[i] - m.r[i]
 			acc[2*n] += m.r[i]
+			if m.d.Squared {
+				acc[2*n+1]++
+				continue
+			}
+			p := m.y[i] - m.r[i]
 			acc[2*n+1] += float64(p * (1 - p))
 		}
 	})
