@@ -23,7 +23,7 @@ func edgeSamples() []sample {
 	one := func(v, se float64) estimate.Estimate {
 		return estimate.Wald("event=0", estimate.MeanDifference, v, se, math.Inf(1), 0.95)
 	}
-	return []sample{
+	return append(progressEdges(), []sample{
 		{"love-one-narrow", func(l lang.Lang) (Figure, error) {
 			return Love(cohort.Balance{Rows: []cohort.BalanceRow{{Variable: compound}}}, nil, narrow(l))
 		}},
@@ -64,7 +64,7 @@ func edgeSamples() []sample {
 		{"trend-point", func(l lang.Lang) (Figure, error) {
 			return Trend(TrendData{Series: []Series{{Name: "a", X: []float64{5}, Y: []float64{0.3}}}}, nil, Style{Lang: l, Width: 8, Height: 7})
 		}},
-	}
+	}...)
 }
 
 // What the layout promises: every text and shape on the page, and no text on another.

@@ -25,7 +25,7 @@ func pick(l lang.Lang, sv, en string) string {
 }
 
 func samples() []sample {
-	return []sample{
+	return append(progressSamples(), []sample{
 		{"love-few", func(l lang.Lang) (Figure, error) { return sampleLove(l, 8) }},
 		{"love-many", func(l lang.Lang) (Figure, error) { return sampleLove(l, 25) }},
 		{"event-years", func(l lang.Lang) (Figure, error) { return sampleEvent(l, -5, 5, "normal") }},
@@ -39,7 +39,7 @@ func samples() []sample {
 		{"trend-difference", sampleDifference},
 		{"mirrored", sampleMirrored},
 		{"ecdf", sampleECDF},
-	}
+	}...)
 }
 
 func sampleStyle(l lang.Lang, sv, svSub, en, enSub string) Style {
