@@ -160,6 +160,9 @@ func (a *app) fitMethodCmd(e fitEntry) *cobra.Command {
 		if err := a.check(); err != nil {
 			problems = append(problems, strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		}
+		if r, ok := m.(pipeReader); ok {
+			r.setInput(a.in)
+		}
 		neededFlags(f, m)
 		problems = append(problems, f.unmet()...)
 		problems = append(append(problems, common.check(m.columns())...), m.check()...)

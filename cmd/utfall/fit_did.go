@@ -224,6 +224,9 @@ func (m *fitDid) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		return nil, err
 	}
 	out := newFitOutput(res, "treated")
+	if c := curveDetails(r.Curve(panel.Aggregation(m.aggregate), panel.AggregateOptions{BalanceEvent: o.BalanceEvent})); c != nil {
+		out.details["event_curve"] = c
+	}
 	out.details["errors"] = m.errors
 	out.details["vcov"] = "influence function with divisor n, summed by cluster; no small-sample factor"
 	if m.errors == panel.DidVersion && (m.aggregate == "group" || !m.panel && m.method == panel.DoublyRobust && len(m.covariates) > 0) {

@@ -140,5 +140,8 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	}
 	out := newFitOutput(res, "treated")
 	out.details["vcov"] = vcov
+	if c := curveDetails(panel.CurveOf(res)); c != nil {
+		out.details["event_curve"] = c
+	}
 	return out, nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -20,8 +22,11 @@ type fitHonest struct {
 	pre                             int
 	m, weights                      []string
 	seed                            uint64
+	slopes                          []string
+	slope                           []float64
 	option                          panel.Honest
 	cov                             *fitData
+	in                              io.Reader
 }
 
 func (m *fitHonest) flags(f *flagSet) {
@@ -31,15 +36,29 @@ func (m *fitHonest) flags(f *flagSet) {
 	f.whole(&m.pre, "pre", 0, "how many of the estimates are before treatment")
 	f.text(&m.kind, "type", "", "relative (to the largest step before treatment) or smoothness (of the slope)")
 	f.list(&m.m, "m", "`sizes` of the departure from parallel trends")
-	f.text(&m.target, "target", "", "`period` after treatment: the E of a term event=E, another term as it stands, or 0 for the first (default: the first)")
+	f.text(&m.target, "target", "", "`period` after treatment: the E of a term event=E, another term as it stands, or 0 for the first (default: the first); overall for the overall effect of a piped answer")
 	f.list(&m.weights, "weights", "`numbers`, one for each period after treatment: their weighted sum is the target")
 	f.seed(&m.seed, "of the critical value (relative)")
-	f.need("betas", "covariance", "pre", "type", "m")
+	f.list(&m.slopes, "slope", "`slopes` per period of a trend that differs, for which the power of the pre-test is asked, beside those with power 0.5 and 0.8")
+	f.need("type", "m")
 	f.needed = slices.DeleteFunc(f.needed, func(n string) bool { return n == "data" })
 }
 
+// honestFlags are the flags of an event study in files; without any of them it comes through a pipe.
+var honestFlags = []string{"betas", "covariance", "pre"}
+
+func (m *fitHonest) piped() bool {
+	return !slices.ContainsFunc(append([]string{"data"}, honestFlags...), m.f.given)
+}
+
+// setInput implements [pipeReader].
+func (m *fitHonest) setInput(in io.Reader) { m.in = in }
+
 func (m *fitHonest) columns() fitColumns {
 	c := fitColumns{}
+	if m.piped() {
+		return c
+	}
 	c.apart("betas", "term", "estimate")
 	return c
 }
@@ -49,6 +68,13 @@ func (m *fitHonest) check() (problems []string) {
 	for _, name := range []string{"data", "id", "where", "categorical"} {
 		if m.f.given(name) {
 			bad("fit honest-did does not use --%s; its files are --betas and --covariance", name)
+		}
+	}
+	if !m.piped() {
+		for _, name := range honestFlags {
+			if !m.f.given(name) {
+				bad("--%s is needed", name)
+			}
 		}
 	}
 	problems = append(problems, oneOf("type", m.kind, panel.RelativeMagnitudes, panel.Smoothness)...)
@@ -71,6 +97,7 @@ func (m *fitHonest) check() (problems []string) {
 		}
 		return out
 	}
+	m.slope = read("slope", m.slopes)
 	m.option = panel.Honest{Type: m.kind, Seed: m.seed, M: read("m", m.m), Target: read("weights", m.weights)}
 	for i, v := range m.option.M {
 		if v < 0 {
@@ -88,6 +115,9 @@ func (m *fitHonest) check() (problems []string) {
 
 // readFiles implements [filesReader].
 func (m *fitHonest) readFiles(ctx context.Context, c *fitCommon, workers int) (*fitData, error) {
+	if m.piped() {
+		return &fitData{file: "standard input", level: c.level, workers: workers}, nil
+	}
 	one := *c
 	one.data = m.betas
 	d, err := readFitData(ctx, &one, m.columns(), workers)
@@ -103,6 +133,93 @@ func (m *fitHonest) readFiles(ctx context.Context, c *fitCommon, workers int) (*
 }
 
 func (m *fitHonest) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
+	p, err := m.problem(d)
+	if err != nil {
+		return nil, err
+	}
+	h := m.option
+	h.Level, h.Workers, h.Target = d.level, d.workers, p.target
+	res, err := h.Fit(ctx, p.coefficients)
+	if err != nil {
+		return nil, err
+	}
+	test, err := panel.PreTestPower{Slope: m.slope}.Fit(ctx, p.coefficients, p.events, p.reference, p.target)
+	if err != nil {
+		return nil, err
+	}
+	res.Details["pretest"] = test
+	res.Details["target_term"] = p.name
+	o := res.Details["original"].(map[string]float64)
+	tables := []fitTable{{title: "With parallel trends, and the smallest M whose interval has 0 in it", header: []string{"", "estimate", "from", "to"},
+		rows: [][]any{{"parallel trends", o["estimate"], o["conf_low"], o["conf_high"]}, {"breakdown value", res.Details["breakdown"], nil, nil}}}}
+	power := fitTable{title: "What the test of the effects before treatment could find: a trend that differs by a straight line", header: []string{"test", "slope", "power", "bias", "bias when not rejected"}}
+	for _, t := range test.Trends {
+		power.rows = append(power.rows, []any{t.Test, t.Slope, t.Power, t.Bias, t.BiasNotRejected})
+	}
+	return &fitOutput{estimates: res.Estimates, details: res.Details, notes: res.Notes, tables: append(tables, power),
+		n: map[string]int{"coefficients": len(p.coefficients.Value), "before": p.coefficients.Pre}}, nil
+}
+
+// honestProblem is what is asked: coefficients with their places in time and the target.
+type honestProblem struct {
+	coefficients panel.Coefficients
+	events       []int
+	reference    int
+	target       []float64
+	name         string // of the target
+}
+
+func (m *fitHonest) problem(d *fitData) (*honestProblem, error) {
+	if m.piped() {
+		return m.fromPipe()
+	}
+	return m.fromFiles(d)
+}
+
+// fromPipe takes the problem from the answer of did or event-study.
+func (m *fitHonest) fromPipe() (*honestProblem, error) {
+	c, err := readCurve(m.in)
+	if err != nil {
+		return nil, err
+	}
+	first := slices.IndexFunc(c.Event, func(e int) bool { return e >= 0 && e > c.Reference }) // what lies before is anticipation
+	if first < 0 {
+		return nil, inputError{fmt.Errorf("the answer has no effect from treatment on")}
+	}
+	p := &honestProblem{events: c.Event, reference: c.Reference, name: m.target}
+	switch {
+	case len(m.weights) > 0:
+		p.name = "weights"
+	case m.target == "":
+		p.name = fmt.Sprintf("event=%d", c.Event[first])
+	default:
+		if e, err := strconv.Atoi(m.target); err == nil {
+			p.name = fmt.Sprintf("event=%d", e)
+		}
+	}
+	name := p.name
+	if len(m.weights) > 0 {
+		name = fmt.Sprintf("event=%d", c.Event[first])
+	}
+	p.coefficients, p.target, err = c.Coefficients(name)
+	switch {
+	case errors.Is(err, panel.ErrOption):
+		return nil, usage("--target %s: %v", m.target, err)
+	case err != nil:
+		return nil, inputError{err}
+	}
+	if len(m.weights) > 0 {
+		n := len(c.Event) - first
+		if len(m.option.Target) != n {
+			return nil, usage("--weights has %d numbers for %d periods after treatment", len(m.weights), n)
+		}
+		p.target = append(make([]float64, first-p.coefficients.Pre), m.option.Target...)
+	}
+	return p, nil
+}
+
+// fromFiles takes it from a table of estimates and one of their covariance.
+func (m *fitHonest) fromFiles(d *fitData) (*honestProblem, error) {
 	terms, err := d.text("term", "")
 	if err != nil {
 		return nil, err
@@ -121,14 +238,14 @@ func (m *fitHonest) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := m.option
-	h.Level, h.Workers = d.level, d.workers
 	post := len(terms) - m.pre
+	target, at := m.option.Target, 0
+	name := "weights"
 	switch {
 	case len(m.weights) > 0 && len(m.weights) != post:
 		return nil, usage("--weights has %d numbers for %d periods after treatment", len(m.weights), post)
 	case m.target != "":
-		at := slices.Index(terms[m.pre:], m.target)
+		at = slices.Index(terms[m.pre:], m.target)
 		if e, err := strconv.Atoi(m.target); at < 0 && err == nil {
 			if events != nil {
 				at = slices.Index(events[m.pre:], e)
@@ -139,21 +256,21 @@ func (m *fitHonest) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		if at < 0 {
 			return nil, usage("--target %s is not one of the %d periods after treatment", m.target, post)
 		}
-		h.Target = make([]float64, post)
-		h.Target[at] = 1
 	}
-	if len(h.Target) == 0 {
-		h.Target = nil
+	if len(m.weights) == 0 {
+		target = make([]float64, post)
+		target[at] = 1
+		name = terms[m.pre+at]
 	}
-	res, err := h.Fit(ctx, c)
-	if err != nil {
-		return nil, err
+	if events == nil { // one apart, the reference period between those before and after
+		for i := range terms {
+			events = append(events, i-m.pre)
+			if i >= m.pre {
+				events[i]++
+			}
+		}
 	}
-	o := res.Details["original"].(map[string]float64)
-	table := fitTable{title: "With parallel trends, and the smallest M whose interval has 0 in it", header: []string{"", "estimate", "from", "to"},
-		rows: [][]any{{"parallel trends", o["estimate"], o["conf_low"], o["conf_high"]}, {"breakdown value", res.Details["breakdown"], nil, nil}}}
-	return &fitOutput{estimates: res.Estimates, details: res.Details, notes: res.Notes, tables: []fitTable{table},
-		n: map[string]int{"coefficients": len(terms), "before": m.pre}}, nil
+	return &honestProblem{coefficients: c, events: events, reference: events[m.pre-1] + 1, target: target, name: name}, nil
 }
 
 // eventTimes reads terms event=E; nil if they are others. They must follow each other but for the reference period.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"slices"
 )
 
@@ -13,6 +14,9 @@ type noFileReader interface{ needsNoFile() bool }
 type filesReader interface {
 	readFiles(ctx context.Context, c *fitCommon, workers int) (*fitData, error)
 }
+
+// pipeReader is a method that can take the answer of another method on standard input.
+type pipeReader interface{ setInput(in io.Reader) }
 
 // readMethodData reads what the method needs: one file, unless it says otherwise.
 func readMethodData(ctx context.Context, c *fitCommon, m fitMethod, workers int) (*fitData, error) {

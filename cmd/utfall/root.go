@@ -30,6 +30,7 @@ const (
 
 // app holds the global flags and the streams; commands are methods on it.
 type app struct {
+	in       io.Reader
 	out, err io.Writer
 	lang     string
 	workers  int
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 			code = exitInternal
 		}
 	}()
-	a := &app{out: out, err: errOut}
+	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	accepted := false // set once the command line has been read
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {

@@ -125,6 +125,7 @@ func (e LocalProjections) fit(ctx context.Context, f *Frame) (*estimate.Result, 
 	res.Details["window"] = map[string]any{"before": p.before, "after": p.after}
 	res.Details["weighting"] = map[bool]string{false: "variance", true: "treated"}[e.Reweight]
 	res.Details["pooled_pre"], res.Details["reference_event"] = pooled, reference
+	overallWeights(res, evenly(p.after+1))
 	return res, nil
 }
 

@@ -107,6 +107,7 @@ func (e Stacked) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
 		rows[i] = map[string]any{"group": k.group, "treated": len(k.treated), "controls": len(k.controls), "share": k.share}
 	}
 	res.Details["stacks"], res.Details["reference_event"] = rows, -1-e.Anticipation
+	overallWeights(res, evenly(s.after+1))
 	res.Details["window"] = map[string]any{"before": s.before, "after": s.after}
 	return res, nil
 }

@@ -123,6 +123,17 @@ func (e SunAbraham) fit(ctx context.Context, f *Frame) (*estimate.Result, error)
 		return nil, err
 	}
 	l.describe(res, cells, fit, e.Anticipation)
+	share, total := map[int]float64{}, 0.0
+	for _, c := range cells {
+		if c.event >= 0 {
+			share[c.event] += c.weight
+			total += c.weight
+		}
+	}
+	for v := range share {
+		share[v] /= total
+	}
+	overallWeights(res, share)
 	return res, nil
 }
 
