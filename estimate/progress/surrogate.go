@@ -47,10 +47,13 @@ type SurrogateSample struct {
 // Estimates, in this order: index (the forecast), direct (coefficient of treatment beside
 // the surrogates, where treatment and outcome are known: 0 under surrogacy; NaN if nobody
 // is), breakdown (the constant direct effect, turned round, that would make the long-term
-// effect 0), and long-term where treatment and outcome are known. Measure risk-difference
-// for an outcome of 0 and 1, else mean-difference.
+// effect 0), long-term where treatment and outcome are known, and, once a third of the
+// programme's own outcomes have come, rectified: the long-term effect from them, with the
+// surrogates for the others and without surrogacy. details.headline names the term to show
+// (index, then rectified). Measure risk-difference for an outcome of 0 and 1, else
+// mean-difference.
 //
-// Details: population, outcome_model, treatment_model, folds, seed, plug_in, max_weight, ess
+// Details: headline, arrived (share of the programme whose outcome has come), population, outcome_model, treatment_model, folds, seed, plug_in, max_weight, ess
 // (older cohort), r_squared (of ν in the older cohort), partial_r2_treatment, truth
 // ([]SurrogateTruth), persons, vcov.
 //
@@ -227,6 +230,9 @@ func (e Surrogate) fit(ctx context.Context, s *SurrogateSample) (*estimate.Resul
 	}
 	res.N = estimate.Counts{Units: f.n, Treated: f.count[1], Clusters: clusters}
 	if err := f.describe(res, ratio, truth); err != nil {
+		return nil, err
+	}
+	if err := f.rectify(ctx, res); err != nil {
 		return nil, err
 	}
 	return res, ctx.Err()
