@@ -23,7 +23,7 @@ var (
 // Problem is something wrong with a file, at a place in it. It never holds a value.
 type Problem struct {
 	File   string
-	Line   int // from 1, the header's included; for Arrow, Parquet, Stata and SAS the row from 1; 0 = the whole file
+	Line   int // from 1, the header's included; for Arrow, Parquet, Stata, SAS and JSON the row from 1; 0 = the whole file
 	Column string
 	Code   string // stable: "ragged", "not-a-number", …
 	Text   string

@@ -326,9 +326,9 @@ func openFile(path string, src *Source, o Options, rep *Report, numeric func(str
 	if (ext == ".dta" || ext == ".sas7bdat") && (src.Separator != "" || src.Decimal != "") {
 		return nil, fmt.Errorf("%w: %s: separator and decimal belong to text files", ErrSpec, name)
 	}
-	if ext == ".xlsx" || ext == ".parquet" || ext == ".arrow" || ext == ".feather" || ext == ".ipc" || ext == ".arrows" {
+	if ext == ".xlsx" || ext == ".parquet" || ext == ".arrow" || ext == ".feather" || ext == ".ipc" || ext == ".arrows" || ext == ".json" || ext == ".px" {
 		if src.Separator != "" || src.Decimal != "" || src.Encoding != "" {
-			return nil, fmt.Errorf("%w: %s: separator, decimal and encoding belong to text files", ErrSpec, name)
+			return nil, fmt.Errorf("%w: %s: separator, decimal and encoding belong to CSV and TSV files", ErrSpec, name)
 		}
 	}
 	f, size, err := openRegular(path, name)
@@ -352,6 +352,11 @@ func openFile(path string, src *Source, o Options, rep *Report, numeric func(str
 	case ".arrow", ".feather", ".ipc", ".arrows":
 		rep.Format = "arrow"
 		in, err = openArrow(f, size, name)
+	case ".json":
+		in, err = openJSON(f, size, name, rep)
+	case ".px":
+		rep.Format = "px"
+		in, err = openPX(f, size, name)
 	default:
 		rep.Format = "csv"
 		in, err = openText(f, name, src, rep, numeric)

@@ -14,7 +14,7 @@ import (
 // Report is what reading a file was like. It holds counts and places, never values.
 type Report struct {
 	File      string         `json:"file"`
-	Format    string         `json:"format"` // csv, xlsx, arrow, parquet, dta or sas7bdat
+	Format    string         `json:"format"` // csv, xlsx, arrow, parquet, dta, sas7bdat, px, json-stat, pxweb or kolada
 	Bytes     int64          `json:"bytes"`
 	SHA256    string         `json:"sha256"`
 	Encoding  string         `json:"encoding,omitempty"`

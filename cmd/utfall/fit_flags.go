@@ -149,7 +149,7 @@ type fitCommon struct {
 }
 
 func (c *fitCommon) flags(f *flagSet) {
-	f.text(&c.data, "data", "", "`file`: CSV, TSV, Parquet, Arrow, XLSX, DTA or SAS7BDAT")
+	f.text(&c.data, "data", "", "`file`: CSV, TSV, Parquet, Arrow, XLSX, DTA, SAS7BDAT, PX or JSON of PxWeb and Kolada")
 	f.text(&c.separator, "separator", "", "of a text file: comma, semicolon, tab or bar (default: found out and reported)")
 	f.text(&c.decimal, "decimal", "", "mark of a text file: point or comma (default: found out and reported)")
 	f.text(&c.encoding, "encoding", "", "of a text file: utf-8, windows-1252, iso-8859-1, utf-16le or utf-16be (default: found out and reported)")
