@@ -104,3 +104,34 @@ func TestEValueRefuses(t *testing.T) {
 		require.ErrorIs(t, err, ErrOption, name)
 	}
 }
+
+// Shares .2 and .3: RR 3/2, limits (.2+.1∓.05)/.2 = 5/4 and 7/4. A mean 3 higher with SD 6 is d = ½.
+func TestEValueOfDifferences(t *testing.T) {
+	nan := math.NaN()
+	o := EValue{Measure: "rd", Estimate: .1, ConfLow: .05, ConfHi: .15, StdError: nan, Baseline: .2, Level: .95}
+	rr, p, i := evalues(t, o)
+	close14(t, 1.5, rr)
+	close14(t, 1.5+math.Sqrt(.75), p)
+	close14(t, 1.25+math.Sqrt(1.25*.25), i)
+	o.Estimate, o.ConfLow, o.ConfHi = -.1, -.25, -.05 // ½ with limit ¾ on the near side
+	rr, p, i = evalues(t, o)
+	close14(t, .5, rr)
+	close14(t, 2+math.Sqrt2, p)
+	close14(t, 4./3+math.Sqrt(4./9), i)
+	r, err := o.Value()
+	require.NoError(t, err)
+	require.Equal(t, "limit-clipped", r.Notes[0].Code)
+	require.Equal(t, 0., r.Estimates[0].CI.Lo)
+	rr, _, i = evalues(t, EValue{Measure: "md", Estimate: 3, ConfLow: 1.2, ConfHi: 4.8, StdError: nan, SD: 6, Level: .95})
+	close14(t, math.Exp(.455), rr)
+	_, same, _ := evalues(t, EValue{Measure: "rr", Estimate: math.Exp(.182), ConfLow: nan, ConfHi: nan, StdError: nan})
+	close14(t, same, i)
+	for _, bad := range []EValue{
+		{Measure: "rd", Estimate: .1}, {Measure: "rd", Estimate: .1, Baseline: 1}, {Measure: "rd", Estimate: -.2, Baseline: .2}, {Measure: "rd", Estimate: .9, Baseline: .2},
+		{Measure: "rr", Estimate: 2, Baseline: .2}, {Measure: "md", Estimate: 2}, {Measure: "smd", Estimate: 2, SD: 1}, {Measure: "md", Estimate: 2, SD: -1},
+	} {
+		bad.ConfLow, bad.ConfHi, bad.StdError = nan, nan, nan
+		_, err := bad.Value()
+		require.ErrorIs(t, err, ErrOption)
+	}
+}

@@ -17,6 +17,8 @@ const (
 	PLower     estimate.Measure = "p-lower"
 	ShiftMin   estimate.Measure = "hl-min"
 	ShiftMax   estimate.Measure = "hl-max"
+	LimitMin   estimate.Measure = "interval-min"
+	LimitMax   estimate.Measure = "interval-max"
 	GammaValue estimate.Measure = "gamma"
 )
 
@@ -34,13 +36,15 @@ const (
 // p·n(n+1)/2: with a zero of d-τ counted half, W is #{i≤j: (dᵢ+dⱼ)/2 > τ} + ½·#{= τ}, so
 // that hl-min is the order statistic of the n(n+1)/2 means of two with Γ/(1+Γ) of them
 // above, hl-max with 1/(1+Γ) (the middle of two where a whole number falls between).
+// The interval for that shift, of level f.Level at each Γ, is the same with c ± z·√(p(1-p)n(n+1)(2n+1)/6)
+// of them above: interval-min and interval-max; NaN with note "interval-unbounded" where so few pairs give none.
 //
 // For an outcome of 0 and 1 only (Binary) McNemar's exact test: b pairs where only the
 // treated one has 1 of m that differ, p = P(Binomial(m, p) ≥ b) at the same two p.
 //
 // The tests are one-sided: Alternative "greater" (default) that treatment raises the
 // outcome, "less" that it lowers it; the shifts do not depend on it. Terms "gamma=G", measures p-upper, p-lower,
-// hl-min, hl-max (no shifts with Binary), then "sensitivity-value", measure gamma: the
+// hl-min, hl-max, interval-min, interval-max (no shifts with Binary), then "sensitivity-value", measure gamma: the
 // largest Γ at which p-upper ≤ 1 - f.Level; NaN where p-upper exceeds it at Γ = 1.
 // Details: test, n_nonzero and W (or discordant_treated_only, discordant_control_only),
 // rows signed_rank with z_upper and z_lower, hodges_lehmann or mcnemar_binary.
@@ -75,6 +79,8 @@ type ShiftBound struct {
 	Gamma float64 `json:"gamma"`
 	Min   float64 `json:"hl_min"`
 	Max   float64 `json:"hl_max"`
+	Lower float64 `json:"interval_min"`
+	Upper float64 `json:"interval_max"`
 }
 
 // McNemarBound is a row of the details.
@@ -114,7 +120,7 @@ func (o Rosenbaum) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result
 	if o.Binary {
 		tail, err = o.mcnemar(d, sign, gammas, f, res)
 	} else {
-		tail, err = o.signedRank(ctx, d, sign, gammas, res)
+		tail, err = o.signedRank(ctx, d, sign, gammas, f.Level, res)
 	}
 	if err != nil {
 		return nil, err
@@ -211,7 +217,7 @@ func differences(f *estimate.Frame) ([]float64, []table.Note, error) {
 	return d, notes, nil
 }
 
-func (o Rosenbaum) signedRank(ctx context.Context, d []float64, sign float64, gammas []float64, res *estimate.Result) (func(float64) float64, error) {
+func (o Rosenbaum) signedRank(ctx context.Context, d []float64, sign float64, gammas []float64, level float64, res *estimate.Result) (func(float64) float64, error) {
 	w, sum, squares, n := signedRanks(d, sign)
 	if n == 0 {
 		return nil, fmt.Errorf("%w: no pair of %d has a difference", estimate.ErrTooFew, len(d))
@@ -220,6 +226,7 @@ func (o Rosenbaum) signedRank(ctx context.Context, d []float64, sign float64, ga
 	tail := func(p float64) float64 { return upperNormal(z(p)) }
 	var tests []SignedRankBound
 	var shifts []ShiftBound
+	unbounded := 0
 	for _, g := range gammas {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -227,12 +234,21 @@ func (o Rosenbaum) signedRank(ctx context.Context, d []float64, sign float64, ga
 		up, down := g/(1+g), 1/(1+g)
 		t := SignedRankBound{Gamma: g, Pairs: n, W: w, PUpper: tail(up), PLower: tail(down), ZUpper: z(up), ZLower: z(down)}
 		s := ShiftBound{Gamma: g, Min: shift(d, up), Max: shift(d, down)}
+		s.Lower, s.Upper = shiftLimits(d, up, level)
+		if math.IsNaN(s.Lower) {
+			unbounded++
+		}
 		tests, shifts = append(tests, t), append(shifts, s)
 		term := fmt.Sprintf("gamma=%v", g)
-		res.Estimates = append(res.Estimates, bare(term, PUpper, t.PUpper), bare(term, PLower, t.PLower), bare(term, ShiftMin, s.Min), bare(term, ShiftMax, s.Max))
+		res.Estimates = append(res.Estimates, bare(term, PUpper, t.PUpper), bare(term, PLower, t.PLower), bare(term, ShiftMin, s.Min), bare(term, ShiftMax, s.Max),
+			bare(term, LimitMin, s.Lower), bare(term, LimitMax, s.Upper))
 	}
 	if n < 20 {
 		res.Notes = append(res.Notes, table.Note{Code: "few-pairs", Text: fmt.Sprintf("Only %d pairs differ: the normal approximation of the signed rank is rough.", n), Args: map[string]any{"pairs": n}})
+	}
+	if unbounded > 0 {
+		res.Notes = append(res.Notes, table.Note{Code: "interval-unbounded", Args: map[string]any{"gammas": unbounded},
+			Text: fmt.Sprintf("At %d values of gamma the pairs are too few for an interval of the shift with two limits.", unbounded)})
 	}
 	res.Details = map[string]any{"test": "signed-rank", "n_nonzero": n, "W": w, "signed_rank": tests, "hodges_lehmann": shifts}
 	return tail, nil

@@ -67,6 +67,47 @@ func TestHodgesLehmannByHand(t *testing.T) {
 	require.Equal(t, .75, less["gamma=2 hl-min"])
 }
 
+// The limits are where the test of a shift turns: just inside it is not rejected, just outside it is.
+func TestShiftLimitsInvertTheTest(t *testing.T) {
+	s := num.NewStream(8, "limits", 0)
+	var d []float64
+	for range 40 {
+		d = append(d, .4+s.Normal())
+	}
+	slices.Sort(d)
+	n := 40.
+	for _, level := range []float64{.8, .95} {
+		for _, gamma := range []float64{1, 1.5, 3} {
+			p := gamma / (1 + gamma)
+			z := func(tau, p float64) float64 { // W(d-τ) as Σ ranks of |d-τ| with d > τ
+				moved := make([]float64, len(d))
+				for i, v := range d {
+					moved[i] = v - tau
+				}
+				w, _, _, _ := signedRanks(moved, 1)
+				return (w - p*n*(n+1)/2) / math.Sqrt(p*(1-p)*n*(n+1)*(2*n+1)/6)
+			}
+			crit := num.NormalQuantile((1 + level) / 2)
+			lo, hi := shiftLimits(d, p, level)
+			const step = 1e-9
+			require.Greater(t, z(lo-step, p), crit)
+			require.LessOrEqual(t, z(lo+step, p), crit)
+			require.Less(t, z(hi+step, 1-p), -crit)
+			require.GreaterOrEqual(t, z(hi-step, 1-p), -crit)
+			require.Less(t, lo, shift(d, p))
+			require.Greater(t, hi, shift(d, 1-p))
+		}
+	}
+	// R 4.2.2: wilcox.test(d, conf.int = TRUE, exact = FALSE, correct = FALSE): 0.49999999999936695 3.15625000000035838.
+	some := []float64{-1.25, -.625, .3125, .5, 1.1875, 1.375, 2.0625, 2.75, 3, 3.5625, 4.125, 5.5}
+	lo, hi := shiftLimits(some, .5, .95)
+	require.Equal(t, []float64{.5, 3.15625}, []float64{lo, hi})
+	lo, hi = shiftLimits([]float64{-1, 2, 3}, .5, .95)
+	require.True(t, math.IsNaN(lo) && math.IsNaN(hi))
+	b := bounds(t, Rosenbaum{Gamma: []float64{1}}, withDifferences(3, -1, 2))
+	require.True(t, math.IsNaN(b["gamma=1 interval-min"]))
+}
+
 // The order statistics against all means sorted, ties and zeros among them.
 func TestShiftAgainstAllMeans(t *testing.T) {
 	s := num.NewStream(7, "shift", 0)
@@ -130,18 +171,19 @@ func TestSensitivityValue(t *testing.T) {
 func TestRosenbaumRelations(t *testing.T) {
 	f := withDifferences(3, -1, 2, .5, -.25, 4)
 	f.Level = .8
-	want := bounds(t, Rosenbaum{}, f)
+	want := bounds(t, Rosenbaum{Gamma: []float64{1, 2}}, f)
 	g := &estimate.Frame{Level: .8}
 	for i := len(f.Y) - 1; i >= 0; i-- {
 		g.Unit, g.Y, g.Treated, g.Set = append(g.Unit, f.Unit[i]), append(g.Y, f.Y[i]+8), append(g.Treated, f.Treated[i]), append(g.Set, 20-f.Set[i])
 	}
-	require.Equal(t, want, bounds(t, Rosenbaum{}, g))
+	require.Equal(t, want, bounds(t, Rosenbaum{Gamma: []float64{1, 2}}, g))
 	for i := range g.Treated { // arms exchanged: the bounds of the shift change sign and place
 		g.Treated[i] = !g.Treated[i]
 	}
-	swapped := bounds(t, Rosenbaum{Alternative: "less"}, g)
+	swapped := bounds(t, Rosenbaum{Gamma: []float64{1, 2}, Alternative: "less"}, g)
 	require.Equal(t, want["gamma=2 p-upper"], swapped["gamma=2 p-upper"])
 	require.Equal(t, want["gamma=2 hl-min"], -swapped["gamma=2 hl-max"])
+	require.Equal(t, want["gamma=2 interval-min"], -swapped["gamma=2 interval-max"])
 }
 
 func TestRosenbaumCountsAndRefuses(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/mathext"
 
 	"utfall/estimate"
+	"utfall/internal/num"
 )
 
 // shift returns the τ at which the share p of the n(n+1)/2 means of two differences
@@ -23,6 +24,19 @@ func shift(d []float64, p float64) float64 {
 	// A whole number: any τ between two means does, and the middle is taken.
 	a, b := largest(d, whole), largest(d, whole+1)
 	return a + (b-a)/2
+}
+
+// shiftLimits inverts the signed-rank test at p = Γ/(1+Γ) and 1-p: the shifts that neither
+// side rejects at (1-level)/2. NaN where the sample rejects no shift.
+func shiftLimits(d []float64, p, level float64) (lower, upper float64) {
+	n := float64(len(d))
+	m := n * (n + 1) / 2
+	c := float64(p*m) + num.NormalQuantile((1+level)/2)*math.Sqrt(p*(1-p)*n*(n+1)*(2*n+1)/6)
+	k := math.Floor(c) + 1 // fewer than c means lie above
+	if k > m {
+		return math.NaN(), math.NaN()
+	}
+	return largest(d, k), largest(d, m+1-k)
 }
 
 // largest returns the k-th largest mean of two, 1 ≤ k, by bisection over the floats: at
