@@ -163,8 +163,10 @@ func (m *fitDid) frame(d *fitData) (*panel.Frame, error) {
 	if f.Time, err = d.integers(m.time); err != nil {
 		return nil, err
 	}
-	if f.Cohort, err = m.readCohort(d); err != nil {
-		return nil, err
+	if m.cohort != "" {
+		if f.Cohort, err = m.readCohort(d); err != nil {
+			return nil, err
+		}
 	}
 	if f.Y, err = d.numbers(m.outcome); err != nil {
 		return nil, err

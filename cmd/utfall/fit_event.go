@@ -15,36 +15,43 @@ type fitEvent struct {
 	estimator     string
 	before, after int
 	reweight      bool
+	treatment, se string
 }
 
 // eventEstimators are the estimators of the interface; windowed are those with a window.
 var (
-	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "stacked", "lpdid", "twfe"}
-	eventWindowed   = []string{"stacked", "lpdid"}
+	eventEstimators = []string{"sun-abraham", "imputation", "two-stage", "etwfe", "stacked", "lpdid", "dcdh", "twfe"}
+	eventWindowed   = []string{"stacked", "lpdid", "dcdh"}
 )
 
 func (m *fitEvent) flags(f *flagSet) {
 	d := &m.did
 	d.f, d.panel = f, true
-	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, stacked, lpdid, or twfe (a benchmark only)")
+	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, stacked, lpdid, dcdh, or twfe (a benchmark only)")
 	f.column(&d.unit, "unit", "names the unit that is followed")
 	f.column(&d.time, "time", "period, a whole number")
 	f.column(&d.cohort, "cohort", "first treated period; 0 or empty = never treated (one of the two throughout)")
 	f.column(&d.outcome, "outcome", "a number")
 	f.list(&d.covariates, "covariates", "`columns`, comma separated, with their values in each period")
 	f.whole(&d.anticipation, "anticipation", 0, "by how many periods before treatment outcomes may react")
-	f.whole(&m.before, "before", 0, "stacked, lpdid: periods before treatment in the window (default: as many as every cohort has)")
-	f.whole(&m.after, "after", 0, "stacked, lpdid: periods after the first treated one in the window (default: as many as every cohort has)")
+	f.column(&m.treatment, "treatment", "dcdh, instead of --cohort: treatment in each period, 0 and 1 or a size; it may switch on and off")
+	f.text(&m.se, "se", "", "dcdh: analytic (default) or bootstrap (of clusters)")
+	f.whole(&m.before, "before", 0, "stacked, lpdid, dcdh: periods before treatment in the window (default: as many as every cohort has)")
+	f.whole(&m.after, "after", 0, "stacked, lpdid, dcdh: periods after the first treated one in the window (default: as many as every cohort has; dcdh: as any has)")
 	f.yes(&m.reweight, "reweight", false, "lpdid: cohorts count by their treated units instead of by variance")
 	f.column(&d.weights, "weights", "sampling weight above 0")
 	f.column(&d.cluster, "cluster", "rows with its same value are dependent (default: the unit)")
 	f.text(&d.bands, "bands", "", "uniform or pointwise (default: uniform)")
-	f.whole(&d.replicates, "replicates", 0, "draws of the multiplier bootstrap for uniform bands, at least 99 (default 999)")
-	f.seed(&d.seed, "seed of the multiplier bootstrap")
-	f.need("estimator", "unit", "time", "cohort", "outcome")
+	f.whole(&d.replicates, "replicates", 0, "draws of the multiplier bootstrap for uniform bands, or of --se bootstrap, at least 99 (default 999)")
+	f.seed(&d.seed, "seed of the bootstrap")
+	f.need("estimator", "unit", "time", "outcome")
 }
 
-func (m *fitEvent) columns() fitColumns { return m.did.columns() }
+func (m *fitEvent) columns() fitColumns {
+	c := m.did.columns()
+	c.apart("treatment", m.treatment)
+	return c
+}
 
 func (m *fitEvent) check() (problems []string) {
 	d := &m.did
@@ -60,10 +67,31 @@ func (m *fitEvent) check() (problems []string) {
 	if d.f.given("replicates") && d.replicates < 99 {
 		problems = append(problems, "--replicates must be at least 99")
 	}
+	problems = append(problems, m.checkTreatment()...)
 	for _, flag := range []string{"replicates", "seed"} {
-		if d.bands == panel.Pointwise && d.f.given(flag) {
+		if d.bands == panel.Pointwise && m.se != "bootstrap" && d.f.given(flag) {
 			problems = append(problems, fmt.Sprintf("--%s goes with --bands uniform", flag))
 		}
+	}
+	return problems
+}
+
+// checkTreatment is for the flags of dcdh, which needs no cohort.
+func (m *fitEvent) checkTreatment() (problems []string) {
+	d := &m.did
+	problems = oneOf("se", m.se, "analytic", "bootstrap")
+	for _, flag := range []string{"treatment", "se"} {
+		if d.f.given(flag) && m.estimator != "dcdh" {
+			problems = append(problems, fmt.Sprintf("--%s goes with --estimator dcdh", flag))
+		}
+	}
+	switch {
+	case d.cohort != "" && m.treatment != "":
+		problems = append(problems, "--cohort and --treatment exclude each other")
+	case d.cohort == "" && m.treatment == "" && m.estimator == "dcdh":
+		problems = append(problems, "--cohort is needed, or --treatment")
+	case d.cohort == "" && m.estimator != "dcdh":
+		problems = append(problems, "--cohort is needed")
 	}
 	return problems
 }
@@ -77,7 +105,7 @@ func (m *fitEvent) checkWindow() (problems []string) {
 	if !slices.Contains(eventWindowed, m.estimator) {
 		for _, flag := range []string{"before", "after"} {
 			if d.f.given(flag) {
-				problems = append(problems, fmt.Sprintf("--%s goes with --estimator stacked or lpdid", flag))
+				problems = append(problems, fmt.Sprintf("--%s goes with --estimator stacked, lpdid or dcdh", flag))
 			}
 		}
 		return problems
@@ -124,6 +152,23 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		vcov = "cr1 of each horizon's regression by cluster: factor G/(G-1)*(N-1)/(N-K), K its periods and 1; t on G-1"
 		before, after := m.window()
 		res, err = panel.LocalProjections{EventOptions: o, Before: before, After: after, Reweight: m.reweight}.Fit(ctx, f)
+	case "dcdh":
+		vcov = "given the treatments, around the mean of switchers and of stayers, factor n/(n-1) each, summed by cluster; normal"
+		before, after := m.window()
+		e := panel.Intertemporal{EventOptions: o, Before: before, After: after}
+		if m.treatment != "" {
+			if e.Treatment, err = d.numbers(m.treatment); err != nil {
+				return nil, err
+			}
+		}
+		if m.se == "bootstrap" {
+			vcov = "bootstrap of clusters; normal"
+			e.Bootstrap, e.Replicates = 999, 0
+			if m.did.replicates > 0 {
+				e.Bootstrap = m.did.replicates
+			}
+		}
+		res, err = e.Fit(ctx, f)
 	case "etwfe":
 		res, err = panel.ExtendedTwoWay{EventOptions: o}.Fit(ctx, f)
 	case "twfe":

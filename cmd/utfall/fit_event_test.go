@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,7 @@ func TestFitEventStudy(t *testing.T) {
 		"imputation":  {"event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 		"stacked":     {"event=-1": 0, "event=0": 2.0 / 3, "overall": 2.0 / 3},
 		"lpdid":       {"event=-1": 0, "event=0": 12.0 / 17, "overall": 12.0 / 17},
+		"dcdh":        {"event=-2": 1, "event=-1": 0, "event=0": 2.0 / 3, "event=1": 4, "overall": 16.0 / 9},
 		"etwfe":       {"event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 		"two-stage":   {"event=-2": 1.0 / 3, "event=-1": -1.0 / 6, "event=0": 5.0 / 12, "event=1": 25.0 / 6, "overall": 5.0 / 3},
 	}
@@ -65,8 +67,8 @@ func TestFitEventStudyUsage(t *testing.T) {
 	}
 	code, _, errOut = runFit(t, eventArgs(path, "imputation", "--before", "2", "--after", "1")...)
 	require.Equal(t, exitUsage, code)
-	require.Contains(t, errOut, "--before goes with --estimator stacked or lpdid")
-	require.Contains(t, errOut, "--after goes with --estimator stacked or lpdid")
+	require.Contains(t, errOut, "--before goes with --estimator stacked, lpdid or dcdh")
+	require.Contains(t, errOut, "--after goes with --estimator stacked, lpdid or dcdh")
 	code, _, errOut = runFit(t, eventArgs(path, "stacked", "--before", "1", "--after", "-1", "--anticipation", "1", "--covariates", "y")...)
 	require.Equal(t, exitUsage, code)
 	for _, s := range []string{"--before must be", "--after must be", "takes no --covariates"} {
@@ -90,4 +92,43 @@ func TestFitEventStudyUsage(t *testing.T) {
 	code, _, errOut = runFit(t, eventArgs(covariate, "imputation", "--covariates", "x")...)
 	require.Equal(t, exitInput, code)
 	require.Contains(t, errOut, `covariate "x" does not vary within units`)
+}
+
+// Treatment that goes on and off, by a column of its own: the by-hand panel of estimate/panel.
+func TestFitEventStudyTreatment(t *testing.T) {
+	d := [][]int{{1, 1, 0, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, {0, 0, 1, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}
+	y := [][]int{{8, 9, 4, 10}, {5, 5, 6, 7}, {5, 6, 9, 10}, {1, 0, 4, 1}, {2, 2, 2, 2}, {7, 7, 7, 7}}
+	text := "unit,time,d,y\n"
+	for u := range d {
+		for p := range d[u] {
+			text += fmt.Sprintf("%c,%d,%d,%d\n", 'a'+u, p+1, d[u][p], y[u][p])
+		}
+	}
+	path := writeTestFile(t, "d.csv", text)
+	args := func(more ...string) []string {
+		return append([]string{"event-study", "--data", path, "--estimator", "dcdh", "--unit", "unit", "--time", "time", "--outcome", "y"}, more...)
+	}
+	a := fitted(t, args("--treatment", "d")...)
+	for term, v := range map[string]float64{"event=0": 5.5, "event=1": 1.5, "overall": 7} {
+		require.InDelta(t, v, *a.get(t, term, "mean-difference").Estimate, 1e-12, term)
+	}
+	var m struct {
+		Estimate float64 `json:"estimate"`
+	}
+	a.detail(t, "did_m", &m)
+	require.InDelta(t, 5.25, m.Estimate, 1e-12)
+	b := fitted(t, args("--treatment", "d", "--se", "bootstrap", "--replicates", "99", "--seed", "3")...)
+	require.Equal(t, *a.get(t, "overall", "").Estimate, *b.get(t, "overall", "").Estimate)
+	require.NotEqual(t, *a.get(t, "overall", "").StdError, *b.get(t, "overall", "").StdError)
+	code, _, errOut := runFit(t, args()...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--cohort is needed, or --treatment")
+	code, _, errOut = runFit(t, args("--treatment", "d", "--cohort", "d", "--se", "magic")...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "exclude each other")
+	require.Contains(t, errOut, "magic")
+	code, _, errOut = runFit(t, eventArgs(path, "twfe", "--treatment", "d", "--se", "bootstrap")...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--treatment goes with --estimator dcdh")
+	require.Contains(t, errOut, "--se goes with")
 }

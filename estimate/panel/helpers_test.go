@@ -140,7 +140,9 @@ func (f *Frame) rows(list []int) *Frame {
 	}
 	for i, r := range list {
 		g.Time = append(g.Time, f.Time[r])
-		g.Cohort = append(g.Cohort, f.Cohort[r])
+		if f.Cohort != nil {
+			g.Cohort = append(g.Cohort, f.Cohort[r])
+		}
 		g.Y = append(g.Y, f.Y[r])
 		if f.Unit != nil {
 			g.Unit = append(g.Unit, f.Unit[r])
