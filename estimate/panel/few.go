@@ -59,6 +59,8 @@ type FewOptions struct {
 	// Alternatives computes every method that can be, not the chosen one alone.
 	Alternatives bool
 	Workers      int
+
+	onlyTest bool // no intervals: for simulations of the test's size
 }
 
 // A FewDesign is what the choice of a method rests on.

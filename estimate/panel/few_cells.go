@@ -239,6 +239,7 @@ type fewTerm struct {
 	treated []int       // positions treated in some cell, ascending
 	kernel  [][]float64 // of each position, its weight in each period; nil = none
 	design  FewDesign
+	larger  bool // large donors vary more than small ones, which no size model here allows
 }
 
 // terms flattens the aggregation to weighted cells; a mean of reference cells is left out.

@@ -13,10 +13,10 @@ import (
 const (
 	fewDF        = 4    // degrees of freedom of cr2 from which it holds (Imbens and Kolesár 2016)
 	fewAlone     = 0.05 // share of the variance that may lie with cohorts of one
-	fewLarge     = 50   // donors from which drawing their errors needs no allowance for their mean
+	fewLarge     = 50   // donors from which their errors can be drawn, and their variances told by size
 	fewShared    = 0.1  // (treated-1)/(comparison+1): what a shared comparison group adds to the variance
 	fewOwn       = 8    // treated from which sign changes have values enough to be preferred
-	fewSizeLevel = 0.05 // level of the test that variance does not depend on size
+	fewSizeLevel = 0.3  // level of the test that variance does not depend on size: a screen, not a proof
 )
 
 // fails says why a method does not fit the term's design; an empty code means it does.
@@ -59,7 +59,7 @@ func (t *fewTerm) fails(m FewMethod) table.Note {
 			return no("covariates-held", "With covariates reassigned entry dates are not as likely as the true ones.", nil)
 		}
 	case FewSignChanges:
-		if float64(d.TreatedClusters-1)/float64(d.Comparison+1) > fewShared {
+		if float64(d.TreatedClusters-1)/float64(min(d.Comparison, d.Clusters-d.TreatedClusters)+1) > fewShared {
 			return no("shared-comparison", "The treated share a comparison group so small that their effects move together.", nil)
 		}
 		return table.Note{}
@@ -76,8 +76,10 @@ func (t *fewTerm) fails(m FewMethod) table.Note {
 		return no("no-size", "The sizes of the units are not known.", nil)
 	case m == FewFermanPinto && math.IsNaN(d.SizeP):
 		return no("no-size", "The sizes of the units do not tell their variances.", nil)
-	case m != FewFermanPinto && m != FewWild && unequal:
-		return no("unequal", "Small units vary more than large ones, so that units cannot stand in for each other.", nil)
+	case m == FewFermanPinto && d.Donors < fewLarge:
+		return no("few-donors", "Fewer than %d units stay untreated in all periods that are compared.", map[string]any{"least": fewLarge}, fewLarge)
+	case m != FewWild && unequal && (m != FewFermanPinto || t.larger):
+		return no("unequal", "How much units vary seems to depend on their size, so that they cannot stand in for each other.", nil)
 	}
 	return table.Note{}
 }
@@ -279,7 +281,9 @@ func (t *fewTerm) compute(a *FewAnswer, o FewOptions) bool {
 	e := &a.Estimate
 	e.SE, e.CI.Method = se, string(a.Method)
 	e.Test.Stat, e.Test.DF, e.Test.P = t.value/se, math.NaN(), r.P(t.value)
-	e.CI.Lo, e.CI.Hi = r.Bounds(t.value, se/4, t.w.alpha)
+	if !o.onlyTest {
+		e.CI.Lo, e.CI.Hi = r.Bounds(t.value, se/4, t.w.alpha)
+	}
 	return true
 }
 

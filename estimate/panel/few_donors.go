@@ -68,7 +68,7 @@ func (t *fewTerm) donors(bySize bool) *num.RatioTest {
 	for i, pos := range t.treated {
 		e := errors[w.cohort[pos]]
 		if bySize {
-			a, b, _ := t.bySize(e)
+			a, b, _, _ := t.bySize(e)
 			variance := func(p int) float64 { return a + b/w.size[p] }
 			own := make([]float64, len(e))
 			for j, v := range e {
@@ -139,6 +139,7 @@ func (t *fewTerm) sizeTest() float64 {
 			e[i] += v
 		}
 	}
-	_, _, p := t.bySize(e)
+	_, _, slope, p := t.bySize(e)
+	t.larger = slope < 0
 	return p
 }

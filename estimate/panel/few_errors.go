@@ -119,8 +119,9 @@ func (t *fewTerm) robust(power, level float64, method FewMethod) estimate.Estima
 }
 
 // bySize fits E[e²] = a + b/size to the donors, both at least 0 (Ferman and Pinto 2019),
-// and tests b = 0 by n·R², chi-square on 1 (Koenker 1981).
-func (t *fewTerm) bySize(e []float64) (a, b, p float64) {
+// and tests b = 0 by n·R² of the fit without that bound, whose b is slope: chi-square on
+// 1 (Koenker 1981).
+func (t *fewTerm) bySize(e []float64) (a, b, slope, p float64) {
 	n := len(e)
 	x, y := make([]float64, n), make([]float64, n)
 	var mx, my float64
@@ -139,9 +140,10 @@ func (t *fewTerm) bySize(e []float64) (a, b, p float64) {
 		xy += float64(x[i] * y[i])
 	}
 	if !(sxx > 1e-24*mx*mx*float64(n)) || !(syy > 0) {
-		return my, 0, math.NaN()
+		return my, 0, 0, math.NaN()
 	}
-	b = sxy / sxx
+	slope = sxy / sxx
+	b = slope
 	a = my - float64(b*mx)
 	p = num.ChiSquareTail(float64(n)*sxy/sxx*sxy/syy, 1)
 	switch {
@@ -150,5 +152,5 @@ func (t *fewTerm) bySize(e []float64) (a, b, p float64) {
 	case a < 0:
 		a, b = 0, xy/xx
 	}
-	return a, b, p
+	return a, b, slope, p
 }
