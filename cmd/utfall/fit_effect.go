@@ -30,6 +30,8 @@ type fitEffect struct {
 	metric, variance     string
 	correct              bool
 	bands                string
+	nuisance, score      string
+	bound                float64
 	replicates           int
 	quantiles            []string
 	at                   []float64 // the quantiles, once checked
@@ -42,12 +44,13 @@ var effectFlags = map[string][]string{
 	"regression":              {"covariates", "weights", "weight-kind", "sets", "cluster", "vcov", "interactions"},
 	"g-computation":           {"covariates", "weights", "weight-kind", "sets", "cluster", "vcov", "outcome-model", "ratios"},
 	"ipw":                     {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "quantiles"},
-	"aipw":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "errors", "folds", "repeats"},
-	"tmle":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "folds", "repeats"},
+	"aipw":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "errors", "folds", "repeats", "nuisance"},
+	"tmle":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "folds", "repeats", "nuisance"},
+	"dml":                     {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "folds", "repeats", "nuisance", "score", "bound"},
 	"bias-corrected-matching": {"covariates", "ratio", "metric", "variance", "bias-correction"},
 }
 
-var effectMethods = []string{"difference", "regression", "g-computation", "ipw", "aipw", "tmle", "bias-corrected-matching"}
+var effectMethods = []string{"difference", "regression", "g-computation", "ipw", "aipw", "tmle", "dml", "bias-corrected-matching"}
 
 func (m *fitEffect) flags(f *flagSet) {
 	m.f = f
@@ -55,17 +58,20 @@ func (m *fitEffect) flags(f *flagSet) {
 	f.list(&m.outcomes, "outcome", "`column` of numbers; several, comma separated, give an effect each with intervals that hold for all at once")
 	f.list(&m.covariates, "covariates", "`columns`, comma separated: of the models or of the distance")
 	f.text(&m.method, "method", "difference", strings.Join(effectMethods, ", "))
-	f.text(&m.estimand, "estimand", "att", "effect on the treated (att), the untreated (atc), all (ate) or the overlap (ato: ipw). With difference and regression the design decides, and it only names the term")
+	f.text(&m.estimand, "estimand", "att", "effect on the treated (att), the untreated (atc), all (ate) or the overlap (ato: ipw, dml). With difference and regression the design decides, and it only names the term")
 	m.weights.flags(f, "matching", "")
 	f.column(&m.sets, "sets", "matched sets (difference, regression, g-computation); empty = in none, and the row is left out. Errors are clustered on them")
 	f.list(&m.cluster, "cluster", "`column`: rows with its same value are dependent (instead of sets)")
 	f.text(&m.vcov, "vcov", "", "covariance: "+strings.Join(vcovKinds, ", ")+" (default: cr1 with sets or a cluster, else hc1); of models of means hc0, hc1, cr0, cr1 (default: cr0 with sets or a cluster, else hc0)")
 	f.yes(&m.interactions, "interactions", false, "with regression: slopes differ between the groups, and the effect is the mean over the treated")
-	f.text(&m.outcomeModel, "outcome-model", "", "of g-computation and aipw: linear or logistic (default: logistic for an outcome of 0 and 1)")
+	f.text(&m.outcomeModel, "outcome-model", "", "of g-computation, aipw and dml: linear or logistic (default: logistic for an outcome of 0 and 1)")
 	f.text(&m.errors, "errors", "", "of aipw: influence (default), or stacked, right also where one of the models is wrong")
 	f.yes(&m.ratios, "ratios", false, "risk ratio and odds ratio too, of an outcome of 0 and 1")
 	f.list(&m.quantiles, "quantiles", "`numbers` between 0 and 1: effects on these quantiles too (ipw)")
-	f.whole(&m.folds, "folds", 0, "of cross-fitting (aipw, tmle); 0 = none")
+	f.whole(&m.folds, "folds", 0, "of cross-fitting (aipw, tmle: default none; dml: 5)")
+	f.text(&m.nuisance, "nuisance", "", "of aipw and tmle with folds, and of dml: "+strings.Join(effect.Nuisances(), ", ")+" (default logistic: regression without a penalty)")
+	f.text(&m.score, "score", "", "of dml: interactive (default) or partially-linear (estimand ato)")
+	f.number(&m.bound, "bound", 0, "of dml: probabilities of treatment are kept within `b` and 1 - b, and those moved are counted")
 	f.whole(&m.repeats, "repeats", 0, "of the split into folds, odd (default 5)")
 	f.text(&m.bands, "bands", "", "with several outcomes: uniform (default) or pointwise")
 	f.whole(&m.replicates, "replicates", 0, "draws for the uniform band (default 9999)")
@@ -133,11 +139,18 @@ func (m *fitEffect) check() []string {
 			bad("--interactions gives the effect on the treated: --estimand att")
 		}
 		return problems
-	case "ipw":
+	case "ipw", "dml":
+		if m.score == effect.PartiallyLinearScore {
+			if !m.f.given("estimand") {
+				m.estimand = "ato"
+			}
+			problems = append(problems, oneOf("estimand", m.estimand, "ato")...)
+			break
+		}
 		problems = append(problems, oneOf("estimand", m.estimand, "att", "atc", "ate", "ato")...)
 	default:
 		if m.estimand == "ato" {
-			bad("--method %s has no --estimand ato; ipw has", m.method)
+			bad("--method %s has no --estimand ato; ipw and dml have", m.method)
 		} else {
 			problems = append(problems, oneOf("estimand", m.estimand, "att", "atc", "ate")...)
 		}
@@ -161,7 +174,7 @@ func (m *fitEffect) checkBands() (problems []string) {
 	case m.f.given("replicates") && m.replicates < 199:
 		bad("--replicates must be at least 199")
 	}
-	if m.f.given("seed") && m.folds == 0 && (!several || m.bands == "pointwise") {
+	if m.f.given("seed") && !m.splits() && (!several || m.bands == "pointwise") {
 		bad("--seed goes with --folds, or with a uniform band over several outcomes")
 	}
 	if several && (m.ratios || len(m.quantiles) > 0) {
@@ -192,12 +205,32 @@ func (m *fitEffect) checkMeans() (problems []string) {
 	switch {
 	case m.f.given("folds") && m.folds < 2:
 		bad("--folds must be at least 2")
-	case m.folds == 0 && m.f.given("repeats"):
+	case !m.splits() && m.f.given("repeats"):
 		bad("--repeats goes with --folds")
 	case m.f.given("repeats") && (m.repeats < 1 || m.repeats%2 == 0):
 		bad("--repeats must be an odd number")
 	case m.folds > 0 && m.errors == "stacked":
 		bad("--errors stacked does not go with --folds")
+	}
+	problems = append(problems, oneOf("nuisance", m.nuisance, effect.Nuisances()...)...)
+	problems = append(problems, oneOf("score", m.score, effect.InteractiveScore, effect.PartiallyLinearScore)...)
+	learnt := m.nuisance != "" && m.nuisance != effect.LogisticNuisance
+	switch {
+	case learnt && !m.splits():
+		bad("--nuisance %s needs --folds: without them the errors are too small", m.nuisance)
+	case learnt && m.weights.column != "":
+		bad("--nuisance %s does not use --weights", m.nuisance)
+	case learnt && (m.vcov == "hc1" || m.vcov == "cr1"):
+		bad("--nuisance %s has no number of parameters for --vcov %s; use hc0 or cr0", m.nuisance, m.vcov)
+	}
+	switch {
+	case m.f.given("bound") && !(m.bound > 0 && m.bound < 0.5):
+		bad("--bound must lie between 0 and 0.5")
+	case m.f.given("bound") && m.estimand == "ato":
+		bad("--estimand ato divides by no probability and does not use --bound")
+	}
+	if m.ratios && m.score == effect.PartiallyLinearScore {
+		bad("--score partially-linear does not use --ratios")
 	}
 	if m.ratio < 1 {
 		bad("--ratio must be at least 1")
@@ -226,11 +259,14 @@ func (m *fitEffect) checkMeans() (problems []string) {
 
 // splitSeed is the seed of the folds: a seed that is of the band alone is not theirs.
 func (m *fitEffect) splitSeed() uint64 {
-	if m.folds == 0 {
+	if !m.splits() {
 		return 0
 	}
 	return m.seed
 }
+
+// splits reports whether units are split for cross-fitting.
+func (m *fitEffect) splits() bool { return m.folds > 0 || m.method == "dml" }
 
 // estimator is the method with its options.
 func (m *fitEffect) estimator(workers int) estimate.Estimator {
@@ -243,9 +279,11 @@ func (m *fitEffect) estimator(workers int) estimate.Estimator {
 	case "ipw":
 		return effect.IPW{Estimand: m.estimand, Vcov: vcov, Ratios: m.ratios, Quantiles: m.at, Workers: workers}
 	case "aipw":
-		return effect.AIPW{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Errors: m.errors, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Vcov: vcov, Ratios: m.ratios, Workers: workers}
+		return effect.AIPW{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Errors: m.errors, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Nuisance: m.nuisance, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+	case "dml":
+		return effect.DML{Score: m.score, Estimand: m.estimand, Nuisance: m.nuisance, OutcomeModel: m.outcomeModel, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Bound: m.bound, Vcov: vcov, Ratios: m.ratios, Workers: workers}
 	case "tmle":
-		return effect.TMLE{Estimand: m.estimand, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Vcov: vcov, Ratios: m.ratios, Workers: workers}
+		return effect.TMLE{Estimand: m.estimand, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Nuisance: m.nuisance, Vcov: vcov, Ratios: m.ratios, Workers: workers}
 	case "bias-corrected-matching":
 		return effect.BiasCorrectedMatching{Estimand: m.estimand, Ratio: m.ratio, Metric: m.metric, Variance: m.conditional, Unadjusted: !m.correct, Workers: workers}
 	}

@@ -47,9 +47,12 @@ type AIPW struct {
 	// Repeats of the split, odd; 0 means 5.
 	Repeats int
 	Seed    uint64 // of the splits
-	Vcov    Vcov   // as in [IPW]
-	Ratios  bool   // as in [IPW]
-	Workers int    // as in [IPW]
+	// Nuisance is "logistic" (default), "ridge", "lasso" or "boosted", as in [DML]; the
+	// last three with Folds.
+	Nuisance string
+	Vcov     Vcov // as in [IPW]
+	Ratios   bool // as in [IPW]
+	Workers  int  // as in [IPW]
 }
 
 var _ estimate.Estimator = AIPW{}
@@ -77,6 +80,9 @@ func (d AIPW) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, err
 	if err != nil {
 		return nil, err
 	}
+	if err := c.learn(ctx, d.Nuisance, split); err != nil {
+		return nil, err
+	}
 	kind, err := c.outcomeKind(d.OutcomeModel)
 	if err != nil {
 		return nil, err
@@ -100,6 +106,7 @@ func (d AIPW) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, err
 	if stacked {
 		res.Details["errors"] = "stacked"
 	}
+	c.sayNuisance(res, d.Nuisance)
 	return res, ctx.Err()
 }
 

@@ -82,13 +82,7 @@ func (c *causal) fold(s splitting, repeat uint64) ([]int, error) {
 	}
 	fold := make([]int, c.n)
 	if c.cluster != nil {
-		least := make([]uint64, c.tally.Clusters)
-		for g := range least {
-			least[g] = math.MaxUint64
-		}
-		for i, g := range c.cluster {
-			least[g] = min(least[g], hash[i])
-		}
+		least := least(hash, c.cluster, c.tally.Clusters)
 		if s.folds > len(least) {
 			return nil, fmt.Errorf("%w: %d folds for %d clusters", estimate.ErrTooFew, s.folds, len(least))
 		}
@@ -156,6 +150,11 @@ func (c *causal) nuisance(estimand, kind string, y []float64, s *nuisanceSpec) (
 				c.fill(u.mu[a], m.mu, s.fold, k)
 				c.fill(u.link[a], m.eta, s.fold, k)
 			}
+		}
+	}
+	if c.guarded {
+		if err := c.bounded(estimand, u.eta); err != nil {
+			return nil, err
 		}
 	}
 	c.overlap(estimand, u.eta)

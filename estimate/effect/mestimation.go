@@ -38,6 +38,11 @@ type causal struct {
 	params   int // K of hc1 and cr1, set by the method
 	workers  int
 	iterated int
+	// learner fits the nuisance models; nil is regression without a penalty. Scores are
+	// kept within bound (0: as they are); guarded refuses those that decide alone.
+	learner *learner
+	bound   float64
+	guarded bool
 }
 
 // causalOptions are what the estimators on causal share.

@@ -176,7 +176,18 @@ func (c *causal) propensity(use func(i int) bool) (*model, error) {
 	for i, t := range c.treated {
 		a[i] = float64(index(t))
 	}
-	return c.logistic("the model of treatment", a, c.allWeights(use))
+	return c.outcomeModel("the model of treatment", LogisticOutcome, a, c.allWeights(use))
+}
+
+// outcomeModel fits y on the rows of positive weight.
+func (c *causal) outcomeModel(what, kind string, y, weight []float64) (*model, error) {
+	switch {
+	case c.learner != nil && c.k > 1:
+		return c.learner.fit(what, kind == LogisticOutcome, y, weight)
+	case kind == LogisticOutcome:
+		return c.logistic(what, y, weight)
+	}
+	return c.linear(what, y, weight)
 }
 
 // outcome models y in one arm, on the rows that use names.
@@ -186,10 +197,7 @@ func (c *causal) outcome(kind string, y []float64, arm int, use func(i int) bool
 	if arm == 1 {
 		what = "the outcome model of the treated"
 	}
-	if kind == LogisticOutcome {
-		return c.logistic(what, y, weight)
-	}
-	return c.linear(what, y, weight)
+	return c.outcomeModel(what, kind, y, weight)
 }
 
 // outcomeKind settles the outcome model: logistic for an outcome of 0 and 1.

@@ -34,6 +34,7 @@ type TMLE struct {
 	Folds    int    // as in [AIPW]
 	Repeats  int    // as in [AIPW]
 	Seed     uint64 // as in [AIPW]
+	Nuisance string // as in [AIPW]
 	Vcov     Vcov   // as in [IPW]
 	Ratios   bool   // as in [IPW]
 	Workers  int    // as in [IPW]
@@ -56,6 +57,10 @@ func (d TMLE) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, err
 	if err != nil {
 		return nil, err
 	}
+	split := splitting{d.Folds, d.Repeats, d.Seed}
+	if err := c.learn(ctx, d.Nuisance, split); err != nil {
+		return nil, err
+	}
 	lo, hi := 0.0, 1.0
 	if !c.binary {
 		lo, hi = slices.Min(c.y), slices.Max(c.y)
@@ -72,7 +77,7 @@ func (d TMLE) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, err
 		c.params -= c.k
 	}
 	epsilon := map[string]float64{}
-	res, err := c.split(ctx, splitting{d.Folds, d.Repeats, d.Seed}, o, func(s *nuisanceSpec) (*potential, error) {
+	res, err := c.split(ctx, split, o, func(s *nuisanceSpec) (*potential, error) {
 		u, err := c.nuisance(o.estimand, LogisticOutcome, scaled, s)
 		if err != nil {
 			return nil, err
@@ -102,6 +107,7 @@ func (d TMLE) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, err
 	}
 	res.Details["range"] = []float64{lo, hi}
 	res.Details["outcome_model"] = LogisticOutcome
+	c.sayNuisance(res, d.Nuisance)
 	return res, ctx.Err()
 }
 
