@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"utfall/estimate"
 	"utfall/estimate/survive"
@@ -27,7 +29,7 @@ func (m *fitCox) flags(f *flagSet) {
 	m.weights.kinds = []string{string(estimate.Sampling), string(estimate.Matching)}
 	f.cmd.Flags().Lookup("weight-kind").Usage = "what weights mean: sampling or matching"
 	f.column(&m.cluster, "cluster", "units of one value are not independent: robust errors")
-	f.text(&m.ties, "ties", "efron", "tied events: efron or breslow")
+	f.text(&m.ties, "ties", "efron", "tied events: efron, breslow or exact")
 	f.yes(&m.robust, "robust", false, "errors from the influence function, as with weights and clusters")
 	f.text(&m.zph, "zph", "km", "clock of the test of proportional hazards: km or identity")
 	f.need("covariates")
@@ -35,6 +37,7 @@ func (m *fitCox) flags(f *flagSet) {
 
 func (m *fitCox) columns() fitColumns {
 	c := m.times.columns()
+	c.unique = m.times.entry == "" // with entry times several rows of one unit are intervals of its time
 	c.apart("covariates", m.covariates...)
 	for _, s := range m.strata {
 		c.add("strata", s)
@@ -45,7 +48,17 @@ func (m *fitCox) columns() fitColumns {
 }
 
 func (m *fitCox) check() []string {
-	problems := append(choice("ties", m.ties, []string{"efron", "breslow"}, "exact"), oneOf("zph", m.zph, "km", "identity")...)
+	problems := append(oneOf("ties", m.ties, "efron", "breslow", "exact"), oneOf("zph", m.zph, "km", "identity")...)
+	if m.ties == "exact" {
+		for _, flag := range []string{"weights", "cluster"} {
+			if m.f.given(flag) {
+				problems = append(problems, "--ties exact has no robust errors, so that it does not use --"+flag+"; use --ties efron")
+			}
+		}
+		if m.robust {
+			problems = append(problems, "--ties exact has no robust errors; leave --robust out or use --ties efron")
+		}
+	}
 	return append(problems, m.weights.check(m.f)...)
 }
 
@@ -75,11 +88,18 @@ func (m *fitCox) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if f.X, f.XNames, err = d.design(m.covariates); err != nil {
 		return nil, err
 	}
+	if m.times.entry != "" {
+		f.Intervals = len(slices.Compact(slices.Sorted(slices.Values(f.Unit)))) < len(f.Unit)
+	}
 	r, err := survive.Cox{Ties: m.ties, Robust: m.robust, ZPH: m.zph, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	out := newFitOutput(r, "events")
+	if f.Intervals {
+		out.notes = append(out.notes, table.Note{Code: "rows-of-one-unit", Args: map[string]any{"rows": len(f.Unit), "units": r.N.Units},
+			Text: fmt.Sprintf("%d rows are intervals of the time of %d units; covariates may change from one to the next.", len(f.Unit), r.N.Units)})
+	}
 	m.describe(r, out)
 	return out, nil
 }

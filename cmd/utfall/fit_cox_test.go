@@ -50,7 +50,10 @@ func TestFitCox(t *testing.T) {
 	b := fitted(t, append(ties, "--ties", "breslow")...)
 	requireNear(t, -math.Ln2, b.get(t, "x", "").Estimate, "breslow")
 	require.Contains(t, b.codes(), "no-zph") // one event time
-	for _, bad := range [][]string{{"--ties", "exact"}, {"--ties", "x"}, {"--zph", "rank"}, {"--by", "z"}, {"--weight-kind", "sampling"}, {"--weights", "w", "--weight-kind", "frequency"}} {
+	// Of four, two at 1 and the third at 2: θ = 1 + √2 (derivation in package survive).
+	exact := writeTestFile(t, "x.csv", "time,e,x\n1,1,1\n1,1,0\n2,1,1\n3,0,0\n")
+	requireNear(t, math.Log(1+math.Sqrt2), fitted(t, "cox", "--data", exact, "--time", "time", "--event", "e", "--covariates", "x", "--ties", "exact").get(t, "x", "").Estimate, "exact")
+	for _, bad := range [][]string{{"--ties", "exact", "--robust"}, {"--ties", "exact", "--weights", "w"}, {"--ties", "exact", "--cluster", "z"}, {"--ties", "x"}, {"--zph", "rank"}, {"--by", "z"}, {"--weight-kind", "sampling"}, {"--weights", "w", "--weight-kind", "frequency"}} {
 		code, _, _ := runFit(t, append(append(base, "x"), bad...)...)
 		require.Equal(t, exitUsage, code, bad)
 	}
@@ -62,4 +65,29 @@ func TestFitCox(t *testing.T) {
 	code, _, errOut = runFit(t, "cox", "--data", none, "--time", "time", "--event", "e", "--covariates", "x")
 	require.Equal(t, exitInput, code)
 	require.Contains(t, errOut, "no event")
+}
+
+// The rows of one unit are intervals of its time: cut at 1, they give the number of the rows uncut.
+func TestFitCoxIntervals(t *testing.T) {
+	const head = "id,from,to,e,x\n"
+	args := func(rows string) []string {
+		return []string{"cox", "--data", writeTestFile(t, "d.csv", head+rows), "--id", "id", "--time", "to", "--event", "e", "--entry", "from", "--covariates", "x"}
+	}
+	a := fitted(t, args("a,0,1,1,1\nb,0,1,0,0\nb,1,2,1,0\nc,0,2,0,1\nc,2,3,0,1\n")...)
+	requireNear(t, -math.Ln2/2, a.get(t, "x", "").Estimate, "beta")
+	require.Equal(t, 3, a.N["units"])
+	require.Contains(t, a.codes(), "rows-of-one-unit")
+	// The covariate of c turns 0 at 1: L = θ/(2θ+1)·1/2 has no maximum, of b turns 1 at 1: θ/(2θ+1)·1/2, too.
+	code, _, errOut := runFit(t, args("a,0,1,1,1\nb,0,1,0,0\nb,1,2,1,0\nc,0,1,0,1\nc,1,3,0,0\n")...)
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "perfect separation")
+	again := fitted(t, args("a,0,1,1,1\na,1,2,0,1\nb,0,2,1,0\nc,0,3,0,1\n")...)
+	require.Contains(t, again.codes(), "recurrent-events")
+	code, _, errOut = runFit(t, args("a,0,1,1,1\nb,0,1.5,0,0\nb,1,2,1,0\nc,0,3,0,1\n")...)
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "d.csv:4")
+	require.Contains(t, errOut, "overlaps")
+	code, _, errOut = runFit(t, "cox", "--data", writeTestFile(t, "d.csv", head+"a,0,1,1,1\na,1,2,0,1\n"), "--id", "id", "--time", "to", "--event", "e", "--covariates", "x")
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "one row per unit")
 }

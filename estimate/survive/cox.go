@@ -1,7 +1,9 @@
 package survive
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -17,6 +19,9 @@ type Covaried struct {
 	Stratified
 	X      *mat.Dense // n×k, no intercept
 	XNames []string   // k
+	// Intervals says that the rows of one unit are intervals (Entry, Time] of its time, in which covariates, weight and
+	// stratum may differ; they may leave gaps and may not overlap. Without it units are unique.
+	Intervals bool
 }
 
 // Cox estimates log hazard ratios β of the model λ(t|x) = λ_s(t)·exp(x'β) in strata s, by
@@ -25,28 +30,35 @@ type Covaried struct {
 //
 //	ℓ = Σ_D w·x'β − w̄·Σ_{l<m} log S(l)
 //
-// (Efron; Breslow has l = 0 throughout), maximised by Newton's method with step halving. The
+// (Efron; Breslow has l = 0 throughout; exact has the conditional likelihood of the m events given their number,
+// Σ_D x'β − log Σ_{A⊂R,|A|=m} e^{Σ_A x'β}), maximised by Newton's method with step halving. The
 // variance is the inverse of the observed information; with Robust, weights or clusters
 // it is Σ IF·IF' of the influence function I⁻¹·w·(score residual), summed within
-// clusters, without a finite-sample factor. Tests and intervals are normal.
+// clusters, without a finite-sample factor. Tests and intervals are normal. Where the rows of a unit are
+// intervals its influence is their sum, and units that are at risk after an event have robust errors, too.
 //
 // Estimates: one term a column, in order, measure log-hazard-ratio. Details: loglik ([null,
 // model]), score, wald, lr ([ChiSquareRow]), concordance, zph ([]ZPHRow,
-// nil with too few event times), ties, events, vcov. wald is nil where the robust variance is singular.
+// nil with too few event times), ties, events, vcov; with Intervals rows. wald is nil where the robust variance is singular;
+// the influence function is nil with exact ties, which do not come apart into units.
 //
-// Errors: those of [Stratified.Check]; [estimate.ErrWeights] for frequency weights;
+// Errors: those of [Stratified.Check]; [estimate.ErrWeights] for frequency weights, and for any with exact ties, as
+// [ErrExactTies] for robust errors and clusters; [ErrOverlap], [ErrVaries] (a cluster) for intervals;
 // [estimate.ErrTooFew] for no event or one cluster; [estimate.ErrCollinear] names a column;
 // [estimate.ErrSeparated] if the likelihood has no maximum (a column decides who has the
 // event at every time); [estimate.ErrNotConverged].
 //
-// Source: Cox 1972; Efron 1977; Breslow 1974; Lin and Wei 1989; Grambsch and Therneau 1994.
+// Source: Cox 1972; Efron 1977; Breslow 1974; Gail, Lubin and Rubinstein 1981; Lin and Wei 1989; Grambsch and Therneau 1994.
 type Cox struct {
-	Ties   string // "efron" (also "") or "breslow"
+	Ties   string // "efron" (also ""), "breslow" or "exact"
 	Robust bool   // variance from the influence function also without weights and clusters
 	ZPH    string // clock of the test of proportional hazards: "km" (also "") or "identity"
 
 	Workers int // goroutines; 0 means all cores. Never changes a result
 }
+
+// ErrExactTies is about errors from the influence function, which the exact likelihood of ties does not have.
+var ErrExactTies = errors.New("exact ties have no score of each unit, so no robust or clustered errors; use efron")
 
 // fewClusters is the number of clusters below which their standard errors carry a note.
 const fewClusters = 30
@@ -86,8 +98,8 @@ func (e Cox) Fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 
 func (e Cox) check(f *Covaried) error {
 	switch {
-	case e.Ties != "" && e.Ties != "efron" && e.Ties != "breslow":
-		return fmt.Errorf("unknown handling of ties %q: efron or breslow", e.Ties)
+	case e.Ties != "" && e.Ties != "efron" && e.Ties != "breslow" && e.Ties != "exact":
+		return fmt.Errorf("unknown handling of ties %q: efron, breslow or exact", e.Ties)
 	case e.ZPH != "" && e.ZPH != "km" && e.ZPH != "identity":
 		return fmt.Errorf("unknown clock %q of the test of proportional hazards: km or identity", e.ZPH)
 	}
@@ -99,6 +111,14 @@ func (e Cox) check(f *Covaried) error {
 	}
 	if f.Weight.Kind == estimate.Frequency {
 		return fmt.Errorf("%w: frequency weights have no place among tied events; write one unit a row", estimate.ErrWeights)
+	}
+	if e.Ties == "exact" {
+		switch {
+		case f.Weight.Kind != estimate.NoWeights:
+			return fmt.Errorf("%w: exact ties count subsets of units, which have no weights; use efron", estimate.ErrWeights)
+		case e.Robust || f.Cluster != nil:
+			return ErrExactTies
+		}
 	}
 	return checkColumns(f.X, f.XNames, len(f.Time))
 }
@@ -126,41 +146,75 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 	if err := e.check(f); err != nil {
 		return nil, err
 	}
-	order, err := idOrder(f.Unit)
+	units := &coxUnits{names: f.Unit, cluster: f.Cluster}
+	var err error
+	if f.Intervals {
+		units, err = f.intervals()
+	} else {
+		units.order, err = idOrder(f.Unit)
+		units.order = active(f.Weight.Values, units.order)
+	}
 	if err != nil {
 		return nil, err
 	}
-	order = active(f.Weight.Values, order)
-	m, err := newCoxModel(f, order, e.Ties != "breslow", e.Workers)
+	order := units.order
+	m, err := newCoxModel(f, order, e.Ties != "breslow" && e.Ties != "exact", e.Workers)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newton(ctx, f.XNames, m.point)
+	var exact *coxExact
+	point := m.point
+	if e.Ties == "exact" {
+		if exact, err = newCoxExact(m); err != nil {
+			return nil, err
+		}
+		point = exact.point
+	}
+	s, err := newton(ctx, f.XNames, point)
 	if err != nil {
 		return nil, err
 	}
 	k := m.k
-	var inf *mat.Dense
+	res := &estimate.Result{
+		Method: "cox", Fit: estimate.Convergence{Converged: true, Iterations: s.iterations, Tolerance: s.tolerance},
+		N: estimate.Counts{Units: len(order), Events: m.events}, Notes: weightNote(f.Weight),
+	}
 	var concordance float64
 	var zph []ZPHRow
-	// Concordance has no parallel form, so that the others are worked out beside it.
-	num.ForEach(2, e.Workers, func(task int) {
-		if task == 0 {
-			concordance = m.concordance(s)
-			return
-		}
-		inf, zph = m.influence(s), m.zph(s, e.ZPH == "identity")
-	})
+	if exact != nil {
+		concordance, zph = m.concordance(s), exact.zph(s, e.ZPH == "identity")
+	} else {
+		// Concordance has no parallel form, so that the others are worked out beside it.
+		num.ForEach(2, e.Workers, func(task int) {
+			if task == 0 {
+				concordance = m.concordance(s)
+				return
+			}
+			res.Influence, zph = m.influence(s), m.zph(s, e.ZPH == "identity")
+		})
+		res.InfluenceUnit = f.Unit
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	res := &estimate.Result{
-		Method: "cox", InfluenceUnit: f.Unit, Influence: inf, Fit: estimate.Convergence{Converged: true, Iterations: s.iterations, Tolerance: s.tolerance},
-		N: estimate.Counts{Units: len(order), Events: m.events}, Notes: weightNote(f.Weight),
+	name, people := "information", order
+	if f.Intervals {
+		people, res.N.Units = units.all(), len(units.names)
+		if exact == nil {
+			res.Influence, res.InfluenceUnit = units.sum(res.Influence), units.names
+		}
+		if units.again > 0 {
+			if exact != nil {
+				return nil, fmt.Errorf("%w: %d units are at risk after an event, which needs robust errors", ErrExactTies, units.again)
+			}
+			res.Notes = append(res.Notes, table.Note{
+				Code: "recurrent-events", Text: "Some units are at risk again after an event: the hazard is that of any event, and errors are robust.",
+				Args: map[string]any{"units": units.again},
+			})
+		}
 	}
-	name := "information"
-	if e.Robust || f.robust() {
-		if name, err = robustCovariance(res, order, f.Cluster, e.Workers); err != nil {
+	if e.Robust || f.robust() || units.again > 0 {
+		if name, err = robustCovariance(res, people, units.cluster, e.Workers); err != nil {
 			return nil, err
 		}
 	} else {
@@ -174,10 +228,10 @@ func (e Cox) fit(ctx context.Context, f *Covaried) (*estimate.Result, error) {
 	}
 	res.Details = map[string]any{
 		"loglik": []float64{s.null, s.loglik}, "lr": chiSquareRow(2*(s.loglik-s.null), k), "score": chiSquareRow(s.score, k),
-		"concordance": concordance, "zph": zph, "ties": "efron", "events": m.events, "vcov": name,
+		"concordance": concordance, "zph": zph, "ties": cmp.Or(e.Ties, "efron"), "events": m.events, "vcov": name,
 	}
-	if !m.efron {
-		res.Details["ties"] = "breslow"
+	if f.Intervals {
+		res.Details["rows"] = len(order)
 	}
 	if wald, ok := quadratic(res.Cov, beta); ok {
 		res.Details["wald"] = chiSquareRow(wald, k)

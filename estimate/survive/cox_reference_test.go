@@ -114,3 +114,30 @@ func TestGbsgWeightedCox(t *testing.T) {
 	coxAgainst(t, "efron", Cox{}, f, ref.Efron)
 	coxAgainst(t, "breslow", Cox{Ties: "breslow"}, f, ref.Breslow)
 }
+
+// Reference: survival 3.5-3 in R 4.2.2, coxph(Surv(time, status) ~ age + karno, veteran, ties = "exact"), and with strata(celltype).
+func TestReferenceVeteranCoxExact(t *testing.T) {
+	two, d := veteran(t, "trt")
+	two.Group, two.GroupNames = nil, nil
+	f := &Covaried{Stratified: *two, XNames: []string{"age", "karno"}, X: mat.NewDense(len(two.Time), 2, nil)}
+	for j, n := range f.XNames {
+		f.X.SetCol(j, d.Floats(t, n))
+	}
+	_, cells := numbered(d["celltype"])
+	for _, c := range []struct {
+		stratum          []int
+		beta, se, loglik []float64
+	}{
+		{nil, []float64{-0.00231506482251128, -0.03386928090462320}, []float64{0.00913409705989536, 0.00523397780739792}, []float64{-480.835554491491, -459.795988273405}},
+		{cells, []float64{-0.00859121472470996, -0.03694144760769958}, []float64{0.00952903884981861, 0.00575202126251353}, []float64{-331.111588240025, -310.243183102626}},
+	} {
+		g := *f
+		g.Stratum = c.stratum
+		res := mustCox(t, Cox{Ties: "exact"}, &g)
+		for j, e := range res.Estimates {
+			reftest.Agree(t, "beta", e.Value, c.beta[j], 12)
+			reftest.Agree(t, "se", e.SE, c.se[j], 12)
+			reftest.Agree(t, "loglik", res.Details["loglik"].([]float64)[j], c.loglik[j], 14)
+		}
+	}
+}

@@ -210,7 +210,7 @@ func TestCoxErrors(t *testing.T) {
 		err    error
 		text   string
 	}{
-		"ties":                        {func(e *Cox, _ *Covaried) { e.Ties = "exact" }, nil, "efron or breslow"},
+		"ties":                        {func(e *Cox, _ *Covaried) { e.Ties = "average" }, nil, "efron, breslow or exact"},
 		"clock":                       {func(e *Cox, _ *Covaried) { e.ZPH = "rank" }, nil, "km or identity"},
 		"no event":                    {func(_ *Cox, f *Covaried) { f.Event = make([]bool, 90) }, estimate.ErrTooFew, "no event"},
 		"constant":                    {func(_ *Cox, f *Covaried) { setColumn(f, 1, func(int) float64 { return 7 }) }, estimate.ErrCollinear, `"v"`},

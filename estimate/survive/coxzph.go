@@ -125,7 +125,12 @@ func (m *coxModel) zph(p *coxPoint, identity bool) []ZPHRow {
 		v[b] = mat.NewSymDense(k, nil)
 		total.into(v[b])
 	}
-	cross, square := v[0], v[1]
+	return zphRows(m.f.XNames, p.chol, u, v[0], v[1])
+}
+
+// zphRows are the tests from U, Σ gV and Σ g²V, chol the factor of ΣV.
+func zphRows(names []string, chol, u []float64, cross, square *mat.SymDense) []ZPHRow {
+	k := len(u)
 	// L⁻¹·cross, so that the correction is its own square.
 	solved := mat.NewDense(k, k, nil)
 	for c := range k {
@@ -133,7 +138,7 @@ func (m *coxModel) zph(p *coxPoint, identity bool) []ZPHRow {
 		for a := range k {
 			col[a] = cross.At(a, c)
 		}
-		forwardSolve(p.chol, k, col)
+		forwardSolve(chol, k, col)
 		solved.SetCol(c, col)
 	}
 	var rows []ZPHRow
@@ -149,7 +154,7 @@ func (m *coxModel) zph(p *coxPoint, identity bool) []ZPHRow {
 			square.SetSym(a, c, x)
 		}
 	}
-	for a, name := range m.f.XNames {
+	for a, name := range names {
 		rows = append(rows, zphRow(name, u[a]*u[a]/square.At(a, a), 1))
 	}
 	if q, ok := quadratic(square, u); ok {

@@ -34,7 +34,7 @@ type Spells struct {
 
 // Errors about one row of spells; they come wrapped in an [estimate.RowError].
 var (
-	ErrOverlap = errors.New("the spell overlaps the person's spell before it: decide which state counts (by a declared priority) and cut the other")
+	ErrOverlap = errors.New("the spell overlaps the person's spell before it: decide which counts (by a declared priority) and cut the other")
 	ErrGap     = errors.New("no spell covers the time just before this one: give the time between a state of its own (\"none\", say), or end the history where observation ends")
 	ErrSplice  = errors.New("the person's spell before this one ends in another state than this one starts in")
 	ErrAfter   = errors.New("the person's spell before this one ends observation: a history cannot go on after it")
