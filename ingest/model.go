@@ -17,6 +17,8 @@ const (
 	Participations Kind = "participations" // a row per participation of a person; no end = still going on
 	Assessments    Kind = "assessments"    // a row per answer of a person to an item
 	Municipalities Kind = "municipalities" // a row per municipality and year
+	Memberships    Kind = "memberships"    // a row per spell of a municipality in an association, [from, to), as a source tells it
+	Changes        Kind = "changes"        // a row per code of a municipality that another took over, from a year on
 	Costs          Kind = "costs"          // a row per amount
 	Flat           Kind = "flat"           // anything: no model
 )
@@ -45,6 +47,11 @@ func modelColumns(k Kind) []modelColumn {
 			{"item", "category, text, integer", false}, {"value", "number, integer, category", false}}
 	case Municipalities:
 		return []modelColumn{{"municipality", "category, text", false}, {"year", "integer", false}}
+	case Memberships:
+		return []modelColumn{{"municipality", "category, text", false}, {"association", "category, text", true}, {"from", "date, month", false},
+			{"to", "date, month", true}, {"source", "category, text", true}}
+	case Changes:
+		return []modelColumn{{"from_code", "category, text", false}, {"to_code", "category, text", false}, {"year", "integer", false}, {"share", "number", true}}
 	case Costs:
 		return []modelColumn{{"amount", "number, integer", false}}
 	case Flat:
@@ -58,7 +65,7 @@ func modelColumns(k Kind) []modelColumn {
 func CheckKind(k Kind, src *Source) (errs []error) {
 	need := modelColumns(k)
 	if need == nil {
-		return []error{fmt.Errorf("%w: kind %q is none of: people, spells, participations, assessments, municipalities, costs, flat", ErrSpec, k)}
+		return []error{fmt.Errorf("%w: kind %q is none of: people, spells, participations, assessments, municipalities, memberships, changes, costs, flat", ErrSpec, k)}
 	}
 	for _, m := range need {
 		i := slices.IndexFunc(src.Columns, func(c Column) bool { return c.Name == m.name })

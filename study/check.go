@@ -159,6 +159,11 @@ func (s *Spec) check(file string, doc *yaml.Node) []Problem {
 			c.errs(path, ingest.CheckKind(ingest.Kind(src.Kind), &src.Source))
 		}
 	}
+	for _, name := range sortedKeys(s.Data) {
+		if p := s.Data[name].Panel; p != nil {
+			s.checkPanel(c, []any{"data", name, "panel"}, name, p)
+		}
+	}
 	for _, k := range sortedKeys(s.Labels) {
 		c.text([]any{"labels", k}, s.Labels[k])
 	}
@@ -212,7 +217,7 @@ func zeroGiven(doc *yaml.Node, path ...string) bool {
 }
 
 // kinds of data, in the participant model's order.
-var kinds = []string{"people", "spells", "participations", "assessments", "municipalities", "costs", "flat"}
+var kinds = []string{"people", "spells", "participations", "assessments", "municipalities", "memberships", "changes", "costs", "flat"}
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
@@ -243,6 +248,9 @@ func (s *Spec) column(c *checker, path []any, data, column string) {
 		if col.Name == column {
 			return
 		}
+	}
+	if slices.Contains(s.Data[data].added(), column) {
+		return
 	}
 	c.add(path, "data %q have no column %q", data, column)
 }

@@ -101,7 +101,7 @@ func (s *state) settle() error {
 		}
 		d.logical = hex.EncodeToString(sum[:])
 	}
-	return nil
+	return s.panels()
 }
 
 // inputError says which data an error of ingest is about.

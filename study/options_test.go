@@ -123,6 +123,8 @@ func TestEveryKeyMatters(t *testing.T) {
 		"question": {"The question", "Another", ""}, "background": {"The background", "Another", ""}, "language": {"language: en", "language: sv", ""},
 		"seed": {"seed: 11", "seed: 12", ""}, "level": {"level: 0.95", "level: 0.9", ""},
 		"disclosure.min_count": {"min_count: 10", "min_count: 60", ""}, "disclosure.round_to": {"round_to: 5", "round_to: 10", ""},
+		// What these do is in TestPanelKeys.
+		"data.panel.changes": {"kind: people, path", "kind: people, panel: {changes: x}, path", refused}, "data.panel.members": {"kind: people, path", "kind: people, panel: {members: x}, path", refused}, "data.panel.sum": {"kind: people, path", "kind: people, panel: {sum: [x]}, path", refused}, "data.panel.mean": {"kind: people, path", "kind: people, panel: {mean: {x: y}}, path", refused}, "data.panel.priority": {"kind: people, path", "kind: people, panel: {priority: [x]}, path", refused}, "data.panel.on": {"kind: people, path", "kind: people, panel: {on: 07-01}, path", refused},
 		"data.kind": {"kind: people", "kind: spells", refused}, "labels": {"The group", "Another", "figure"},
 		"known_truth":    {"known.json", "known2.json", ""},
 		"report.caveats": {"The caveat", "Another", ""}, "report.contact": {"The contact", "Another", ""},

@@ -59,8 +59,9 @@ type Spec struct {
 
 // Source is a data file with the meaning of its rows.
 type Source struct {
-	Kind          string `yaml:"kind,omitempty"` // people, spells, participations, assessments, municipalities, costs or flat
+	Kind          string `yaml:"kind,omitempty"` // people, spells, participations, assessments, municipalities, memberships, changes, costs or flat
 	ingest.Source `yaml:",inline"`
+	Panel         *Panel `yaml:"panel,omitempty"` // of municipalities: on the codes of the last year, with memberships
 }
 
 // Cohort is a comparison: a table with one row per unit, and who is compared with whom.
