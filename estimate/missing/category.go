@@ -196,7 +196,7 @@ func (m *categorical) maximise(start []float64) (theta []float64, u *mat.TriDens
 			return nil, nil, fmt.Errorf("%w: the information is singular", estimate.ErrNotConverged)
 		}
 		decrement := dot(step.RawVector().Data, g)
-		if decrement < 1e-12 {
+		if decrement < 1e-15 {
 			u = mat.NewTriDense(len(theta), mat.Upper, nil)
 			chol.UTo(u)
 			return theta, u, nil
