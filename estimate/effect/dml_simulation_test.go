@@ -36,9 +36,9 @@ func (p pluggedIn) Fit(ctx context.Context, f *estimate.Frame) (*estimate.Result
 // covariates that do nothing. The effect is 1 for everybody.
 func bentFrame(rep uint64, n int) *estimate.Frame {
 	s := num.NewStream(211, "bent", rep)
-	f := &estimate.Frame{Level: 0.95, X: mat.NewDense(n, 3, nil), XNames: []string{"a", "b", "c"}}
+	f := &estimate.Frame{Level: 0.95, X: mat.NewDense(n, 4, nil), XNames: []string{"a", "b", "c", "d"}}
 	for i := range n {
-		row := make([]float64, 3)
+		row := make([]float64, 4)
 		for j := range row {
 			row[j] = s.Normal()
 		}
@@ -67,6 +67,11 @@ func TestDMLCoverage(t *testing.T) {
 	for name := range list {
 		truth[name] = 1
 	}
-	got := covers(t, truth, list, func(rep uint64) *estimate.Frame { return bentFrame(rep, 300) }, 0)
-	t.Log(got)
+	got := covers(t, truth, list, func(rep uint64) *estimate.Frame { return bentFrame(rep, 200) }, 0)
+	if c := got["boosted att"]; math.Abs(c[0]-0.95) > coverageBand {
+		t.Errorf("covers %.3f", c[0])
+	}
+	if c := got["plugged in att"]; c[0] > 0.9 || c[2] > 0.85 {
+		t.Errorf("without cross-fitting %.3f are covered and errors are %.2f of the spread: that must fail", c[0], c[2])
+	}
 }
