@@ -3,12 +3,13 @@ package plots
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"utfall/internal/lang"
 )
 
-// Panel is one small plot: its name above it, and lines that are told apart by their
-// place in Series, which is the same in every panel.
+// Panel is one small plot: its name above it, and lines that are told apart by their names:
+// a name looks the same in every panel.
 type Panel struct {
 	Name   string
 	Series []Series
@@ -127,8 +128,9 @@ func Panels(d PanelData, labels Labels, s Style) (Figure, error) {
 
 // panel draws the lines of one panel and reports whether a band leaves 0 out somewhere.
 func (d PanelData) panel(p *page, a axes, k int, panel Panel, labels Labels, out *sheet) (clear bool) {
-	looks := seriesLooks()
-	for i, g := range panel.Series {
+	looks, names := seriesLooks(), d.names()
+	for _, g := range panel.Series {
+		i := slices.Index(names, g.Name)
 		var line, upper, lower []point
 		for j, x := range g.X {
 			line = append(line, point{a.x.at(x), a.y.at(g.Y[j])})
@@ -155,14 +157,7 @@ func (d PanelData) panel(p *page, a axes, k int, panel Panel, labels Labels, out
 func (d PanelData) keys(labels Labels, l lang.Lang) []key {
 	var keys []key
 	looks := seriesLooks()
-	var names []string
-	for _, p := range d.Panels {
-		for i, g := range p.Series {
-			if i == len(names) {
-				names = append(names, g.Name)
-			}
-		}
-	}
+	names := d.names()
 	if len(names) > 1 {
 		for i, n := range names {
 			look := looks[i]
@@ -181,6 +176,19 @@ func (d PanelData) keys(labels Labels, l lang.Lang) []key {
 		}})
 	}
 	return keys
+}
+
+// names are those of the lines, in order of appearance.
+func (d PanelData) names() []string {
+	var out []string
+	for _, p := range d.Panels {
+		for _, g := range p.Series {
+			if !slices.Contains(out, g.Name) {
+				out = append(out, g.Name)
+			}
+		}
+	}
+	return out
 }
 
 func (d PanelData) hasBand() bool {
@@ -229,17 +237,16 @@ func (d PanelData) check() error {
 	if len(d.Panels) == 0 {
 		return ErrEmpty
 	}
-	var names []string
+	if n := len(d.names()); n > len(seriesLooks()) {
+		return fmt.Errorf("%w: %d series, at most %d can be told apart", ErrInconsistent, n, len(seriesLooks()))
+	}
 	for _, p := range d.Panels {
 		if err := (TrendData{Series: p.Series, Level: d.Level}).check(); err != nil {
 			return fmt.Errorf("%q: %w", p.Name, err)
 		}
 		for i, g := range p.Series {
-			switch {
-			case i == len(names):
-				names = append(names, g.Name)
-			case names[i] != g.Name:
-				return fmt.Errorf("%q: %w: series %d is %q, in another panel %q", p.Name, ErrInconsistent, i+1, g.Name, names[i])
+			if slices.ContainsFunc(p.Series[:i], func(o Series) bool { return o.Name == g.Name }) {
+				return fmt.Errorf("%q: %w: two series are called %q", p.Name, ErrInconsistent, g.Name)
 			}
 		}
 	}

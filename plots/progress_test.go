@@ -60,7 +60,7 @@ func sampleInformation(l lang.Lang) (Figure, error) {
 	}
 	items := []Series{bump(pick(l, "Hälsa", "Health"), -1, 0.7), bump(pick(l, "Framtidstro", "Hope"), 0.5, 0.9), bump(pick(l, "Vardag", "Everyday life"), 1, 0.4)}
 	return Panels(PanelData{Columns: 2, OwnY: true, XLabel: pick(l, "Läge på skalan", "Place on the scale"), Panels: []Panel{
-		{pick(l, "Varje fråga", "Each question"), items}, {pick(l, "Alla frågor tillsammans", "All questions together"), []Series{{Name: items[0].Name, X: items[0].X, Y: bump("", 0, 12).Y}}},
+		{pick(l, "Varje fråga", "Each question"), items}, {pick(l, "Alla frågor tillsammans", "All questions together"), []Series{bump(pick(l, "Alla frågor", "All questions"), 0, 12)}},
 	}}, nil, sampleStyle(l, "Frågorna mäter säkrast i mitten", "Information", "The questions measure best in the middle", "Information"))
 }
 
@@ -156,7 +156,8 @@ func TestProgressSentinels(t *testing.T) {
 		want error
 	}{
 		{PanelData{}, ErrEmpty}, {PanelData{Columns: -1}, ErrStyle},
-		{PanelData{Panels: []Panel{{"a", []Series{line("x")}}, {"b", []Series{line("y")}}}}, ErrInconsistent},
+		{PanelData{Panels: []Panel{{"a", []Series{line("x"), line("x")}}}}, ErrInconsistent},
+		{PanelData{Panels: []Panel{{"a", []Series{line("1"), line("2"), line("3"), line("4")}}, {"b", []Series{line("5"), line("6"), line("7")}}}}, ErrInconsistent},
 		{PanelData{Panels: []Panel{{"a", nil}}}, ErrEmpty},
 	} {
 		_, err := Panels(c.d, nil, plain)
