@@ -127,6 +127,10 @@ func (s *sources) design(r Register, t Timing, drop []string, seed uint64, worke
 	from, _ := ParseMonth(t.From)
 	to, _ := ParseMonth(t.To)
 	b := &Built{timing: t, Estimand: t.estimand()}
+	if t.Shift < 0 {
+		b.Notes = append(b.Notes, table.Note{Code: "placebo-time-zero", Args: map[string]any{"months": -t.Shift},
+			Text: fmt.Sprintf("every start was moved to %d months earlier, when nobody had started: what is found here is no effect", -t.Shift)})
+	}
 	var cands []candidate
 	var sets *riskSetDrawer
 	var err error

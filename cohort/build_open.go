@@ -15,7 +15,7 @@ import (
 type Outcome struct {
 	Name   string   `yaml:"name,omitempty"`
 	States []string `yaml:"states,omitempty"` // the states that count
-	At     int      `yaml:"at,omitempty"`     // in one of the states At months after time zero: 0 or 1
+	At     int      `yaml:"at,omitempty"`     // in one of the states At months after time zero: 0 or 1; below 0: before it, a placebo outcome
 	Over   int      `yaml:"over,omitempty"`   // months in the states during the first Over months
 }
 
@@ -89,6 +89,9 @@ func (b *Built) open(r Register, s *sources, units []int, outcomes []Outcome, wo
 	t := b.timing
 	o.Start = make([]int, len(o.Units))
 	o.Paths = &Paths{States: s.h.states, Before: t.maxLookBack(), After: t.FollowUp + 1}
+	for _, out := range outcomes {
+		o.Paths.Before = max(o.Paths.Before, -out.At)
+	}
 	width := o.Paths.Before + o.Paths.After
 	o.Paths.Code = make([]int8, len(o.Units)*width)
 	num.ForChunks(len(o.Units), workers, func(_, lo, hi int) {
@@ -160,8 +163,8 @@ func (o Outcome) Check(followUp int) []error {
 	if (o.At == 0) == (o.Over == 0) {
 		errs = append(errs, fmt.Errorf("outcome %q: give either at or over, in months", o.Name))
 	}
-	if o.At < 0 || o.Over < 0 || max(o.At, o.Over) > followUp {
-		errs = append(errs, fmt.Errorf("outcome %q: at and over must lie between 1 and the follow-up of %d months", o.Name, followUp))
+	if o.At < -240 || o.Over < 0 || max(o.At, o.Over) > followUp {
+		errs = append(errs, fmt.Errorf("outcome %q: at and over must lie between 1 and the follow-up of %d months; at below 0 is months before time zero, 240 at most", o.Name, followUp))
 	}
 	return errs
 }

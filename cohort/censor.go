@@ -71,6 +71,9 @@ func (c *Censored) At(unit, month int) float64 { return c.Weight[unit*(c.Horizon
 // For gives the weights of all units for an outcome: those of the last month that it needs.
 func (c *Censored) For(o Outcome) ([]float64, error) {
 	month := o.lastMonth()
+	if o.At < 0 {
+		return nil, fmt.Errorf("%w: outcome %q lies before time zero, where nobody is censored: use a cohort without censoring for it", ErrOption, o.Name)
+	}
 	if month > c.Horizon {
 		return nil, fmt.Errorf("%w: outcome %q needs month %d, the weights go to month %d", ErrOption, o.Name, month, c.Horizon)
 	}

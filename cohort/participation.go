@@ -68,6 +68,10 @@ func readParticipations(t *table.Table, person map[string]int, n int, timing Tim
 			continue
 		}
 		read[r] = true
+		s.from += Month(timing.Shift)
+		if s.to != endless {
+			s.to += Month(timing.Shift)
+		}
 		out.spans[p] = append(out.spans[p], s)
 	}
 	for _, s := range out.spans {

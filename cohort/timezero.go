@@ -49,6 +49,11 @@ type Timing struct {
 	Washout       int      `yaml:"washout,omitempty"`       // months without participation before time zero, of participation: washout
 	Later         string   `yaml:"later,omitempty"`         // comparison people who start later: stay (default), censor; grace-period: of the strategy not to start, after the grace period
 
+	// Shift, 0 or below, moves every start of a participation by so many months: a placebo time
+	// zero, at which nobody has started yet. Follow-up ends before people start, so that there is
+	// no effect, and what is found all the same is not one.
+	Shift int `yaml:"shift,omitempty"`
+
 	Lag      int            `yaml:"lag,omitempty"`      // months after its end that the register tells of a month
 	Lags     map[string]int `yaml:"lags,omitempty"`     // the same by source (spells, participations, amounts), where it is another
 	Features []string       `yaml:"features,omitempty"` // of what lies before time zero: months (default), changes, trend, amounts, participations

@@ -43,6 +43,12 @@ func (t Timing) Check() []error {
 	if t.FollowUp < 1 || t.FollowUp > 240 {
 		errs = append(errs, errors.New("follow_up: months must lie between 1 and 240"))
 	}
+	switch {
+	case t.Shift > 0 || t.Shift < -120:
+		errs = append(errs, errors.New("shift: months must lie between -120 and 0: a placebo time zero is before the start"))
+	case t.Shift < 0 && t.FollowUp >= -t.Shift:
+		errs = append(errs, fmt.Errorf("follow_up: with shift: %d it must end before people start: at most %d months", t.Shift, -t.Shift-1))
+	}
 	errs = append(errs, oneOf("design", t.Design, DrawnMonth, RiskSet, GracePeriod)...)
 	errs = append(errs, oneOf("participation", t.Participation, FirstParticipation, EachParticipation, WashoutParticipation)...)
 	errs = append(errs, oneOf("later", t.Later, LaterStays, LaterCensors)...)
