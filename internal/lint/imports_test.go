@@ -56,8 +56,8 @@ var arrows = map[string][]string{
 	"cmd":              {"study", "ingest", "cohort", "estimate", "table", "internal/lang"},
 	"notebooks":        {"study", "ingest", "cohort", "estimate", "plots", "table", "internal/lang"},
 	"study":            {"ingest", "cohort", "estimate", "plots", "table", "internal/lang", "internal/num"},
-	"plots":            {"estimate", "cohort", "table", "internal/lang"},
-	"ingest":           {"table", "internal/num"},
+	"plots":            {"estimate", "cohort", "table", "internal/lang", "internal/places"},
+	"ingest":           {"table", "internal/num", "internal/places"},
 	"cohort":           {"table", "internal/num"},
 	"estimate":         {"table", "internal/num"},
 	"table":            {},
@@ -66,6 +66,7 @@ var arrows = map[string][]string{
 	"internal/reftest": {},
 	"internal/sim":     {"internal/num"},
 	"internal/lint":    {},
+	"internal/places":  {},
 }
 
 func TestRoomsImportOnlyAlongTheArrows(t *testing.T) {
