@@ -30,7 +30,7 @@ type Outcome struct {
 // simulated maxima. Errors on G-1 degrees of freedom take the t quantile of the level
 // whose normal quantile is c. Tests and p-values stay those of each outcome alone.
 //
-// Each is the estimator; it must give one estimate. f.Y is not used. Estimates are in
+// Each is the estimator; it must give one estimate, or Term names the one. f.Y is not used. Estimates are in
 // the order of Outcomes, term "TERM,outcome=NAME". Details: outcomes (rows outcome,
 // mean_treated, mean_control), bands (critical, mc_error, replicates, seed), vcov.
 //
@@ -40,6 +40,7 @@ type Outcome struct {
 type Simultaneous struct {
 	Each     estimate.Estimator
 	Outcomes []Outcome
+	Term     string // which of the estimates of Each; "" = there is one
 	// Pointwise leaves each interval its own.
 	Pointwise  bool
 	Replicates int    // B, at least 199; 0 means 9999
@@ -73,12 +74,16 @@ func (s Simultaneous) Fit(ctx context.Context, f *estimate.Frame) (*estimate.Res
 		if err != nil {
 			return nil, fmt.Errorf("outcome %s: %w", o.Name, err)
 		}
-		if len(res.Estimates) != 1 {
+		at := 0
+		if s.Term != "" {
+			at = slices.IndexFunc(res.Estimates, func(e estimate.Estimate) bool { return e.Term == s.Term })
+		}
+		if at < 0 || s.Term == "" && len(res.Estimates) != 1 {
 			return nil, fmt.Errorf("simultaneous: %w: %d estimates for one outcome; ratios and quantiles are for one outcome at a time", ErrOption, len(res.Estimates))
 		}
-		e := res.Estimates[0]
+		e := res.Estimates[at]
 		e.Term += ",outcome=" + o.Name
-		phi = append(phi, mat.Col(nil, 0, res.Influence))
+		phi = append(phi, mat.Col(nil, at, res.Influence))
 		rows = append(rows, map[string]any{"outcome": o.Name, "mean_treated": res.Details["mean_treated"], "mean_control": res.Details["mean_control"]})
 		if out == nil {
 			out = &estimate.Result{Method: res.Method, N: res.N, Fit: res.Fit, InfluenceUnit: res.InfluenceUnit, Notes: res.Notes, Details: map[string]any{"vcov": res.Details["vcov"]}}
@@ -94,6 +99,24 @@ func (s Simultaneous) Fit(ctx context.Context, f *estimate.Frame) (*estimate.Res
 		s.band(out, f.Level)
 	}
 	return out, ctx.Err()
+}
+
+// Average is the mean of some estimates of a result, the months after the start say, with
+// its error from their joint covariance: SE² = 1'V1/k², on the degrees of freedom of the first.
+func Average(res *estimate.Result, which []int, term string, level float64) (estimate.Estimate, error) {
+	if len(which) == 0 || res.Cov == nil {
+		return estimate.Estimate{}, fmt.Errorf("%w: the mean of no estimate", estimate.ErrTooFew)
+	}
+	k := float64(len(which))
+	sum, v := 0.0, 0.0
+	for _, a := range which {
+		sum += res.Estimates[a].Value
+		for _, b := range which {
+			v += res.Cov.At(a, b)
+		}
+	}
+	first := res.Estimates[which[0]]
+	return estimate.Wald(term, first.Measure, sum/k, math.Sqrt(math.Max(0, v))/k, first.Test.DF, level), nil
 }
 
 // mergeNotes adds the notes that are not there yet.
