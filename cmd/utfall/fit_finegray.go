@@ -22,7 +22,6 @@ func (m *fitFineGray) flags(f *flagSet) {
 	m.f = f
 	m.times.flags(f, "")
 	f.cmd.Flags().Lookup("event").Usage = "`column`: 0 = censored, every other value is a cause"
-	f.cmd.Flags().Lookup("entry").Usage = "not built: an error"
 	f.text(&m.cause, "cause", "", "`value` of --event: the cause of interest; all others preclude it")
 	f.list(&m.covariates, "covariates", "`columns`, comma separated")
 	f.list(&m.strata, "strata", "`columns`: a baseline for each combination of their values")
@@ -52,9 +51,6 @@ func (m *fitFineGray) columns() fitColumns {
 
 func (m *fitFineGray) check() []string {
 	problems := choice("ties", m.ties, []string{"breslow", "efron"}, "exact")
-	if m.times.entry != "" {
-		problems = append(problems, "--entry is not built for fine-gray: everybody must be observed from time 0")
-	}
 	if !m.robust {
 		problems = append(problems, "--robust=false: the information says nothing about errors when there are censoring weights; leave it out")
 	}

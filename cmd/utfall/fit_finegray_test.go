@@ -31,11 +31,14 @@ func TestFitFineGray(t *testing.T) {
 	requireNear(t, *e.StdError, fitted(t, append(base, "x", "--robust")...).get(t, "x", "").StdError, "robust is how it is")
 	requireNear(t, *e.Estimate, fitted(t, append(base, "x", "--weights", "w")...).get(t, "x", "").Estimate, "weights of 1")
 	require.NotEqual(t, *e.Estimate, *fitted(t, append(base, "x", "--censoring-strata", "s")...).get(t, "x", "").Estimate)
+	// b and d enter at 1, of four at risk just after it: a, who left at 1, counts 2·3/4 once b is censored.
+	fitted(t, append(base, "x", "--entry", "s")...).detail(t, "loglik", &loglik)
+	require.InDelta(t, -math.Log(4.5*3.5), loglik[0], 1e-14)
 	code, out, _ := runFit(t, append(base, "x")...)
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "All terms at once")
 	for _, bad := range [][]string{
-		{"--ties", "exact"}, {"--ties", "x"}, {"--entry", "s"}, {"--robust=false"}, {"--by", "z"}, {"--zph", "km"}, {"--weight-kind", "sampling"},
+		{"--ties", "exact"}, {"--ties", "x"}, {"--robust=false"}, {"--by", "z"}, {"--zph", "km"}, {"--weight-kind", "sampling"},
 		{"--weights", "w", "--weight-kind", "frequency"},
 	} {
 		code, _, _ := runFit(t, append(append(base, "x"), bad...)...)

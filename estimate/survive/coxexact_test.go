@@ -276,4 +276,3 @@ func TestCoxIntervalsRefuseAndSay(t *testing.T) {
 	_, err = Cox{Ties: "exact"}.Fit(t.Context(), &again)
 	require.ErrorIs(t, err, ErrExactTies)
 }
-

@@ -28,9 +28,9 @@ type CompetingCovaried struct {
 // λ*(t|x) = λ*_s(t)·exp(x'β) of the hazard of F(t|x) = P(T ≤ t, cause | x), in strata s, a
 // larger x'β means a larger F at every t. Somebody with an event of another cause at T_i stays in the risk set with the
 // weight G(t−)/G(T_i−), G Kaplan–Meier's curve of the time to censoring (within
-// censoring strata):
+// censoring strata), H with entry times the share entered (METHODS.md), else 1:
 //
-//	w_i(t) = 1{T_i ≥ t} + 1{T_i < t, other cause}·G(t−)/G(T_i−)
+//	w_i(t) = 1{entry_i < t ≤ T_i} + 1{T_i < t, other cause}·G(t−)H(t)/(G(T_i−)H(T_i))
 //	ℓ = Σ_D v·x'β − v̄·Σ_{l<m} log(Σ_i v_i w_i(t) e^{x'β} − (l/m)·Σ_D v e^{x'β})
 //
 // at the times t of the m events D of the cause, v sampling or matching weights, v̄ their mean over D;
@@ -42,11 +42,11 @@ type CompetingCovaried struct {
 // difference is not χ²), wald ([ChiSquareRow], nil where the variance is singular), cause, competing, censored
 // (counts), censoring_strata, ties, events, vcov.
 //
-// Errors: those of [Competing.Check]; [estimate.ErrWeights] for frequency weights; ErrLateEntry for entry
-// times; [estimate.ErrTooFew] for no event of the cause or one cluster; [estimate.ErrCollinear]
+// Errors: those of [Competing.Check]; [estimate.ErrWeights] for frequency weights; [estimate.ErrNotIdentified]
+// where entry times leave gaps; [estimate.ErrTooFew] for no event of the cause or one cluster; [estimate.ErrCollinear]
 // names a column; [estimate.ErrSeparated]; [estimate.ErrNotConverged].
 //
-// Source: Fine and Gray 1999, JASA 94, 496–509; strata Zhou et al. 2011; clusters Zhou et al. 2012.
+// Source: Fine and Gray 1999, JASA 94, 496–509; strata Zhou et al. 2011; clusters Zhou et al. 2012; entry Geskus 2011.
 type FineGray struct {
 	Cause string // one of CauseNames
 	Ties  string // "breslow" (also "") or "efron"
@@ -72,8 +72,6 @@ func (e FineGray) check(f *CompetingCovaried) (int, error) {
 	switch {
 	case f.Group != nil:
 		return 0, fmt.Errorf("%w: a Fine–Gray model has covariates, not groups", estimate.ErrInvalidFrame)
-	case f.Entry != nil:
-		return 0, fmt.Errorf("%w", ErrLateEntry)
 	case f.Weight.Kind == estimate.Frequency:
 		return 0, fmt.Errorf("%w: frequency weights have no place here; write one unit a row", estimate.ErrWeights)
 	case f.CensoringStratum != nil && len(f.CensoringStratum) != len(f.Time):

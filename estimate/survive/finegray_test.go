@@ -266,7 +266,7 @@ func TestFineGrayErrors(t *testing.T) {
 	}{
 		"ties":  {func(e *FineGray, _ *CompetingCovaried) { e.Ties = "exact" }, nil, "breslow or efron"},
 		"cause": {func(e *FineGray, _ *CompetingCovaried) { e.Cause = "w" }, estimate.ErrTooFew, `cause "w"`},
-		"entry": {func(_ *FineGray, f *CompetingCovaried) { f.Entry = make([]float64, 60) }, ErrLateEntry, ""},
+		"entry": {func(_ *FineGray, f *CompetingCovaried) { f.Entry = slices.Clone(f.Time) }, ErrTime, ""},
 		"frequency": {func(_ *FineGray, f *CompetingCovaried) {
 			f.Weight.Kind = estimate.Frequency
 			f.Weight.Values = slices.Repeat([]float64{1}, 60)

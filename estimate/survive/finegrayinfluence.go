@@ -13,7 +13,9 @@ import (
 //	ψ_i = 1{i censored}·q(T_i)/π(T_i) − Σ_{u ≤ T_i} q(u)·c(u)/π(u)²
 //	q(u) = Σ_{j of another cause, T_j < u} v_j e^{η_j} Σ_{t ≥ u} w_j(t)·h(t)(z_j − e(t))
 //
-// over the censoring times u of the censoring stratum, c the weight censored and π the weight at risk.
+// over the censoring times u of the censoring stratum, c the weight censored and π the weight at risk. With entry times the sum is over entry_i < u ≤ T_i, and H adds, with
+// the signs turned, the same of the entry times l at which i is at risk just after, entry_i ≤ l < T_i: −q(entry_i)/π(entry_i) + Σ_l q(l)c(l)/π(l)², where c is the weight that enters
+// and q(l) has T_j ≤ l < t.
 func (m *fineGrayModel) influence(p *coxPoint) *mat.Dense {
 	k := m.k
 	_, h := m.evaluate(p.b)
@@ -23,17 +25,24 @@ func (m *fineGrayModel) influence(p *coxPoint) *mat.Dense {
 	}
 	// Σ_{u ≤ T} and the value at T of q/π, by censoring stratum.
 	type drift struct{ at, sum []float64 }
-	drifts := make([]drift, len(m.censoring))
-	for g := range m.censoring {
-		c := &m.censoring[g]
-		x := drift{m.censoringScore(p, h, g), make([]float64, (len(c.time)+1)*k)}
-		for u := range c.time {
+	drifted := func(at, die, out []float64) drift {
+		x := drift{at, make([]float64, (len(die)+1)*k)}
+		for u := range die {
 			for a := range k {
-				x.at[u*k+a] /= c.die[u]
-				x.sum[(u+1)*k+a] = x.sum[u*k+a] + float64(x.at[u*k+a]*(c.out[u]/c.die[u]))
+				x.at[u*k+a] /= die[u]
+				x.sum[(u+1)*k+a] = x.sum[u*k+a] + float64(x.at[u*k+a]*(out[u]/die[u]))
 			}
 		}
-		drifts[g] = x
+		return x
+	}
+	drifts, entries := make([]drift, len(m.censoring)), make([]drift, len(m.entry))
+	for g := range m.censoring {
+		c := &m.censoring[g]
+		drifts[g] = drifted(m.censoringScore(p, h, g, c.time, false), c.die, c.out)
+		if m.entry != nil {
+			e := &m.entry[g]
+			entries[g] = drifted(m.censoringScore(p, h, g, e.time, true), e.die, e.in)
+		}
 	}
 	out := mat.NewDense(len(m.f.Time), k, nil)
 	l := make([]float64, k)
@@ -44,14 +53,28 @@ func (m *fineGrayModel) influence(p *coxPoint) *mat.Dense {
 		if u < len(c.time) && c.time[u] == m.f.Time[r] {
 			passed++
 		}
+		entered := 0 // censoring times up to the entry
+		if m.entry != nil {
+			at := m.f.Entry[r]
+			if entered = c.before(at); entered < len(c.time) && c.time[entered] == at {
+				entered++
+			}
+		}
 		for a := range l {
 			z := m.z[i*k+a]
-			l[a] = -float64(p.r[i]*(float64(z*total[0][i])-total[1+a][i])) - x.sum[passed*k+a]
+			l[a] = x.sum[entered*k+a] - float64(p.r[i]*(float64(z*total[0][i])-total[1+a][i])) - x.sum[passed*k+a]
 			switch m.kind[i] {
 			case fgEvent:
 				l[a] += z - h.mean[(int(m.upto[i])-1)*k+a]
 			case fgCensored:
 				l[a] += x.at[u*k+a]
+			}
+		}
+		if m.entry != nil {
+			e, x := &m.entry[m.group[i]], entries[m.group[i]]
+			in, out := e.from(m.f.Entry[r]), e.from(m.f.Time[r])
+			for a := range l {
+				l[a] += x.sum[out*k+a] - x.sum[in*k+a] - x.at[in*k+a]
 			}
 		}
 		forwardSolve(p.chol, k, l)
@@ -64,9 +87,9 @@ func (m *fineGrayModel) influence(p *coxPoint) *mat.Dense {
 	return out
 }
 
-// censoringScore is q at the censoring times of one censoring stratum, k numbers a time. It
-// changes with each row that leaves for another cause, and with each event time that is passed.
-func (m *fineGrayModel) censoringScore(p *coxPoint, h fgHazards, g int) []float64 {
+// censoringScore is q at the times of one censoring stratum, k numbers a time. It
+// changes with each row that leaves for another cause, and with each event time that is passed: before the time, or up to it where after is true.
+func (m *fineGrayModel) censoringScore(p *coxPoint, h fgHazards, g int, times []float64, after bool) []float64 {
 	k := m.k
 	type change struct {
 		time    float64
@@ -90,11 +113,10 @@ func (m *fineGrayModel) censoringScore(p *coxPoint, h fgHazards, g int) []float6
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.time, b.time) })
-	c := &m.censoring[g]
-	out, now := make([]float64, len(c.time)*k), make([]float64, k)
+	out, now := make([]float64, len(times)*k), make([]float64, k)
 	next := 0
-	for u, t := range c.time {
-		for ; next < len(changes) && changes[next].time < t; next++ {
+	for u, t := range times {
+		for ; next < len(changes) && (changes[next].time < t || after && changes[next].time == t); next++ {
 			x := changes[next]
 			b, d := ahead[x.stratum*(1+k):][:1+k], left[x.stratum*(1+k):][:1+k]
 			if x.row >= 0 {

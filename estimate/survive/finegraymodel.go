@@ -22,12 +22,14 @@ type fineGrayModel struct {
 	kind     []fgKind
 	upto     []int32   // event times (places in time) of the stratum up to the own time, counted from the first of all strata
 	group    []int32   // censoring stratum
-	share    []float64 // of rows with another cause: 1/G(T_i−)
+	share    []float64 // of rows with another cause: 1/(G(T_i−)·H(T_i−))
+	in, late []int32   // with entry times: event times up to the entry as upto; rows by them, from the last, stratum by stratum
 
 	strata    []fgStratum
 	time      []float64   // event times of the cause, stratum by stratum, ascending
-	left      [][]float64 // by censoring stratum and event time: G(t−)
+	left      [][]float64 // by censoring stratum and event time: G(t−)·H(t−)
 	censoring []censoring
+	entry     []entering // with entry times
 
 	events, competing int
 }
@@ -64,6 +66,9 @@ func newFineGrayModel(f *CompetingCovaried, order []int32, cause int, efron bool
 	group := make([]int32, len(f.Time))
 	for g, rows := range strata(f.CensoringStratum, order) {
 		m.censoring = append(m.censoring, m.curve(rows))
+		if f.Entry != nil {
+			m.entry = append(m.entry, m.entries(rows))
+		}
 		for _, r := range rows {
 			group[r] = int32(g)
 		}
@@ -105,8 +110,7 @@ func newFineGrayModel(f *CompetingCovaried, order []int32, cause int, efron bool
 				q++
 			}
 			m.w[i], m.upto[i], m.group[i] = f.weight(r), int32(q), group[r]
-			c := &m.censoring[group[r]]
-			m.share[i] = 1 / c.surv[c.before(t)] // the unit itself is at risk until t
+			m.share[i] = 1 / m.seen(group[r], t)
 			for j, x := range f.X.RawRowView(int(r)) {
 				m.z[i*k+j] = (x - m.mean[j]) / m.sd[j]
 			}
@@ -115,18 +119,34 @@ func newFineGrayModel(f *CompetingCovaried, order []int32, cause int, efron bool
 	for g := range m.censoring {
 		left := make([]float64, len(m.time))
 		for q, t := range m.time {
-			left[q] = m.censoring[g].surv[m.censoring[g].before(t)]
+			left[q] = m.seen(int32(g), t)
 		}
 		m.left = append(m.left, left)
 	}
-	return m, nil
+	if f.Entry == nil {
+		return m, nil
+	}
+	m.enters()
+	return m, m.bridged()
+}
+
+// seen is G(t−), with entry times G(t−)·H(t−): the units of a censoring stratum that are uncensored and have entered before t.
+// Only its ratios have a meaning.
+func (m *fineGrayModel) seen(g int32, t float64) float64 {
+	c := &m.censoring[g]
+	x := c.surv[c.before(t)]
+	if m.entry != nil {
+		e := &m.entry[g]
+		x *= e.surv[e.from(t)]
+	}
+	return x
 }
 
 func (m *fineGrayModel) curve(rows []int32) censoring {
 	f := m.f
 	sorted := byTime(f.Time, rows)
 	var c censoring
-	risk := 0.0
+	risk, late := 0.0, m.lateRisk(rows)
 	for hi := len(sorted); hi > 0; { // from the last time, so that weights at risk are sums and not differences
 		lo, out, t := hi, 0.0, f.Time[sorted[hi-1]]
 		for ; lo > 0 && f.Time[sorted[lo-1]] == t; lo-- {
@@ -138,7 +158,7 @@ func (m *fineGrayModel) curve(rows []int32) censoring {
 		}
 		hi = lo
 		if out > 0 {
-			c.time, c.die, c.out = append(c.time, t), append(c.die, risk), append(c.out, out)
+			c.time, c.die, c.out = append(c.time, t), append(c.die, max(out, risk-late(t))), append(c.out, out)
 		}
 	}
 	for _, x := range [][]float64{c.time, c.die, c.out} {
@@ -148,7 +168,11 @@ func (m *fineGrayModel) curve(rows []int32) censoring {
 	}
 	c.surv = append(c.surv, 1)
 	for u := range c.time {
-		c.surv = append(c.surv, c.surv[u]*((c.die[u]-c.out[u])/c.die[u]))
+		x := (c.die[u] - c.out[u]) / c.die[u]
+		if x == 0 && f.Entry != nil {
+			x = 1 // belongs to no weight: checked by bridged
+		}
+		c.surv = append(c.surv, c.surv[u]*x)
 	}
 	return c
 }
@@ -269,10 +293,17 @@ func (m *fineGrayModel) risk(p *coxPoint) []float64 {
 	}
 	for _, s := range m.strata {
 		clear(sum)
-		i := s.hi - 1
+		i, gone := s.hi-1, s.lo
 		for q := s.to - 1; q >= s.from; q-- {
 			for ; i >= s.lo && int(m.upto[i]) > q; i-- {
-				add(sum, i, m.w[i]*p.r[i])
+				if m.in == nil || m.in[i] < m.upto[i] { // else it is in no risk set
+					add(sum, i, m.w[i]*p.r[i])
+				}
+			}
+			for ; m.in != nil && gone < s.hi && int(m.in[m.late[gone]]) > q; gone++ {
+				if j := int(m.late[gone]); m.in[j] < m.upto[j] {
+					add(sum, j, -m.w[j]*p.r[j])
+				}
 			}
 			copy(out[q*(1+k):], sum)
 		}
@@ -320,6 +351,9 @@ func (m *fineGrayModel) exposure(all, own []float64, width int) []float64 {
 				out[i] = cum[q-1] + own[(s.from+q-1)*width]
 			case fgOther:
 				out[i] = cum[q] + float64(m.share[i]*tail[m.group[i]][q])
+			}
+			if m.in != nil {
+				out[i] -= cum[int(m.in[i])-s.from]
 			}
 		}
 	}
