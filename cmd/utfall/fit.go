@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/estimate/combine"
 	"utfall/estimate/effect"
+	"utfall/estimate/missing"
 	"utfall/estimate/panel"
 	"utfall/estimate/progress"
 	"utfall/estimate/sensitivity"
@@ -63,6 +64,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitDid{} }},
 		{"event-study", "Effects by time since treatment, by regression or imputation", "utfall fit event-study --data panel.csv --estimator imputation --unit municipality --time year --cohort joined --outcome rate",
 			func() fitMethod { return &fitEvent{} }},
+		{"inference", "Intervals that hold with few treated or few comparison units: the design chooses, alternatives beside it", "utfall fit inference --data panel.csv --unit municipality --time year --cohort joined --outcome rate --size inhabitants",
+			func() fitMethod { return &fitFew{} }},
 		{"bacon", "Which comparisons two-way fixed effects average, and with what weights (a diagnosis)", "utfall fit bacon --data divorce.csv --unit st --time year --treatment unilateral --outcome suicide",
 			func() fitMethod { return &fitBacon{} }},
 		{"honest-did", "How far trends may depart from parallel before an effect is gone", "utfall fit honest-did --betas betas.csv --covariance covariance.csv --pre 4 --type relative --m 0.5,1,2",
@@ -87,6 +90,10 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitSensitivity{} }},
 		{"meta", "Effects of many places: their mean, how much they differ, and each shrunken toward the whole", "utfall fit meta --data effects.csv --id municipality --effect effect --se se --method reml --test knapp-hartung",
 			func() fitMethod { return &fitMeta{} }},
+		{"impute", "Completed data sets by chained equations", "utfall fit impute --data survey.csv --id person --columns age,health,work --by arm --m 20 --out imputed-%d.csv",
+			func() fitMethod { return &fitImpute{} }},
+		{"bounds", "What a difference can be where outcomes are missing: worst case, or trimming", "utfall fit bounds --data people.csv --id person --kind lee --treatment arm --outcome income --cells sex",
+			func() fitMethod { return &fitBounds{} }},
 		{"pool", "One answer from several completed data sets (Rubin's rules)", "utfall fit pool --data imputed1.csv --data imputed2.csv --data imputed3.csv",
 			func() fitMethod { return &fitPool{} }},
 		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",
@@ -206,7 +213,7 @@ func fitError(err error, d *fitData) error {
 		return err
 	case errors.Is(err, table.ErrFilter):
 		return usage("--where: %v", err)
-	case errors.Is(err, combine.ErrOption), errors.Is(err, effect.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, sensitivity.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
+	case errors.Is(err, combine.ErrOption), errors.Is(err, effect.ErrOption), errors.Is(err, missing.ErrOption), errors.Is(err, panel.ErrOption), errors.Is(err, sensitivity.ErrOption), errors.Is(err, cohort.ErrOption), errors.Is(err, ingest.ErrSpec):
 		return usage("%v", err)
 	case errors.As(err, &row) && d != nil:
 		return inputError{d.at(row.Row, "", row.Err)}

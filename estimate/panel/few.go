@@ -213,7 +213,12 @@ func (r *FewResult) Result() *estimate.Result {
 	k := len(r.Terms)
 	res := &estimate.Result{
 		Method: "inference", N: r.fit.counts(), Fit: estimate.Convergence{Converged: true}, Influence: r.infl,
-		InfluenceUnit: r.fit.layout.unit, Details: r.fit.details(), Notes: slices.Clone(r.fit.notes),
+		InfluenceUnit: r.fit.layout.unit, Details: r.fit.details(),
+	}
+	for _, n := range r.fit.notes { // the choice has an answer to these
+		if n.Code != "few-treated" && n.Code != "few-clusters" {
+			res.Notes = append(res.Notes, n)
+		}
 	}
 	sums := make([][]float64, k)
 	chosen := make([]map[string]any, k)
@@ -244,4 +249,30 @@ func (r *FewResult) Result() *estimate.Result {
 	res.Details["inference"] = chosen
 	res.Details["method"], res.Details["draws"] = string(r.Method), r.Draws
 	return res
+}
+
+// Entries returns the cohort of each row, the first period in which its unit is treated
+// (0 = never), from whether rows are treated.
+//
+// Errors: [ErrNotAbsorbing] with the row in which a unit is no longer treated;
+// [ErrOption] when 0 is a period, so that it cannot stand for never.
+func Entries(unit []string, time []int, treated []bool) ([]int, error) {
+	first := map[string]int{}
+	for i, u := range unit {
+		if time[i] == 0 {
+			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: period 0 cannot be told from never treated; number the periods from 1", ErrOption)}
+		}
+		if g, seen := first[u]; treated[i] && (!seen || time[i] < g) {
+			first[u] = time[i]
+		}
+	}
+	out := make([]int, len(unit))
+	for i, u := range unit {
+		g, ever := first[u]
+		if ever && time[i] > g && !treated[i] {
+			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: it is treated in an earlier period; units must stay treated", ErrNotAbsorbing)}
+		}
+		out[i] = g
+	}
+	return out, nil
 }

@@ -224,7 +224,9 @@ func (t *fewTerm) cannot(why table.Note) table.Note {
 
 // blank is the term's estimate without uncertainty.
 func (t *fewTerm) blank() estimate.Estimate {
-	return estimate.Wald(t.name, estimate.MeanDifference, t.value, math.NaN(), math.Inf(1), 1-t.w.alpha)
+	e := estimate.Wald(t.name, estimate.MeanDifference, t.value, math.NaN(), math.Inf(1), 1-t.w.alpha)
+	e.CI.Method = "none"
+	return e
 }
 
 // compute fills the answer; false when the method cannot be computed on these data.
@@ -235,7 +237,7 @@ func (t *fewTerm) compute(a *FewAnswer, o FewOptions) bool {
 		if a.Method == FewCR3 {
 			power = 1
 		}
-		if t.design.Alone > 1-1e-9 || math.IsInf(t.design.DF, 1) {
+		if t.design.Alone > 1-1e-9 || t.design.DF < 1 || math.IsInf(t.design.DF, 1) {
 			return false
 		}
 		a.Estimate = t.robust(power, level, a.Method)
