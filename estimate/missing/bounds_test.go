@@ -201,7 +201,7 @@ func TestBoundsErrors(t *testing.T) {
 	}{
 		{Manski{Observed: known, Low: 1, High: 1}, f, ErrOption},
 		{Manski{Observed: known, Low: 0, High: math.Inf(1)}, f, ErrOption},
-		{Manski{Observed: all, Low: -.1, High: .1}, f, ErrOption},
+		{Manski{Observed: all, Low: -.1, High: .1}, f, estimate.ErrInvalidFrame},
 		{Manski{Observed: known[:3], Low: -9, High: 9}, f, ErrOption},
 		{Manski{Observed: known, Low: -9, High: 9}, copies, estimate.ErrWeights},
 		{Manski{Observed: known, Low: -9, High: 9}, frame(y, nil, nil), estimate.ErrInvalidFrame},

@@ -25,7 +25,7 @@ import (
 // f.Y is 1 for the known and 0 for the others, f.X the covariates. [ConsentFit.Adjust]
 // carries the estimation of γ into the influence of a weighted estimate.
 //
-// Errors: [ErrOption] (Y not 0 or 1, cap), [ErrConstant] (everybody or nobody known, with
+// Errors: [ErrOption] (cap), [estimate.ErrInvalidFrame] (Y not 0 or 1), [ErrConstant] (everybody or nobody known, with
 // covariates), [estimate.ErrCollinear], [estimate.ErrSeparated], [estimate.ErrNotConverged].
 //
 // Source: Seaman and White (2013), Statistical Methods in Medical Research 22(3):278–295.
@@ -72,7 +72,7 @@ func (o Consent) fit(ctx context.Context, f *estimate.Frame) (*ConsentFit, error
 	c := &ConsentFit{Weight: make([]float64, n), Coef: map[string]float64{}, k: k}
 	for i, y := range f.Y {
 		if y != 0 && y != 1 {
-			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: known is 1 or 0", ErrOption)}
+			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: known is 1 or 0", estimate.ErrInvalidFrame)}
 		}
 		c.Known += int(y)
 	}
@@ -119,7 +119,7 @@ func (o Consent) fit(ctx context.Context, f *estimate.Frame) (*ConsentFit, error
 	}
 	c.Effective = sum * sum / squares
 	c.capped = capped > 0
-	c.Notes = append(c.Notes, table.Note{Code: "consent-weighted", Args: map[string]any{"rows": n - c.Known, "of": n},
+	c.Notes = append(c.Notes, table.Note{Code: "consent-weighted", Args: map[string]any{"rows": n - c.Known, "all": n},
 		Text: fmt.Sprintf("%d of %d rows are not known; weights let those who are known stand for them. That holds if, given the covariates, being known has nothing to do with the outcome.", n-c.Known, n)})
 	if capped > 0 {
 		c.Notes = append(c.Notes, table.Note{Code: "consent-capped", Args: map[string]any{"rows": capped},

@@ -61,7 +61,7 @@ func TestConsentErrors(t *testing.T) {
 		o      Consent
 		is     error
 	}{
-		{func(f *estimate.Frame) { f.Y[0] = 2 }, Consent{}, ErrOption},
+		{func(f *estimate.Frame) { f.Y[0] = 2 }, Consent{}, estimate.ErrInvalidFrame},
 		{func(*estimate.Frame) {}, Consent{Cap: .5}, ErrOption},
 		{func(f *estimate.Frame) { f.Y = []float64{1, 1, 1, 1, 1, 1} }, Consent{}, ErrConstant},
 		{func(f *estimate.Frame) { f.Y = []float64{0, 0, 0, 1, 1, 1} }, Consent{}, nil},

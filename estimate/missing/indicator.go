@@ -21,7 +21,7 @@ import (
 // Errors: a variable without any value ([ErrConstant]).
 func Indicator(vars []Variable) ([]Variable, []table.Note, error) {
 	var out []Variable
-	filled, n := 0, 0
+	filled := 0
 	for _, v := range vars {
 		if err := v.check(); err != nil {
 			return nil, nil, err
@@ -43,7 +43,6 @@ func Indicator(vars []Variable) ([]Variable, []table.Note, error) {
 			return nil, nil, fmt.Errorf("missing indicator: %w: %q has no value in any row", ErrConstant, v.Name)
 		}
 		filled++
-		n += gone
 		instead := sum / float64(seen)
 		w := Variable{Name: v.Name, Kind: v.Kind, Values: make([]float64, len(v.Values))}
 		mark := Variable{Name: v.Name + "[missing]", Kind: Binary, Values: make([]float64, len(v.Values))}
@@ -66,7 +65,7 @@ func Indicator(vars []Variable) ([]Variable, []table.Note, error) {
 	if filled == 0 {
 		return out, nil, nil
 	}
-	return out, []table.Note{{Code: "indicator-biased", Args: map[string]any{"columns": filled, "rows": n},
+	return out, []table.Note{{Code: "indicator-biased", Args: map[string]any{"columns": filled},
 		Text: fmt.Sprintf("%d covariates have missing values that an indicator stands for; the effect is biased where such a covariate matters also when it is not known.", filled)}}, nil
 }
 

@@ -132,7 +132,7 @@ func (l Lee) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 		res.Details[k] = v
 	}
 	if n := gone[0] + gone[1]; n > 0 {
-		res.Notes = append(res.Notes, table.Note{Code: "lee-missing", Args: map[string]any{"rows": n, "of": len(a.rows)},
+		res.Notes = append(res.Notes, table.Note{Code: "lee-missing", Args: map[string]any{"rows": n, "all": len(a.rows)},
 			Text: fmt.Sprintf("%d of %d rows have no outcome; the bounds are about those who would have one in either arm.", n, len(a.rows))})
 	}
 	switch trimmed {

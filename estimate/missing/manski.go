@@ -25,7 +25,7 @@ import (
 // risk-difference or mean-difference. Details: critical, set_interval (for the whole
 // range between the bounds), low, high, missing_treated, missing_control (rows).
 //
-// Errors: [ErrOption] (range, an observed outcome outside it), [estimate.ErrNoTreated],
+// Errors: [ErrOption] (range), [estimate.ErrInvalidFrame] (an observed outcome outside it), [estimate.ErrNoTreated],
 // [estimate.ErrNoControls], [estimate.ErrWeights], [estimate.ErrTooFew].
 //
 // Source: Manski (1990), American Economic Review 80(2):319–323; Horowitz and Manski (2000).
@@ -61,7 +61,7 @@ func (m Manski) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, e
 		if m.Observed[r] {
 			lo, hi = f.Y[r], f.Y[r]
 			if lo < m.Low || hi > m.High {
-				return nil, &estimate.RowError{Row: r, Err: fmt.Errorf("%w: the outcome lies outside the range that was given", ErrOption)}
+				return nil, &estimate.RowError{Row: r, Err: fmt.Errorf("%w: the outcome lies outside the range that was given", estimate.ErrInvalidFrame)}
 			}
 		} else {
 			gone[arm(a.treated[i])]++
@@ -84,7 +84,7 @@ func (m Manski) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, e
 		res.Details[k] = v
 	}
 	if n := gone[0] + gone[1]; n > 0 {
-		res.Notes = append(res.Notes, table.Note{Code: "bounds-missing", Args: map[string]any{"rows": n, "of": len(a.rows)},
+		res.Notes = append(res.Notes, table.Note{Code: "bounds-missing", Args: map[string]any{"rows": n, "all": len(a.rows)},
 			Text: fmt.Sprintf("%d of %d rows have no outcome; the bounds allow them the worst and the best.", n, len(a.rows))})
 	}
 	return res, nil

@@ -156,7 +156,7 @@ func CompleteCases(n int, vars []Typed) (keep []bool, m *Missingness, notes []ta
 		return slices.Compare(a.Missing, b.Missing)
 	})
 	if m.Complete < n {
-		notes = append(notes, table.Note{Code: "complete-case", Args: map[string]any{"rows": n - m.Complete, "of": n},
+		notes = append(notes, table.Note{Code: "complete-case", Args: map[string]any{"rows": n - m.Complete, "all": n},
 			Text: fmt.Sprintf("%d of %d rows lack a value and are left out; the rest stands for all only if lacking one has nothing to do with the answer.", n-m.Complete, n)})
 	}
 	return keep, m, notes, nil
