@@ -23,14 +23,14 @@ const (
 func (t *fewTerm) fails(m FewMethod) table.Note {
 	w, d := t.w, &t.design
 	no := func(code, format string, args map[string]any, a ...any) table.Note {
-		return table.Note{Code: "inference-" + code, Text: fmt.Sprintf(format, a...), Args: args}
+		return table.Note{Code: code, Text: fmt.Sprintf(format, a...), Args: args}
 	}
 	if m == FewCR2 || m == FewCR3 || m == FewWild {
 		if d.Alone > fewAlone {
-			return no("lone-cohorts", "Units that are alone in entering when they did carry too much of the estimate: nothing shows how far each differs from others like it.", nil)
+			return no("inference-lone-cohorts", "Units that are alone in entering when they did carry too much of the estimate: nothing shows how far each differs from others like it.", nil)
 		}
 		if d.DF < fewDF {
-			return no("few-df", "Treated or comparison units are too few for errors estimated from their spread (fewer than %d degrees of freedom).", map[string]any{"least": fewDF}, fewDF)
+			return no("inference-few-df", "Treated or comparison units are too few for errors estimated from their spread (fewer than %d degrees of freedom).", map[string]any{"least": fewDF}, fewDF)
 		}
 	}
 	if m == FewCR2 || m == FewCR3 {
@@ -38,48 +38,48 @@ func (t *fewTerm) fails(m FewMethod) table.Note {
 	}
 	if err := w.usable(); err != nil {
 		if w.weight == nil {
-			return no("weights-vary", "Weights change over time; resampling needs one a unit.", nil)
+			return no("inference-weights-vary", "Weights change over time; resampling needs one a unit.", nil)
 		}
-		return no("needs-regression", "With covariates resampling needs the comparison by regression (method reg).", nil)
+		return no("inference-needs-regression", "With covariates resampling needs the comparison by regression (method reg).", nil)
 	}
 	if n := float64(w.o.Draws) * float64(len(t.cells)) * float64(w.l.n); n > fewWork1 {
-		return no("not-computed", "Resampling so many units was not tried; it is not needed where units are many.", nil)
+		return no("inference-not-computed", "Resampling so many units was not tried; it is not needed where units are many.", nil)
 	}
 	if least := t.leastP(m); least > w.alpha*(1+1e-12) {
-		return no("few-patterns", "There are so few possible assignments that no p-value below %.3g can arise.", map[string]any{"least": least}, least)
+		return no("inference-few-patterns", "There are so few possible assignments that no p-value below %.3g can arise.", map[string]any{"least": least}, least)
 	}
 	unequal := d.SizeP < fewSizeLevel
 	units := w.l.cluster == nil || w.groups == w.l.n
 	switch m {
 	case FewRandomisation:
 		if _, ok := w.labels(); !ok {
-			return no("mixed-clusters", "Clusters hold units that entered at different times, so that entry dates cannot be reassigned among them.", nil)
+			return no("inference-mixed-clusters", "Clusters hold units that entered at different times, so that entry dates cannot be reassigned among them.", nil)
 		}
 		if w.l.k > 0 {
-			return no("covariates-held", "With covariates reassigned entry dates are not as likely as the true ones.", nil)
+			return no("inference-covariates-held", "With covariates reassigned entry dates are not as likely as the true ones.", nil)
 		}
 	case FewSignChanges:
 		if float64(d.TreatedClusters-1)/float64(min(d.Comparison, d.Clusters-d.TreatedClusters)+1) > fewShared {
-			return no("shared-comparison", "The treated share a comparison group so small that their effects move together.", nil)
+			return no("inference-shared-comparison", "The treated share a comparison group so small that their effects move together.", nil)
 		}
 		return table.Note{}
 	case FewConleyTaber, FewFermanPinto, FewPlacebo:
 		if !units {
-			return no("mixed-clusters", "Clusters hold units that entered at different times, so that entry dates cannot be reassigned among them.", nil)
+			return no("inference-mixed-clusters", "Clusters hold units that entered at different times, so that entry dates cannot be reassigned among them.", nil)
 		}
 		if float64(d.Donors)*w.alpha < 1-1e-12 {
-			return no("few-donors", "Fewer than %d units stay untreated in all periods that are compared.", map[string]any{"least": int(math.Ceil(1/w.alpha - 1e-9))}, int(math.Ceil(1/w.alpha-1e-9)))
+			return no("inference-few-donors", "Fewer than %d units stay untreated in all periods that are compared.", map[string]any{"least": int(math.Ceil(1/w.alpha - 1e-9))}, int(math.Ceil(1/w.alpha-1e-9)))
 		}
 	}
 	switch {
 	case m == FewFermanPinto && w.size == nil:
-		return no("no-size", "The sizes of the units are not known.", nil)
+		return no("inference-no-size", "The sizes of the units are not known.", nil)
 	case m == FewFermanPinto && math.IsNaN(d.SizeP):
-		return no("no-size", "The sizes of the units do not tell their variances.", nil)
+		return no("inference-no-size", "The sizes of the units do not tell their variances.", nil)
 	case m == FewFermanPinto && d.Donors < fewLarge:
-		return no("few-donors", "Fewer than %d units stay untreated in all periods that are compared.", map[string]any{"least": fewLarge}, fewLarge)
+		return no("inference-few-donors", "Fewer than %d units stay untreated in all periods that are compared.", map[string]any{"least": fewLarge}, fewLarge)
 	case m != FewWild && unequal && (m != FewFermanPinto || t.larger):
-		return no("unequal", "How much units vary seems to depend on their size, so that they cannot stand in for each other.", nil)
+		return no("inference-unequal", "How much units vary seems to depend on their size, so that they cannot stand in for each other.", nil)
 	}
 	return table.Note{}
 }
@@ -151,21 +151,31 @@ func (t *fewTerm) choose() FewMethod {
 
 // reason is the sentence on the choice.
 func (t *fewTerm) reason(m FewMethod) table.Note {
-	text := map[FewMethod]string{
-		FewCR2:           "Treated and comparison units are enough to estimate the error from how they differ; the interval allows for their number (adjusted cluster errors, t distribution).",
-		FewWild:          "Units are in clusters whose parts move together; the error comes from a bootstrap that keeps clusters whole (restricted wild cluster bootstrap).",
-		FewRandomisation: "Treated units are few; the estimate was compared with those that arise when the entry dates are dealt out to the units by lot (randomisation inference).",
-		FewSignChanges:   "Treated units are too few and unlike for a common error; the effect of each was compared with what arises when its sign is chosen by lot (sign changes).",
-		FewConleyTaber:   "Treated units are few; how far they may be off was taken from the many units that stay untreated (Conley and Taber).",
-		FewFermanPinto:   "Treated units are few and small units vary more; how far they may be off was taken from the units that stay untreated, scaled by size (Ferman and Pinto).",
-		FewPlacebo:       "Treated units are few; the estimate was compared with those that arise when untreated units are given the entry dates (placebo).",
+	say := func(code, text string, args map[string]any) table.Note {
+		return table.Note{Code: code, Text: text, Args: args}
 	}
-	if m == "" {
-		need := t.enough()
-		return table.Note{Code: "inference-refused", Args: map[string]any{"units": need},
-			Text: fmt.Sprintf("No method gives an interval that holds with so few units. It would take more treated units or more units that stay untreated, %d units in all, units of like size, or effects pooled over entry dates.", need)}
+	switch m {
+	case FewCR2:
+		return say("inference-cr2", "Treated and comparison units are enough to estimate the error from how they differ; the interval allows for their number (adjusted cluster errors, t distribution).", nil)
+	case FewWild:
+		return say("inference-wild", "Units are in clusters whose parts move together; the error comes from a bootstrap that keeps clusters whole (restricted wild cluster bootstrap).", nil)
+	case FewRandomisation:
+		return say("inference-randomisation", "Treated units are few; the estimate was compared with those that arise when the entry dates are dealt out to the units by lot (randomisation inference).", nil)
+	case FewSignChanges:
+		return say("inference-sign-changes", "Treated units are too few and unlike for a common error; the effect of each was compared with what arises when its sign is chosen by lot (sign changes).", nil)
+	case FewConleyTaber:
+		return say("inference-conley-taber", "Treated units are few; how far they may be off was taken from the many units that stay untreated (Conley and Taber).", nil)
+	case FewFermanPinto:
+		return say("inference-ferman-pinto", "Treated units are few and small units vary more; how far they may be off was taken from the units that stay untreated, scaled by size (Ferman and Pinto).", nil)
+	case FewPlacebo:
+		return say("inference-placebo", "Treated units are few; the estimate was compared with those that arise when untreated units are given the entry dates (placebo).", nil)
 	}
-	return table.Note{Code: "inference-" + string(m), Text: text[m]}
+	if t.design.Treated > 5 {
+		return say("inference-leans", "No method gives an interval that holds: the comparison leans on so few units, which weigh so much, that their errors cannot be told. It would take more units that stay untreated and are like the treated, or effects pooled over more cells.", nil)
+	}
+	need := t.enough()
+	return say("inference-refused", fmt.Sprintf("No method gives an interval that holds with so few units. It would take more treated units or more units that stay untreated, %d units in all, units of like size, or effects pooled over entry dates.", need),
+		map[string]any{"units": need})
 }
 
 // enough is the number of units from which randomisation could reject at the level.
