@@ -25,7 +25,7 @@ func pick(l lang.Lang, sv, en string) string {
 }
 
 func samples() []sample {
-	return append(progressSamples(), []sample{
+	return append(append(progressSamples(), placeSamples()...), []sample{
 		{"love-few", func(l lang.Lang) (Figure, error) { return sampleLove(l, 8) }},
 		{"love-many", func(l lang.Lang) (Figure, error) { return sampleLove(l, 25) }},
 		{"event-years", func(l lang.Lang) (Figure, error) { return sampleEvent(l, -5, 5, "normal") }},
