@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -162,7 +163,7 @@ func imputedTable(d *fitData) (t combine.Imputed, err error) {
 	return t, nil
 }
 
-// degrees reads the column df: an empty cell is the normal distribution.
+// degrees reads the column df: an empty cell, or Inf, is the normal distribution.
 func (d *fitData) degrees() ([]float64, error) {
 	if !d.t.Has("df") {
 		return nil, nil
@@ -174,19 +175,27 @@ func (d *fitData) degrees() ([]float64, error) {
 	if c.Missing() == d.t.Rows() {
 		return nil, nil
 	}
+	out := make([]float64, d.t.Rows())
 	if c.Kind == table.CategoryKind || c.Kind == table.TextKind {
-		_, err := d.numbers("df")
-		return nil, err
-	}
-	f, err := d.t.Float("df")
-	if err != nil {
-		return nil, err
-	}
-	out := make([]float64, len(f.Values))
-	for i, v := range f.Values {
-		out[i] = v
-		if !f.Has(i) {
-			out[i] = math.Inf(1)
+		// R writes Inf for the normal distribution.
+		text, err := d.text("df", "Inf")
+		if err != nil {
+			return nil, err
+		}
+		for i, s := range text {
+			if out[i], err = strconv.ParseFloat(s, 64); err != nil {
+				return nil, d.at(i, "df", fmt.Errorf("text where a number is needed"))
+			}
+		}
+	} else {
+		f, err := d.t.Float("df")
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range f.Values {
+			if out[i] = v; !f.Has(i) {
+				out[i] = math.Inf(1)
+			}
 		}
 	}
 	if i := d.first(func(i int) bool { return !(out[i] > 0) }); i >= 0 {

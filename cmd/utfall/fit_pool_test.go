@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,5 +62,39 @@ func TestFitPoolUsage(t *testing.T) {
 		require.Equal(t, x.code, code, "%v: %s", x.args, errOut)
 		require.Contains(t, errOut, x.says)
 		require.Empty(t, out)
+	}
+}
+
+// Hand cases: Inf is the normal distribution, as an empty cell is; few complete-data
+// degrees of freedom make Barnard and Rubin's smaller than the old ones (TestRubinByHand:
+// λ = 2/5; ν = 3: ν₂ = 4/6·3·3/5 = 6/5, df = 12.5·1.2/13.7); no spread between is ν₂ alone.
+func TestFitPoolByHand(t *testing.T) {
+	file := func(name, df string, est, se float64) string {
+		return writeTestFile(t, name, fmt.Sprintf("term,estimate,std_error,df\nx,%v,%v,%s\n", est, se, df))
+	}
+	pool := func(df string) fitEstimateJSON {
+		return fitted(t, "pool", "--data", file("a.csv", df, 1, 1), "--data", file("b.csv", df, 2, math.Sqrt2), "--data", file("c.csv", df, 3, math.Sqrt(3))).Estimates[0]
+	}
+	for _, df := range []string{"Inf", "", "inf"} {
+		require.InDelta(t, 12.5, *pool(df).DF, 1e-12, df)
+	}
+	require.InDelta(t, 12.5*1.2/13.7, *pool("3").DF, 1e-13)
+	r := fitted(t, "pool", "--data", file("a.csv", "9", 2, .5), "--data", file("b.csv", "9", 2, .5))
+	require.InDelta(t, 7.5, *r.Estimates[0].DF, 1e-13)
+	require.InDelta(t, .5, *r.Estimates[0].StdError, 1e-15)
+	var fmi map[string]float64
+	r.detail(t, "fmi", &fmi)
+	require.Zero(t, fmi["x"])
+	for df, says := range map[string]string{"-Inf": "not above 0", "0": "not above 0", "many": "number is needed", "NaN": "not above 0"} {
+		code, out, errOut := runFit(t, "pool", "--data", file("a.csv", df, 1, 1), "--data", file("b.csv", df, 2, 1))
+		require.Equal(t, exitInput, code, df+errOut)
+		require.Contains(t, errOut, says, df)
+		require.Empty(t, out)
+	}
+	more := writeTestFile(t, "m.csv", "term,estimate,std_error\nx,1,1\nz,1,1\n")
+	for _, files := range [][]string{{more, file("a.csv", "9", 1, 1)}, {file("a.csv", "9", 1, 1), more}} {
+		code, _, errOut := runFit(t, "pool", "--data", files[0], "--data", files[1])
+		require.Equal(t, exitInput, code)
+		require.Contains(t, errOut, "estimates")
 	}
 }
