@@ -89,7 +89,7 @@ func (m *fitCIF) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	return out, m.gray(ctx, f, out)
 }
 
-// gray adds Gray's test where there are groups and the data are of a kind that it has a variance for.
+// gray adds Gray's test where there are groups and it exists.
 func (m *fitCIF) gray(ctx context.Context, f *survive.Competing, out *fitOutput) error {
 	if len(f.GroupNames) < 2 {
 		return nil
@@ -98,9 +98,9 @@ func (m *fitCIF) gray(ctx context.Context, f *survive.Competing, out *fitOutput)
 	switch {
 	case err == nil:
 		out.estimates = append(out.estimates, r.Estimates...)
-		out.details["gray"] = r.Details["gray"]
+		out.details["gray"], out.details["gray_vcov"] = r.Details["gray"], r.Details["vcov"]
 		return nil
-	case errors.Is(err, estimate.ErrWeights), errors.Is(err, survive.ErrClusters), errors.Is(err, survive.ErrLateEntry), errors.Is(err, estimate.ErrNotIdentified):
+	case errors.Is(err, estimate.ErrWeights), errors.Is(err, estimate.ErrNotIdentified), errors.Is(err, estimate.ErrTooFew):
 		why := strings.TrimPrefix(err.Error(), "gray: ")
 		out.notes = append(out.notes, table.Note{Code: "gray-omitted", Text: "Gray's test is left out: " + why + ".", Args: map[string]any{"why": why}})
 		return nil

@@ -50,7 +50,7 @@ func (m *fitFineGray) columns() fitColumns {
 }
 
 func (m *fitFineGray) check() []string {
-	problems := choice("ties", m.ties, []string{"breslow", "efron"}, "exact")
+	problems := oneOf("ties", m.ties, "breslow", "efron")
 	if !m.robust {
 		problems = append(problems, "--robust=false: the information says nothing about errors when there are censoring weights; leave it out")
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"utfall/estimate"
 	"utfall/estimate/survive"
 )
 
@@ -54,7 +53,8 @@ type fitLogRank struct {
 	times   fitTimes
 	f       *flagSet
 	strata  []string
-	weights string
+	weights fitWeights
+	cluster string
 	rho     float64
 }
 
@@ -62,7 +62,8 @@ func (m *fitLogRank) flags(f *flagSet) {
 	m.f = f
 	m.times.flags(f, "groups to compare")
 	f.list(&m.strata, "strata", "`columns`: compare within each combination of their values")
-	f.column(&m.weights, "weights", "frequencies: the row stands for so many units")
+	m.weights.flags(f, "sampling", "")
+	f.column(&m.cluster, "cluster", "units of one value are not independent")
 	f.number(&m.rho, "rho", 0, "power of the survival curve that weights the times: 0 = log-rank, 1 = Peto and Peto")
 	f.need("by")
 }
@@ -72,15 +73,17 @@ func (m *fitLogRank) columns() fitColumns {
 	for _, s := range m.strata {
 		c.add("strata", s)
 	}
-	c.add("weights", m.weights)
+	c.add("weights", m.weights.column)
+	c.add("cluster", m.cluster)
 	return c
 }
 
 func (m *fitLogRank) check() []string {
+	problems := m.weights.check(m.f)
 	if !(m.rho >= 0) || !finite(m.rho) {
-		return []string{"--rho must be a finite number of at least 0"}
+		problems = append(problems, "--rho must be a finite number of at least 0")
 	}
-	return nil
+	return problems
 }
 
 func (m *fitLogRank) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
@@ -98,12 +101,13 @@ func (m *fitLogRank) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if f.Stratum, err = d.strata(m.strata); err != nil {
 		return nil, err
 	}
-	if m.weights != "" {
-		w, err := d.weights(m.weights)
-		if err != nil {
+	if f.Weight, err = m.weights.read(d); err != nil {
+		return nil, err
+	}
+	if m.cluster != "" {
+		if f.Cluster, _, err = d.codes(m.cluster); err != nil {
 			return nil, err
 		}
-		f.Weight = estimate.Weights{Kind: estimate.Frequency, Values: w}
 	}
 	r, err := survive.LogRank{Rho: m.rho, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {

@@ -22,7 +22,7 @@ func TestFitLogRank(t *testing.T) {
 	require.Contains(t, a.codes(), "test-only")
 	require.NotContains(t, a.codes(), "no-standard-error")
 	requireNear(t, 4.0/7, fitted(t, append(base, "--where", "s == 1", "--rho", "1")...).get(t, "logrank", "").Estimate, "rho 1")
-	a = fitted(t, append(base, "--strata", "s,k", "--weights", "w")...)
+	a = fitted(t, append(base, "--strata", "s,k", "--weights", "w", "--weight-kind", "frequency")...)
 	requireNear(t, 16.0/13, a.get(t, "logrank", "").Estimate, "strata")
 	var strata int
 	a.detail(t, "strata", &strata)
@@ -37,10 +37,17 @@ func TestFitLogRank(t *testing.T) {
 	code, out, _ := runFit(t, base...)
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "Events by group")
-	for _, bad := range [][]string{{"--rho", "-1"}, {"--cluster", "s"}} {
+	for _, bad := range [][]string{{"--rho", "-1"}, {"--tau", "2"}, {"--weight-kind", "sampling"}, {"--weights", "w", "--weight-kind", "odd"}} {
 		code, _, _ = runFit(t, append(base, bad...)...)
 		require.Equal(t, exitUsage, code)
 	}
+	// Sampling weights and clusters: 64/57 of the first four with weights of 1 (derivation in package survive).
+	r := fitted(t, append(base, "--where", "s == 1", "--weights", "w")...)
+	requireNear(t, 64.0/57, r.get(t, "logrank", "").Estimate, "robust")
+	require.Equal(t, `"influence"`, string(r.Details["vcov"]))
+	r = fitted(t, append(base, "--cluster", "s", "--rho", "1")...)
+	require.Equal(t, 2, r.N["clusters"])
+	require.Contains(t, r.codes(), "few-clusters")
 	code, _, errOut := runFit(t, append(base, "--strata", "arm")...)
 	require.Equal(t, exitInput, code)
 	require.Contains(t, errOut, "never at risk together")

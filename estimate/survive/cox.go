@@ -257,12 +257,16 @@ func robustCovariance(res *estimate.Result, order []int32, cluster []int, worker
 	}
 	res.Cov.ScaleSym(1/clusterFactor(res.N.Clusters), res.Cov)
 	if res.N.Clusters < fewClusters {
-		res.Notes = append(res.Notes, table.Note{
-			Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
-			Args: map[string]any{"clusters": res.N.Clusters},
-		})
+		res.Notes = append(res.Notes, fewClustersNote(res.N.Clusters))
 	}
 	return "influence, clustered, no factor", nil
+}
+
+func fewClustersNote(clusters int) table.Note {
+	return table.Note{
+		Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
+		Args: map[string]any{"clusters": clusters},
+	}
 }
 
 // quadratic is b'V⁻¹b; false if V is singular.

@@ -26,10 +26,13 @@ import (
 // where e_k counts events of other causes in group k, and the factors of ties are 1
 // for a single event. χ² = U'V⁻U on (groups − 1) degrees of freedom.
 //
-// Estimates: term gray,cause=C, measure chi-square, causes as named. Details: gray ([]GrayRow), rho.
+// With sampling or matching weights, clusters or entry times (ρ = 0 only) it is the score test of the groups in Fine–Gray regression
+// at β = 0 with a censoring curve for each group: the same U, but V from the influence function, the step that estimates the
+// censoring curves included, summed within clusters without a factor.
 //
-// Errors: those of [Competing.Check]; [estimate.ErrWeights] for weights other than
-// frequencies, [ErrClusters], [ErrLateEntry]; [estimate.ErrTooFew] for fewer than two
+// Estimates: term gray,cause=C, measure chi-square, causes as named. Details: gray ([]GrayRow), rho, vcov.
+//
+// Errors: those of [Competing.Check]; [estimate.ErrWeights] for frequency weights with clusters or entry times; [estimate.ErrTooFew] for fewer than two
 // groups; [estimate.ErrNotIdentified] where the variance of a cause is singular.
 //
 // Source: Gray 1988, Annals of Statistics 16, with the corrections of cmprsk 2.2-11 for ties.
@@ -63,14 +66,7 @@ func (e GrayTest) fit(ctx context.Context, f *Competing) (*estimate.Result, erro
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case f.Weight.Kind == estimate.Sampling || f.Weight.Kind == estimate.Matching:
-		return nil, fmt.Errorf("%w: the test has no variance for %s weights", estimate.ErrWeights, f.Weight.Kind)
-	case f.Cluster != nil:
-		return nil, ErrClusters
-	case f.Entry != nil:
-		return nil, ErrLateEntry
-	case len(f.GroupNames) < 2:
+	if len(f.GroupNames) < 2 {
 		return nil, fmt.Errorf("%w: the test compares two groups or more", estimate.ErrTooFew)
 	}
 	all := times.allRows()
@@ -83,6 +79,12 @@ func (e GrayTest) fit(ctx context.Context, f *Competing) (*estimate.Result, erro
 		if !ok {
 			return nil, fmt.Errorf("%w: group %q has no row with a weight above 0", estimate.ErrTooFew, f.GroupNames[g])
 		}
+	}
+	if f.robust() || f.Entry != nil {
+		if f.Weight.Kind == estimate.Frequency {
+			return nil, fmt.Errorf("%w: frequency weights with entry times or clusters; write one unit a row", estimate.ErrWeights)
+		}
+		return e.robust(ctx, f, all)
 	}
 	rows := strata(f.Stratum, all)
 	for s := range rows {
@@ -118,7 +120,7 @@ func (e GrayTest) fit(ctx context.Context, f *Competing) (*estimate.Result, erro
 			Code: "zero-weight", Text: "Rows with weight 0 take no part.", Args: map[string]any{"rows": dropped},
 		})
 	}
-	res.Details = map[string]any{"gray": list, "rho": e.Rho}
+	res.Details = map[string]any{"gray": list, "rho": e.Rho, "vcov": "gray"}
 	return res, nil
 }
 

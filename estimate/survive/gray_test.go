@@ -114,12 +114,7 @@ func TestGrayErrors(t *testing.T) {
 		"group":   {func(_ *GrayTest, f *Competing) { f.Group, f.GroupNames = nil, nil }, estimate.ErrTooFew},
 		"empty":   {func(_ *GrayTest, f *Competing) { f.GroupNames = []string{"A", "B", "C"} }, estimate.ErrTooFew},
 		"nothing": {func(_ *GrayTest, f *Competing) { f.CauseNames = []string{"x", "y", "z"} }, estimate.ErrNotIdentified},
-		"cluster": {func(_ *GrayTest, f *Competing) { f.Cluster = []int{0, 1, 2, 3} }, ErrClusters},
-		"entry":   {func(_ *GrayTest, f *Competing) { f.Entry = make([]float64, 4) }, ErrLateEntry},
-		"weights": {func(_ *GrayTest, f *Competing) {
-			f.Weight = estimate.Weights{Kind: estimate.Matching, Values: []float64{1, 1, 1, 1}}
-		}, estimate.ErrWeights},
-		"cause": {func(_ *GrayTest, f *Competing) { f.Cause[0] = -3 }, estimate.ErrInvalidFrame},
+		"cause":   {func(_ *GrayTest, f *Competing) { f.Cause[0] = -3 }, estimate.ErrInvalidFrame},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, f := GrayTest{}, twoCauses()

@@ -21,16 +21,17 @@ import (
 //	V_gh = Σ S^{2ρ} d (Y−d)/(Y−1) · (Y_g/Y)(1{g=h} − Y_h/Y)
 //	χ²   = U' V⁻ U on (groups with an expected event) − 1 degrees of freedom
 //
-// ρ = 0 is the log-rank test, ρ = 1 the Peto–Peto modification of Gehan and Wilcoxon.
+// ρ = 0 is the log-rank test, ρ = 1 the Peto–Peto modification of Gehan and Wilcoxon. With sampling or matching
+// weights or clusters Y, d and S are weighted, and V is the sum of squares of what the units, or clusters, add to U
+// (METHODS.md; without a factor): for ρ = 0 the robust score test of Cox regression with Breslow's ties.
 //
-// Estimate: one, term logrank, measure chi-square. Details: groups ([]LogRankGroup), rho, strata.
+// Estimate: one, term logrank, measure chi-square. Details: groups ([]LogRankGroup), rho, strata, vcov.
 //
-// Errors: those of [Stratified.Check]; [estimate.ErrWeights] for weights other than
-// frequencies and ErrClusters for clusters, whose variance is not this one;
+// Errors: those of [Stratified.Check]; [estimate.ErrWeights] for frequency weights with clusters;
 // [estimate.ErrTooFew] for fewer than two groups or no event;
 // [estimate.ErrNotIdentified] if groups are never at risk together.
 //
-// Source: Mantel 1966; Peto and Peto 1972; Harrington and Fleming 1982.
+// Source: Lin and Wei 1989 (weights and clusters); Mantel 1966; Peto and Peto 1972; Harrington and Fleming 1982.
 type LogRank struct {
 	Rho     float64 // power of the weight S^ρ, from 0; 0 is the log-rank test
 	Workers int     // goroutines; 0 means all cores. Never changes a result
@@ -61,23 +62,38 @@ func (e LogRank) fit(ctx context.Context, f *Stratified) (*estimate.Result, erro
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	switch {
-	case f.Weight.Kind == estimate.Sampling || f.Weight.Kind == estimate.Matching:
-		return nil, fmt.Errorf("%w: a log-rank test has no variance for %s weights; use a Cox model with robust errors", estimate.ErrWeights, f.Weight.Kind)
-	case f.Cluster != nil:
-		return nil, fmt.Errorf("%w; use a Cox model with robust errors", ErrClusters)
-	case len(f.GroupNames) < 2:
+	if len(f.GroupNames) < 2 {
 		return nil, fmt.Errorf("%w: a log-rank test compares two groups or more", estimate.ErrTooFew)
+	}
+	if err := f.checkRobust(); err != nil {
+		return nil, err
 	}
 	G := len(f.GroupNames)
 	s := rankSums{rho: e.Rho, workers: e.Workers, f: &f.Times, groups: make([]LogRankGroup, G), u: make([]float64, G), v: mat.NewSymDense(G, nil)}
-	all := f.allRows()
-	rows := strata(f.Stratum, all)
-	for _, r := range rows {
-		if err := ctx.Err(); err != nil {
+	all, name, clusters := f.allRows(), "hypergeometric", 0
+	if f.robust() {
+		order, err := idOrder(f.Unit)
+		if err != nil {
 			return nil, err
 		}
-		s.stratum(r)
+		all = active(f.Weight.Values, order)
+	}
+	rows := strata(f.Stratum, all)
+	if f.robust() {
+		var err error
+		if clusters, err = s.robust(rows); err != nil {
+			return nil, err
+		}
+		if name = "influence"; clusters > 0 {
+			name = "influence, clustered, no factor"
+		}
+	} else {
+		for _, r := range rows {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			s.stratum(r)
+		}
 	}
 	events, use := 0, make([]bool, G)
 	for g := range s.groups {
@@ -97,8 +113,11 @@ func (e LogRank) fit(ctx context.Context, f *Stratified) (*estimate.Result, erro
 	}
 	res := &estimate.Result{
 		Method: "logrank", Estimates: []estimate.Estimate{chiSquareTest("logrank", stat, df)},
-		N: estimate.Counts{Units: len(all), Events: events}, Fit: estimate.Convergence{Converged: true},
-		Details: map[string]any{"groups": s.groups, "rho": e.Rho, "strata": len(rows)},
+		N: estimate.Counts{Units: len(all), Events: events, Clusters: clusters}, Fit: estimate.Convergence{Converged: true},
+		Details: map[string]any{"groups": s.groups, "rho": e.Rho, "strata": len(rows), "vcov": name}, Notes: weightNote(f.Weight),
+	}
+	if clusters > 0 && clusters < fewClusters {
+		res.Notes = append(res.Notes, fewClustersNote(clusters))
 	}
 	if dropped := len(f.Time) - len(all); dropped > 0 {
 		res.Notes = append(res.Notes, table.Note{

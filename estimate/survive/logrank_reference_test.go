@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"utfall/estimate"
 	"utfall/internal/reftest"
 )
 
@@ -65,4 +66,26 @@ func TestVeteranLogRank(t *testing.T) {
 	require.Equal(t, 3.0, e.Test.DF)
 	reftest.Agree(t, "rho 0.5 in strata", e.Value, 21.22307765274921, 11)
 	reftest.Agree(t, "its p", e.Test.P, 9.46220775122845e-05, 9)
+}
+
+// Reference: survival 3.5-3 in R 4.2.2, coxph(Surv(time, status) ~ celltype, veteran, weights, ties = "breslow", robust = TRUE)$rscore: weights
+// 0.5 + (row %% 5)/4; in strata of trt with clusters row %% 40; with entry at min(time − 1, 10) of every third row and the clusters.
+func TestReferenceRobustLogRank(t *testing.T) {
+	f, d := veteran(t, "trt")
+	f.GroupNames, f.Group = numbered(d["celltype"])
+	_, arm := numbered(d["trt"])
+	f.Weight.Kind = estimate.Sampling
+	cluster, entry := make([]int, len(f.Time)), make([]float64, len(f.Time))
+	for i := range f.Time {
+		f.Weight.Values = append(f.Weight.Values, 0.5+float64((i+1)%5)/4)
+		cluster[i] = (i + 1) % 40
+		if (i+1)%3 == 0 {
+			entry[i] = min(f.Time[i]-1, 10)
+		}
+	}
+	reftest.Agree(t, "weights", mustLogRank(t, 0, f).Estimates[0].Value, 33.5290626744146, 11)
+	f.Stratum, f.Cluster = arm, cluster
+	reftest.Agree(t, "strata, clusters", mustLogRank(t, 0, f).Estimates[0].Value, 19.798941810255, 11)
+	f.Stratum, f.Entry = nil, entry
+	reftest.Agree(t, "entry, clusters", mustLogRank(t, 0, f).Estimates[0].Value, 19.820245382784, 11)
 }

@@ -126,13 +126,10 @@ func TestLogRankErrors(t *testing.T) {
 		"empty group": {func(_ *LogRank, f *Stratified) { f.GroupNames = []string{"A", "B", "C"} }, estimate.ErrTooFew},
 		"no event":    {func(_ *LogRank, f *Stratified) { f.Event = make([]bool, 4) }, estimate.ErrTooFew},
 		"apart":       {func(_ *LogRank, f *Stratified) { f.Stratum = f.Group }, estimate.ErrNotIdentified},
-		"cluster":     {func(_ *LogRank, f *Stratified) { f.Cluster = []int{0, 1, 2, 3} }, ErrClusters},
+		"cluster":     {func(_ *LogRank, f *Stratified) { f.Cluster = []int{0, 0, 0, 0} }, estimate.ErrTooFew},
 		"stratum":     {func(_ *LogRank, f *Stratified) { f.Stratum = []int{0, 1, 2, -3} }, estimate.ErrInvalidFrame},
 		"strata":      {func(_ *LogRank, f *Stratified) { f.Stratum = []int{0} }, estimate.ErrInvalidFrame},
 		"negative":    {func(_ *LogRank, f *Stratified) { f.Time[0] = -1 }, ErrTime},
-		"sampling": {func(_ *LogRank, f *Stratified) {
-			f.Weight = estimate.Weights{Kind: estimate.Sampling, Values: []float64{1, 1, 1, 1}}
-		}, estimate.ErrWeights},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, f := LogRank{}, twoByTwo()

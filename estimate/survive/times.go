@@ -24,12 +24,6 @@ type Times struct {
 // ErrTime is about a row whose time is not finite, negative, or not after its entry.
 var ErrTime = errors.New("a time must be finite, at least 0, and after the entry time where there is one")
 
-// ErrClusters is about clusters in a method whose variance takes rows as independent.
-var ErrClusters = errors.New("this method has no variance for clusters")
-
-// ErrLateEntry is about entry times in a method that has no place for them.
-var ErrLateEntry = errors.New("this method has no place for entry times")
-
 // Check reports the first breach of the contract: an [estimate.RowError] where one
 // row is at fault, else an error that wraps [estimate.ErrInvalidFrame].
 func (f *Times) Check() error {
