@@ -22,13 +22,14 @@ var items = [...]struct {
 }
 
 const (
-	instrument      = "synthetic-progress"
-	instrumentVer   = "1"
-	assessEvery     = 3
-	assessMonths    = 24
-	comparisonShare = 0.15
-	askedAgain      = 6    // months from drop-out to the next invitation of a comparison person
-	waveSpread      = 0.35 // standard deviation of a person's trait from wave to wave
+	instrument       = "synthetic-progress"
+	instrumentVer    = "1"
+	assessEvery      = 3
+	assessMonths     = 24
+	participantShare = 0.40 // of the participants are asked
+	comparisonShare  = 0.20
+	askedAgain       = 6    // months from drop-out to the next invitation of a comparison person
+	waveSpread       = 0.35 // standard deviation of a person's trait from wave to wave
 )
 
 // trait is the mean of what the questionnaires measure without participation.
@@ -36,14 +37,14 @@ func (s *simulator) trait() float64 {
 	return float64(-0.60*s.d.frailty) + float64(0.10*float64(s.p.education)) - 0.25
 }
 
-// appendAssessments writes the questionnaires of a participant from the first start on,
+// appendAssessments writes the questionnaires of a sampled participant from the first start on,
 // and those of a sampled person of the target group until then: a panel that is asked
 // every third month whatever happens, and invited again after drop-out. So a comparison
 // person has answers near any month in which a participant starts.
 func (c *clerk) appendAssessments(b []byte) []byte {
 	s := &c.sim
 	rng := num.NewStream(s.o.Seed, "assessment", uint64(s.p.index))
-	sampled, at := rng.Float(), window+rng.Intn(assessEvery)
+	sampled, asked, at := rng.Float(), rng.Float(), window+rng.Intn(assessEvery)
 	worker := s.optimismOf()
 	first, end := s.fact.first(), min(s.p.end, s.months)
 	stop := end
@@ -61,7 +62,7 @@ func (c *clerk) appendAssessments(b []byte) []byte {
 			at = last + askedAgain
 		}
 	}
-	if first >= 0 {
+	if first >= 0 && asked < participantShare {
 		b, _ = c.appendWaves(b, rng, first, min(first+assessMonths+1, end), worker, true)
 	}
 	return b

@@ -18,7 +18,7 @@ func definitions() map[string]string {
 		"net_months":   "sum over months 0 to 23 of P(with is on a higher step) - P(with is on a lower step), for independent people of the two distributions",
 		"naive":        "participants only, no comparison: not an effect",
 		"stable_36":    "at least 12 months in a row in work or on studies during months 0 to 35; of the people whose months 0 to 35 lie in the register",
-		"life":         "what the questionnaires measure: sd of it at the start without participation; change from month 0 to the month, in sd; shares whose change is beyond half an sd",
+		"life":         "what the questionnaires measure: sd of it at the start without participation; shares whose change from month 0 to the month is beyond half an sd, with participation; change in sd and net share (improved less worsened), with less without",
 		"readiness":    "mean effect on the latent trait of the questionnaires, whose spread between people is about 0.6; months 0 to 24",
 		"at_risk":      "people of 18 to 63 who have not taken part and lived on a benefit, a programme or nothing in December, in a member municipality",
 		"municipal":    "effects in percentage points on the outcomes of municipalities.csv; municipalities count equally",

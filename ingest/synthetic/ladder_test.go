@@ -38,13 +38,20 @@ func TestLifeByHand(t *testing.T) {
 	g.n = 4
 	g.trait = [2]int64{0, 2_000_000}
 	g.readiness[12] = 4 * 394_494
-	l := newLife(&g, 12)
+	g.waited[0][0], g.waited[0][horizon+1] = 0, 4
+	l := newLife(&g, 0)
 	reftest.Near(t, "sd", float64(l.SD), 0.788987, 1e-6)
-	reftest.Near(t, "change", float64(l.Change), 0.5, 1e-5)
+	reftest.Near(t, "change", float64(l.Never.SD), 0.5, 1e-5)
 	reftest.Near(t, "improved", float64(l.Improved), 0.5, 1e-5)
 	reftest.Near(t, "worsened", float64(l.Worse), 0.05547, 1e-5)
-	reftest.Near(t, "net", float64(l.NetShare), 0.44453, 1e-5)
-	require.True(t, math.IsNaN(float64(newLife(&group{}, 12).NetShare)))
+	reftest.Near(t, "net", float64(l.Never.NetShare), 0.44453, 1e-5)
+	require.Equal(t, l.Never, l.Wait, "nobody who waits has started")
+	// Two who waited start in that very month and have gained nothing yet.
+	g.waited[0] = [horizon + 2]int64{0: 2, horizon + 1: 2}
+	require.Equal(t, l.Never, newLife(&g, 0).Wait)
+	g.waited[0] = [horizon + 2]int64{9: 2, horizon + 1: 2}
+	reftest.Near(t, "half of them have gained for nine months", float64(newLife(&g, 0).Wait.SD), float64(l.Never.SD)-gain(9)/2/float64(l.SD), 1e-12)
+	require.True(t, math.IsNaN(float64(newLife(&group{}, 0).Never.NetShare)))
 }
 
 func TestLadderFileHoldsTheLadder(t *testing.T) {
@@ -53,11 +60,13 @@ func TestLadderFileHoldsTheLadder(t *testing.T) {
 		Absorbing      []string                  `yaml:"absorbing"`
 		Administrative []int                     `yaml:"administrative"`
 		Orders         map[string]map[string]int `yaml:"orders"`
+		Authorities    map[string]string         `yaml:"authorities"`
 	}
 	require.NoError(t, yaml.Unmarshal(ladderFile(), &f))
 	require.Equal(t, Ladder(), f.Steps)
 	require.Equal(t, []int{3, 4}, f.Administrative)
 	require.Len(t, f.Orders, 3)
+	require.Equal(t, "nobody", f.Authorities["none"])
 	for _, states := range append([]string{}, f.Absorbing...) {
 		require.Contains(t, f.Steps, states)
 	}

@@ -39,6 +39,9 @@ type group struct {
 	followed   int64              // people whose longHorizon lies in the register
 	stable     [nArms]int64       // of them, those with stable self-support within it
 	trait      [2]int64           // sum and sum of squares of the trait without participation, in thousandths
+	// waited[k][m] counts people who, 12 (k = 0) and 24 months after, have waited and started m
+	// months before; the last place is for those who have not started.
+	waited [2][horizon + 2]int64
 }
 
 // A tally is what one worker has counted.
@@ -198,6 +201,13 @@ func (g *group) add(s *simulator, first int) {
 			g.readiness[m] += int64(math.Round(gain(m) * 1e6))
 		}
 	}
+	for k, at := range lifeMonths {
+		since := at - (s.waiting.first() - first)
+		if s.waiting.first() < 0 || since < 0 {
+			since = horizon + 1
+		}
+		g.waited[k][since]++
+	}
 	base := int64(math.Round(s.trait() * 1e3))
 	addTo(g.trait[:], []int64{base, base * base})
 	if to := first + longHorizon; to <= s.months {
@@ -242,6 +252,9 @@ func (g *group) merge(o *group) {
 	g.followed += o.followed
 	addTo(g.stable[:], o.stable[:])
 	addTo(g.trait[:], o.trait[:])
+	for k := range g.waited {
+		addTo(g.waited[k][:], o.waited[k][:])
+	}
 }
 
 func addTo(a, b []int64) {

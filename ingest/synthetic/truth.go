@@ -115,14 +115,19 @@ type Group struct {
 }
 
 // Life is the effect on what people say themselves. With D the change of a person's
-// trait between two waves, N(gain, 2·0.35²) with participation and N(0, 2·0.35²) without,
-// and L half a standard deviation of the trait at the start.
+// trait between two waves, N(gain, 2·0.35²), and L half a standard deviation of the trait at the start.
 type Life struct {
-	SD       Number `json:"sd"`        // of the trait at the start, without participation
-	Change   Number `json:"change"`    // mean effect on it, in SD
-	Improved Number `json:"improved"`  // P(D > L) with participation
-	Worse    Number `json:"worsened"`  // P(D < -L) with participation
-	NetShare Number `json:"net_share"` // improved less worsened, with less without (which is 0)
+	SD       Number `json:"sd"`       // of the trait at the start, without participation
+	Improved Number `json:"improved"` // P(D > L) with participation
+	Worse    Number `json:"worsened"` // P(D < -L) with participation
+	Never    Change `json:"versus_never"`
+	Wait     Change `json:"versus_wait"` // who waits and starts later gains, too
+}
+
+// Change is with participation less without.
+type Change struct {
+	SD       Number `json:"change"`    // mean change of the trait, in SD
+	NetShare Number `json:"net_share"` // P(D > L) - P(D < -L)
 }
 
 // Contrast is the mean of participants' lives with participation minus that without.
@@ -262,25 +267,38 @@ func newGroup(c *group) Group {
 	for _, sum := range c.readiness {
 		out.Readiness = append(out.Readiness, share(sum, c.n*1_000_000))
 	}
-	out.Life12, out.Life24 = newLife(c, 12), newLife(c, 24)
+	out.Life12, out.Life24 = newLife(c, 0), newLife(c, 1)
 	return out
 }
 
+// lifeMonths are the months of the later wave.
+var lifeMonths = [2]int{12, 24}
+
 // newLife counts on the trait of the people as they are: the spread is that of what they
 // would be without participation, plus that from wave to wave.
-func newLife(c *group, month int) Life {
+func newLife(c *group, k int) Life {
 	n := float64(c.n)
 	if c.n == 0 {
 		nan := Number(math.NaN())
-		return Life{nan, nan, nan, nan, nan}
+		return Life{nan, nan, nan, Change{nan, nan}, Change{nan, nan}}
 	}
 	mean := float64(c.trait[0]) / n
 	sd := math.Sqrt(float64(c.trait[1])/n/1e6 - float64(mean*mean)/1e6 + float64(waveSpread*waveSpread))
-	up := float64(c.readiness[month]) / n / 1e6
 	below := func(x float64) float64 { return 0.5 * math.Erfc(-x/(2*waveSpread)) } // of N(0, 2·waveSpread²)
 	limit := importantChange * sd
-	improved, worse := below(up-limit), below(-limit-up)
-	return Life{Number(sd), Number(up / sd), Number(improved), Number(worse), Number(improved - worse)}
+	shares := func(up float64) (improved, worse float64) { return below(up - limit), below(-limit - up) }
+	up := float64(c.readiness[lifeMonths[k]]) / n / 1e6
+	improved, worse := shares(up)
+	var later, net float64 // of those who wait
+	for since, people := range c.waited[k] {
+		if c.readiness[lifeMonths[k]] == 0 || since == horizon+1 {
+			continue // the programme moves nobody, or not yet
+		}
+		i, w := shares(gain(since))
+		later += float64(people) / n * gain(since)
+		net += float64(people) / n * (i - w)
+	}
+	return Life{Number(sd), Number(improved), Number(worse), Change{Number(up / sd), Number(improved - worse)}, Change{Number((up - later) / sd), Number(improved - worse - net)}}
 }
 
 // importantChange is the change that counts as clear, in standard deviations of the trait.

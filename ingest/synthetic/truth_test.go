@@ -160,7 +160,7 @@ func TestScenariosPromiseExactZeros(t *testing.T) {
 		require.Equal(t, name == "null" || name == "surrogacy-failure", states == 0, "%s: states moved", name)
 		zero("stable self-support", c.Stable36, workless)
 		zero("stable self-support, waiting", w.Stable36, workless)
-		zero("people who say that life is better", truth.Participants.Overall.Life12.NetShare, name == "null" || name == "shuffle")
+		zero("people who say that life is better", truth.Participants.Overall.Life12.Wait.NetShare, name == "null" || name == "shuffle")
 		zero("readiness", truth.Participants.Overall.Readiness[12], name == "null" || name == "shuffle")
 		zero("municipal work", truth.Municipal.Aggregates["work_share"].Simple, workless)
 		zero("municipal sickness", truth.Municipal.Aggregates["sickness_benefit_share"].Simple, name != "finsam" && name != "shuffle")
