@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"utfall/estimate/panel"
 	"utfall/study/report"
 )
 
@@ -29,6 +30,8 @@ type DID struct {
 	Window       []int           `yaml:"window,omitempty"` // event times shown in the figure, [from, to]
 	Bands        string          `yaml:"bands,omitempty"`
 	Replicates   int             `yaml:"replicates,omitempty"`
+	Inference    string          `yaml:"inference,omitempty"` // how intervals come about: auto, standard, or one method
+	Size         string          `yaml:"size,omitempty"`      // column with the size of a unit: small ones vary more
 }
 
 var (
@@ -43,6 +46,7 @@ func (d *DID) defaults(*Spec, *Analysis) {
 	d.Control = or(d.Control, "not-yet")
 	d.Base = or(d.Base, "universal")
 	d.Bands = or(d.Bands, "pointwise")
+	d.Inference = or(d.Inference, string(panel.FewAuto))
 	if d.Aggregate == nil {
 		d.Aggregate = []string{"simple", "dynamic"}
 	}
@@ -65,7 +69,7 @@ func (d *DID) check(s *Spec, c *checker, path []any, _ *Analysis) {
 		for _, col := range d.Covariates {
 			s.column(c, at(path, "covariates"), d.Data, col)
 		}
-		for key, col := range map[string]string{"weights": d.Weights, "cluster": d.Cluster} {
+		for key, col := range map[string]string{"weights": d.Weights, "cluster": d.Cluster, "size": d.Size} {
 			if col != "" {
 				s.column(c, at(path, key), d.Data, col)
 			}
@@ -79,6 +83,13 @@ func (d *DID) check(s *Spec, c *checker, path []any, _ *Analysis) {
 	c.oneOf(at(path, "control"), "control", d.Control, "never", "not-yet")
 	c.oneOf(at(path, "base"), "base", d.Base, "varying", "universal")
 	c.oneOf(at(path, "bands"), "bands", d.Bands, "uniform", "pointwise")
+	c.oneOf(at(path, "inference"), "inference", d.Inference, inferences()...)
+	if d.Size != "" && d.Inference == standardErrors {
+		c.add(at(path, "size"), "did: size is not used with inference: standard")
+	}
+	if d.Size == "" && d.Inference == string(panel.FewFermanPinto) {
+		c.add(at(path, "inference"), "did: inference: ferman-pinto needs size, the column with the size of a unit")
+	}
 	for i, g := range d.Aggregate {
 		c.oneOf(at(path, "aggregate", i), "aggregate", g, "none", "simple", "group", "dynamic", "calendar")
 	}
@@ -116,7 +127,7 @@ func (d *DID) check(s *Spec, c *checker, path []any, _ *Analysis) {
 func (d *DID) rests() basis {
 	return basis{
 		data: []string{d.Data}, outcomes: []string{d.Outcome}, compared: panelName(d),
-		layout: append([]string{d.Unit, d.Time, d.Cohort, d.Weights, d.Cluster}, d.Covariates...),
+		layout: append([]string{d.Unit, d.Time, d.Cohort, d.Weights, d.Cluster, d.Size}, d.Covariates...),
 	}
 }
 
@@ -128,7 +139,10 @@ func (d *DID) dry(s *state, _ *Analysis) error {
 func (d *DID) estimate(s *state, a *Analysis) (analysisResult, error) { return s.did(a) }
 
 func (d *DID) words(*state, *analysisResult) (estimand, errors, also string) {
-	return "did", "influence", ""
+	if d.Inference == standardErrors {
+		return "did", "influence", ""
+	}
+	return "did", "few", ""
 }
 
 func (d *DID) plan(a *Analysis) {

@@ -85,7 +85,7 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 	}
 	for i, n := range r.numbers {
 		re := released[i]
-		rec := newRecord(r.spec.Name, r.method, or(n.kind, r.kind), n.term, n.e, s.releaseNotes(append(append([]table.Note(nil), n.notes...), r.notes...)))
+		rec := newRecord(r.spec.Name, r.method, or(n.kind, r.kind), n.term, n.e, s.releaseNotes(recordNotes(&n, r)))
 		rec.Plan = s.standing(r.spec)
 		if seen[rec.Address] {
 			return fmt.Errorf("%s: two numbers have this address", rec.Address)
@@ -100,7 +100,7 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 			if n.basis.Single && strings.HasSuffix(n.term, "group=control") {
 				rec.Treated, rec.Control = nil, rec.Treated
 			}
-			if !n.e.HasSE() && rec.StdError == nil && r.method == "did" {
+			if !n.e.HasSE() && rec.StdError == nil && r.method == "did" && !refusedInterval(n.e) {
 				rec.Notes = append(rec.Notes, table.Note{Code: "reference-period", Text: "the period that the others are compared with: 0 by definition, without a standard error"})
 			}
 		}

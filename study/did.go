@@ -45,9 +45,14 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 			return r, err
 		}
 		bases, typical := didBases(gt, kind, res)
+		chosen, err := s.infer(a, gt, kind, res)
+		if err != nil {
+			return r, err
+		}
+		r.notes = addNew(r.notes, chosen.main)
 		for i, est := range res.Estimates {
-			n := found{term: est.Term, e: est, basis: bases[i]}
-			if typical[i] < fewComparison && est.HasSE() {
+			n := found{term: est.Term, e: est, basis: bases[i], notes: chosen.notes[i]}
+			if d.Inference == standardErrors && typical[i] < fewComparison && est.HasSE() {
 				n.notes = []table.Note{{
 					Code: "few-comparison", Text: "Few units are left to compare with at this distance from entry; the interval is likely to be too narrow.",
 				}}

@@ -96,7 +96,9 @@ analyses:
   - name: by-metric
     effect: {cohort: metric, outcome: y}
   - name: panel
-    did: {label: {en: The panel}, groups: {treated: {en: entered}, control: {en: not entered}}, data: panel, unit: u, time: time, cohort: first, outcome: y, covariates: [x], weights: w, cluster: c, where: x < 2, method: dr, control: not-yet, base: varying, anticipation: 1, aggregate: [simple, dynamic], balance_event: 1, window: [-2, 2], bands: uniform, replicates: 199}
+    did: {label: {en: The panel}, groups: {treated: {en: entered}, control: {en: not entered}}, data: panel, unit: u, time: time, cohort: first, outcome: y, covariates: [x], weights: w, cluster: c, where: x < 2, method: dr, control: not-yet, base: varying, anticipation: 1, aggregate: [simple, dynamic], balance_event: 1, window: [-2, 2], bands: uniform, replicates: 199, inference: cr3}
+  - name: by-size
+    did: {data: panel, unit: u, time: time, cohort: first, outcome: y, aggregate: [simple], inference: ferman-pinto, size: w}
   - name: register-paths
     states: {cohort: register, at: [6], tau: 12, merge: {death: left, emigration: left, age-pension: left}}
   - name: paths
@@ -180,6 +182,7 @@ func TestEveryKeyMatters(t *testing.T) {
 		"analyses.did.weights": {"weights: w, ", "", ""}, "analyses.did.cluster": {"cluster: c, ", "", ""}, "analyses.did.where": {"where: x < 2", "where: x < 1", ""}, "analyses.did.method": {"method: dr", "method: reg", ""}, "analyses.did.control": {"control: not-yet", "control: never", ""},
 		"analyses.did.base": {"base: varying", "base: universal", ""}, "analyses.did.anticipation": {"anticipation: 1", "anticipation: 0", ""}, "analyses.did.aggregate": {"aggregate: [simple, dynamic]", "aggregate: [dynamic]", ""}, "analyses.did.balance_event": {"balance_event: 1", "balance_event: 2", ""},
 		"analyses.did.window": {"window: [-2, 2]", "window: [-1, 1]", ""}, "analyses.did.bands": {"bands: uniform, replicates: 199", "bands: pointwise", ""}, "analyses.did.replicates": {"replicates: 199", "replicates: 299", ""},
+		"analyses.did.inference": {"inference: cr3", "inference: standard", ""}, "analyses.did.size": {"size: w}", "size: x}", refused + " at the run"}, // sizes of 0
 
 		"analyses.states.cohort": {"states: {cohort: register", "states: {cohort: flat", refused}, "analyses.states.data": {"data: paths, id", "data: flat, id", refused}, "analyses.states.id": {"id: id, from", "id: id2, from", refused + " at the run"},
 		"analyses.states.from": {"from: from,", "from: from2,", ""}, "analyses.states.to": {"to: to,", "to: to2,", refused + " at the run"}, "analyses.states.start": {"start: start,", "start: start2,", ""}, "analyses.states.stop": {"stop: stop,", "stop: stop2,", ""},
