@@ -26,8 +26,7 @@ func TestFewSizeOfEveryMethod(t *testing.T) {
 		chosen, size := "refused", "–"
 		if c.want != "" {
 			chosen, size = string(c.want), fmt.Sprintf("%.3f", got["auto"])
-			// 3.29 Monte Carlo errors above 5 %.
-			if got["auto"] > 0.05+0.016 {
+			if got["auto"] > 0.05+band {
 				t.Errorf("%s: %s rejects in %.4f", name, c.want, got["auto"])
 			}
 		}
