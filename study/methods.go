@@ -62,6 +62,13 @@ var methodTexts = map[string]methodInfo{
 		"Aalen and Johansen (1978); Datta and Satten (2001); Mao (2023) for the restricted mean time in favour",
 		"estimate/survive/METHODS.md, estimate/progress/METHODS.md",
 	},
+	"places": {
+		"the effect on the participants of each place, and how much places differ",
+		"θ_f = difference in means within the place; yᵢ = μ + uᵢ + eᵢ, V(uᵢ) = τ²; shown is λᵢyᵢ + (1-λᵢ)μ̂, λᵢ = τ²/(τ²+vᵢ)",
+		"within a place as in the analysis it is of; of μ by Knapp and Hartung on k-1 degrees of freedom or normal",
+		"DerSimonian and Laird (1986); Viechtbauer (2005), J. Educ. Behav. Stat. 30; Knapp and Hartung (2003), Stat. Med. 22; Spiegelhalter (2005), Stat. Med. 24 for the funnel",
+		"study/METHODS.md, estimate/combine/METHODS.md",
+	},
 	"before_after": {
 		"the participants' own change from before to after: not an effect",
 		"mean after minus mean before, same people",

@@ -135,6 +135,7 @@ type Analysis struct {
 	Effect      *Effect      `yaml:"effect,omitempty"`
 	DID         *DID         `yaml:"did,omitempty"`
 	States      *States      `yaml:"states,omitempty"`
+	Places      *Places      `yaml:"places,omitempty"`
 }
 
 // Lock keeps the outcomes closed until the design has passed the gate and the plan is
