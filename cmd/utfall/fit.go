@@ -90,6 +90,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitSensitivity{} }},
 		{"meta", "Effects of many places: their mean, how much they differ, and each shrunken toward the whole", "utfall fit meta --data effects.csv --id municipality --effect effect --se se --method reml --test knapp-hartung",
 			func() fitMethod { return &fitMeta{} }},
+		{"power", "The smallest effect that a design can find, before any outcome is seen", "utfall fit power --data matched.csv --id id --treatment treat --sets set --weights weight --share 0.3 --set-correlation 0.1 --simulate 500",
+			func() fitMethod { return &fitPower{} }},
 		{"impute", "Completed data sets by chained equations", "utfall fit impute --data survey.csv --id person --columns age,health,work --by arm --m 20 --out imputed-%d.csv",
 			func() fitMethod { return &fitImpute{} }},
 		{"bounds", "What a difference can be where outcomes are missing: worst case, or trimming", "utfall fit bounds --data people.csv --id person --kind lee --treatment arm --outcome income --cells sex",
