@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // By hand: of ten people two start in month 0, two in month 1 (g = 2), one in month 2.
@@ -225,7 +226,7 @@ func TestClonesRecoverTheTruthWhereImmortalTimeDeceives(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, n, grace = 400, 700, 5
+	const reps, n, grace = 400 * sim.Factor, 700, 5
 	timing := Timing{From: "2011-01", To: "2011-04", LookBack: []int{12}, FollowUp: lifeAfter, DataEnd: "2012-06", Design: GracePeriod, Grace: grace}
 	outcomes := []Outcome{{Name: "work", States: []string{"work"}, At: lifeAfter}, {Name: "dead", States: []string{"dead"}, At: lifeAfter}}
 	initiations := []string{NaturalInitiation, UniformInitiation}

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 	"utfall/table"
 )
 
@@ -83,7 +84,7 @@ func TestPropensityModelsCoverTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, n = 400, 500
+	const reps, n = 400 * sim.Factor, 500
 	models := map[string]PropensitySpec{
 		"logit": {}, "ridge": {Model: RidgeModel, Lambda: Width(0.003)}, "lasso": {Model: LassoModel, Lambda: Width(0.0005)},
 		"heavy lasso": {Model: LassoModel, Lambda: Width(0.003)},

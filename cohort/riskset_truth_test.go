@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // life is a person who lives month by month with the same random numbers whatever is
@@ -194,7 +195,7 @@ func TestRiskSetRecoversTheTruth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, n = 400, 600
+	const reps, n = 400 * sim.Factor, 600
 	timing := Timing{
 		From: "2012-01", To: "2012-12", LookBack: []int{12}, FollowUp: lifeAfter, DataEnd: "2013-12", Design: RiskSet,
 		Durations: []int{1, 3, 6, 12}, Draws: draws(4),

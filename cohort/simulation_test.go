@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // pool is a simulated pool: treated covariates are shifted by one SD, the outcome is the
@@ -51,7 +52,7 @@ func TestCoverageOfPairMatchingInRichAndThinPools(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, truth = 400, 0.5
+	const reps, truth = 400 * sim.Factor, 0.5
 	for _, c := range []struct {
 		name     string
 		controls int

@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/estimate/combine"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // By hand, m = 4, p = .01 .02 .03 .5: Holm 4·.01, 3·.02, 2·.03, .5; BH .04 for the
@@ -223,7 +224,7 @@ func TestFamilyRelations(t *testing.T) {
 // The chance of any false rejection at 5 %, 400 families of which one member is no
 // null: within ±2.5 points of 5 % for those that use the dependence, above 5 % by none.
 func TestFamilyWiseError(t *testing.T) {
-	const reps = 400
+	const reps = 400 * sim.Factor
 	wrong := map[string]int{}
 	found := map[string]int{}
 	for rep := range reps {

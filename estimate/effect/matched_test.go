@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 // pairs is three matched pairs: treated 5, 3, 4 with comparison units 2, 2, 5.
@@ -268,7 +269,7 @@ func TestMatchedErrors(t *testing.T) {
 // hc1 must fall below the band and the clustered errors stay inside; in pairs that
 // share a background, cr1 by pair must cover where hc1 covers too often.
 func TestCoverage(t *testing.T) {
-	const reps, band = 400, 0.0359
+	const reps, band = 400 * sim.Factor, 0.0359
 	rate := func(frame func(rep uint64) *estimate.Frame, e estimate.Estimator) float64 {
 		hit := make([]int, reps)
 		num.ForEach(reps, 0, func(r int) {

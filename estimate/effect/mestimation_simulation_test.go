@@ -9,6 +9,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // normalMean is E g(z) for a standard normal z, by the trapezoid rule.
@@ -29,7 +30,7 @@ const coverageBand = 0.0359
 // truth, its mean error and the ratio of mean standard error to the spread of estimates.
 func covers(t *testing.T, truth map[string]float64, list map[string]estimate.Estimator, frame func(rep uint64) *estimate.Frame, which int) map[string][3]float64 {
 	t.Helper()
-	const reps = 400
+	const reps = 400 * sim.Factor
 	out := map[string][3]float64{}
 	sum := map[string]*[4]float64{}
 	for name := range list {

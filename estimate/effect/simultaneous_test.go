@@ -11,6 +11,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 // Independent outcomes: P(max ≤ c) = (2Φ(c)-1)^K, so that c is the normal quantile of the
@@ -118,7 +119,7 @@ func TestSimultaneousCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps = 400
+	const reps = 400 * sim.Factor
 	joint, single := 0.0, 0.0
 	for rep := range uint64(reps) {
 		f, outcomes := monthly(rep, 250, false)

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // Bands of 400 replicates: 95 % ± 3.29 Monte Carlo errors (one false alarm in 1,000).
 const (
-	reps = 400
+	reps = 400 * sim.Factor
 	band = 0.0359
 )
 

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // covered counts, per replicate and term, whether the interval holds the truth, and collects estimates.
@@ -44,7 +45,7 @@ func TestGradedCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("400 replicates")
 	}
-	const reps, n = 400, 400
+	const reps, n = 400 * sim.Factor, 400
 	slopes, b := gradedItems(5, 3)
 	truth := map[string]float64{"q1/a": slopes[0], "q4/a": slopes[3], "q1/b1": b[0][0], "q4/b2": b[3][1], "trait/mean,group=1": 0.4, "trait/variance,group=1": 1.21}
 	type one struct {

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // d5 is design D5: x ~ N, older with probability logit(.3+.4x), treatment ½, s = .5x+.5W+e,
@@ -80,7 +81,7 @@ func TestD5Coverage(t *testing.T) {
 	}
 	truth := d5Truth()
 	require.InDelta(t, .1003, truth, 5e-4)
-	const reps = 400
+	const reps = 400 * sim.Factor
 	covered, sum, square, errors := 0, 0.0, 0.0, 0.0
 	for rep := range reps {
 		r, err := Surrogate{Folds: 4}.Fit(t.Context(), d5(5, uint64(rep), 1000, 0, false))

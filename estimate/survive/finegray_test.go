@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustFG(t testing.TB, e FineGray, f *CompetingCovaried) *estimate.Result {
@@ -314,7 +315,7 @@ func TestFineGrayCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, truth, p = 400, 0.6, 0.5
+	const reps, truth, p = 400 * sim.Factor, 0.6, 0.5
 	covered, naive := 0, 0
 	for r := range uint64(reps) {
 		f := &CompetingCovaried{XNames: []string{"a"}, X: mat.NewDense(250, 1, nil)}

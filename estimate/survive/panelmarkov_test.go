@@ -10,6 +10,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // intervals are n copies of from → to over gap, each of a person of its own.
@@ -161,7 +162,7 @@ func TestPanelMarkovCoverage(t *testing.T) {
 	}
 	truth := map[string]float64{"from=well,to=ill": .4, "from=well,to=dead": .05, "from=ill,to=well": .3, "from=ill,to=dead": .2, "state=well": 1 / .45, "state=ill": 2}
 	covered := map[string]int{}
-	const reps = 400
+	const reps = 400 * sim.Factor
 	for rep := range reps {
 		r, err := PanelMarkov{Transitions: illnessMoves, ExactDeath: "dead"}.Fit(t.Context(), illness(1, uint64(rep), 250, 5))
 		require.NoError(t, err)
