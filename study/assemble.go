@@ -77,7 +77,7 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 		}
 		re, w := s.policy.Estimate(place, n.e, n.basis)
 		released[i] = re
-		event[i] = isEvent(n.term)
+		event[i] = isEvent(n.term) || isSubgroup(n.term)
 		keep(w)
 	}
 	if err := s.releaseEvents(r, released, event, keep); err != nil {

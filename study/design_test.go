@@ -210,7 +210,7 @@ func TestAdjustedEffects(t *testing.T) {
 			_, err := Parse("s.yaml", strings.NewReader(strings.Replace(text, "covariates: [x, z]}", "covariates: [x, z]"+bad+"}", 1)))
 			require.ErrorIs(t, err, ErrSpec, bad)
 		}
-		_, err = Parse("s.yaml", strings.NewReader(strings.Replace(text, "label: {en: All}", "propensity: {covariates: [x]}\n    match: {ratio: 1}", 1)))
+		_, err = Parse("s.yaml", strings.NewReader(strings.Replace(text, "label: {en: All}", "propensity: {covariates: [x]}\n    weight: {method: ipw}", 1)))
 		require.ErrorIs(t, err, ErrSpec)
 		_, err = Parse("s.yaml", strings.NewReader(strings.Replace(text, ", covariates: [x, z]", "", 1)))
 		require.ErrorIs(t, err, ErrSpec)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -79,7 +81,7 @@ func (s *state) estimate() error {
 func (s *state) effect(a *Analysis) (analysisResult, error) {
 	e, b := a.Effect, s.cohorts[a.Effect.Cohort]
 	r := analysisResult{method: "effect." + e.Method, kind: "association"}
-	if b.designed() || b.censored != nil || slices.Contains(adjusting, e.Method) {
+	if b.designed() || b.censored != nil || e.adjusts() {
 		r.kind = "effect"
 	}
 	rows, notes, err := s.effectRows(b, e)
@@ -95,42 +97,80 @@ func (s *state) effect(a *Analysis) (analysisResult, error) {
 		return r, err
 	}
 	r.notes = append(append(notes, b.notes...), res.Notes...)
-	arms := release.Arms{}
-	var events *release.Arms
-	if zeroOne(f.Y) {
-		events = &release.Arms{}
-	}
-	for i, treated := range f.Treated {
-		n, ev := &arms.Control, (*int)(nil)
-		if events != nil {
-			ev = &events.Control
-		}
-		if treated {
-			n = &arms.Treated
-			if events != nil {
-				ev = &events.Treated
-			}
-		}
-		*n++
-		if ev != nil && f.Y[i] == 1 {
-			*ev++
-		}
-	}
 	r.fitted = &fitted{f, res, rows}
-	for _, est := range res.Estimates {
-		if est.Term != "att" {
-			continue // covariate coefficients of the outcome model are not results of the study
-		}
-		est.Term = b.term()
-		df := est.Test.DF
-		r.numbers = append(r.numbers, found{term: est.Term, e: est, basis: release.Basis{
-			Treated: arms.Treated, Control: arms.Control, DF: df, Events: events,
-		}})
+	if r.numbers, err = s.effectNumbers(e, b, f, res); err != nil {
+		return r, err
 	}
-	if len(r.numbers) == 0 {
-		return r, errors.New("the method gave no effect")
+	if len(e.Subgroups) > 0 {
+		more, notes, err := s.subgroups(b, e, r.numbers[0])
+		if err != nil {
+			return r, err
+		}
+		r.numbers, r.notes = append(r.numbers, more...), append(r.notes, notes...)
 	}
 	return r, nil
+}
+
+// effectNumbers are the effect and what stands beside it: a ratio that was asked for,
+// and quantiles. Coefficients of the outcome model are no results of the study.
+func (s *state) effectNumbers(e *Effect, b *built, f *estimate.Frame, res *estimate.Result) ([]found, error) {
+	about := or(e.Estimand, cohort.ATT) // the estimator's word for whom the effect is about
+	whole := effectBasis(f)
+	var out []found
+	for _, est := range res.Estimates {
+		n := found{term: est.Term, e: est, basis: whole}
+		n.basis.DF = est.Test.DF
+		switch p, quantile := strings.CutPrefix(est.Term, about+",quantile="); {
+		case quantile:
+			// People beyond the quantile are what it rests on.
+			share, err := strconv.ParseFloat(p, 64)
+			if err != nil {
+				return nil, err
+			}
+			share = min(share, 1-share)
+			n.basis.Events = nil
+			n.basis.Cohort = release.Arms{Treated: whole.Treated, Control: whole.Control}
+			n.basis.Treated, n.basis.Control = int(share*float64(whole.Treated)), int(share*float64(whole.Control))
+		case est.Term != about:
+			continue
+		case est.Measure == effect.RiskRatio || est.Measure == effect.OddsRatio:
+			if string(est.Measure) != e.Measure {
+				continue
+			}
+		case len(out) == 0:
+			if e.Measure != "" && !e.ratios() && string(est.Measure) != e.Measure {
+				return nil, fmt.Errorf("%w: measure %s is of another kind of outcome: this one gives a %s", ErrSpec, e.Measure, est.Measure)
+			}
+		}
+		if !e.adjusts() || b.spec.Match != nil {
+			n.term = strings.Replace(n.term, about, b.term(), 1)
+		}
+		n.e.Term = n.term
+		out = append(out, n)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the method gave no effect")
+	}
+	return out, nil
+}
+
+// effectBasis counts the people of a frame by group and, for an outcome of 0 or 1, those with a 1.
+func effectBasis(f *estimate.Frame) release.Basis {
+	var n, events release.Arms
+	for i, treated := range f.Treated {
+		if treated {
+			n.Treated++
+			events.Treated += int(indicator(f.Y[i] == 1))
+		} else {
+			n.Control++
+			events.Control += int(indicator(f.Y[i] == 1))
+		}
+	}
+	out := release.Basis{Treated: n.Treated, Control: n.Control}
+	if zeroOne(f.Y) {
+		out.Events = &events
+	}
+	return out
 }
 
 func zeroOne(y []float64) bool {
@@ -157,21 +197,37 @@ func (b *built) term() string {
 
 // estimator is the method of an effect.
 func (s *state) estimator(e *Effect) estimate.Estimator {
-	vcov := effect.Vcov(e.Vcov)
+	vcov, workers := effect.Vcov(e.Vcov), s.o.Workers
+	var seed uint64
+	if e.Folds > 0 {
+		seed = s.seedOf("effect/folds")
+	}
 	switch e.Method {
 	case "regression":
 		return effect.Regression{Vcov: vcov, Interactions: e.Interactions}
 	case "g-computation":
-		return effect.GComputation{Vcov: vcov, Workers: s.o.Workers}
+		return effect.GComputation{Estimand: e.Estimand, OutcomeModel: e.OutcomeModel, Vcov: vcov, Ratios: e.ratios(), Workers: workers}
 	case "ipw":
-		return effect.IPW{Vcov: vcov, Workers: s.o.Workers}
+		return effect.IPW{Estimand: e.Estimand, Vcov: vcov, Ratios: e.ratios(), Quantiles: e.Quantiles, Workers: workers}
 	case "aipw":
-		return effect.AIPW{Errors: "stacked", Vcov: vcov, Workers: s.o.Workers}
+		d := effect.AIPW{Estimand: e.Estimand, OutcomeModel: e.OutcomeModel, Folds: e.Folds, Repeats: e.Repeats, Seed: seed, Nuisance: e.Nuisance, Vcov: vcov, Ratios: e.ratios(), Workers: workers}
+		if e.Folds == 0 {
+			d.Errors = "stacked"
+		}
+		return d
 	case "tmle":
-		return effect.TMLE{Vcov: vcov, Workers: s.o.Workers}
+		return effect.TMLE{Estimand: e.Estimand, Folds: e.Folds, Repeats: e.Repeats, Seed: seed, Nuisance: e.Nuisance, Vcov: vcov, Ratios: e.ratios(), Workers: workers}
+	case "dml":
+		return effect.DML{Estimand: e.Estimand, OutcomeModel: e.OutcomeModel, Nuisance: e.Nuisance, Folds: e.Folds, Repeats: e.Repeats, Seed: seed, Vcov: vcov, Ratios: e.ratios(), Workers: workers}
+	case "bias-corrected-matching":
+		return effect.BiasCorrectedMatching{Estimand: e.Estimand, Variance: nearestForVariance, Workers: workers}
 	}
 	return effect.Difference{Vcov: vcov}
 }
+
+// nearestForVariance is how many people of the same group tell the spread of an outcome
+// given background, in bias-corrected matching.
+const nearestForVariance = 4
 
 // effectRows selects the rows of an analysis: the subgroup, and complete outcomes. In
 // a matched cohort a set stays only if all its members do, so that what is compared
@@ -308,21 +364,26 @@ func subgroupUnknown(rows int) []table.Note {
 
 // effectFrame resolves the columns of an effect analysis to arrays.
 func (s *state) effectFrame(b *built, e *Effect, rows []int) (*estimate.Frame, error) {
-	t := b.table.Take(rows)
-	y, err := t.Float(e.Outcome)
+	y, err := b.table.Take(rows).Float(e.Outcome)
 	if err != nil {
 		return nil, err
 	}
-	id := b.spec.ID
-	units, _, err := t.Text(id)
-	if err != nil {
-		return nil, err
-	}
-	f := &estimate.Frame{Unit: units, Y: y.Values, Treated: pickBool(b.treated, rows), Level: s.spec.Level}
 	weight, err := b.weightsFor(e.Outcome)
 	if err != nil {
 		return nil, err
 	}
+	return s.frameOf(b, e, rows, y.Values, weight)
+}
+
+// frameOf is the frame of an outcome: y by row of rows, weight by row of the cohort (nil =
+// none).
+func (s *state) frameOf(b *built, e *Effect, rows []int, y, weight []float64) (*estimate.Frame, error) {
+	t := b.table.Take(rows)
+	units, _, err := t.Text(b.spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	f := &estimate.Frame{Unit: units, Y: y, Treated: pickBool(b.treated, rows), Level: s.spec.Level}
 	if weight != nil {
 		w := make([]float64, len(rows))
 		for k, i := range rows {
@@ -336,6 +397,11 @@ func (s *state) effectFrame(b *built, e *Effect, rows []int) (*estimate.Frame, e
 	if b.cluster != nil {
 		f.Cluster = dense(b.cluster, rows)
 	}
+	if e.adjusts() && e.Method != "g-computation" && f.Set != nil {
+		if err := pairsAsClusters(f, e); err != nil {
+			return nil, err
+		}
+	}
 	if len(e.Covariates) > 0 {
 		x, err := cohort.Design(t, e.Covariates, cohort.DesignOptions{Workers: s.o.Workers})
 		if err != nil {
@@ -345,6 +411,22 @@ func (s *state) effectFrame(b *built, e *Effect, rows []int) (*estimate.Frame, e
 		f.X = mat.NewDense(x.Rows, len(x.Columns), x.Values)
 	}
 	return f, nil
+}
+
+// pairsAsClusters makes of a matched cohort what a method can use that models who takes
+// part: people in pairs, each weighing 1, that belong together.
+func pairsAsClusters(f *estimate.Frame, e *Effect) error {
+	for _, w := range f.Weight.Values {
+		if w != 1 {
+			return fmt.Errorf("%w: the method %s in a matched cohort needs pairs, and people weigh differently here: use g-computation or regression", ErrSpec, e.Method)
+		}
+	}
+	f.Weight = estimate.Weights{}
+	if f.Cluster == nil && strings.HasPrefix(e.Vcov, "cr") {
+		f.Cluster = f.Set
+	}
+	f.Set = nil
+	return nil
 }
 
 // weightsFor are the weights of the design for an outcome; nil without any.

@@ -370,8 +370,15 @@ func (s *state) forestRows(unit string) []plots.ForestRow {
 		}
 		for _, n := range r.numbers {
 			re, ok := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
+			label := r.spec.Outcome.In(s.spec.Language)
+			switch {
+			case isSubgroup(n.term):
+				label += ": " + s.termLabel(r.spec, n)
+			case n.term != r.numbers[0].term || n.e.Measure != r.numbers[0].e.Measure:
+				continue
+			}
 			if ok && re.Shown {
-				row := plots.ForestRow{Label: r.spec.Outcome.In(s.spec.Language), Estimate: re.Number}
+				row := plots.ForestRow{Label: label, Estimate: re.Number}
 				if v, ok := s.truthOf(r.spec, n.term); ok {
 					row.Known = &v
 				}

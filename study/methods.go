@@ -48,6 +48,27 @@ var methodTexts = map[string]methodInfo{
 		"van der Laan and Rose (2011), Targeted Learning",
 		"estimate/effect/METHODS.md",
 	},
+	"effect.dml": {
+		"the average effect on those whom the term names (att the participants, atc the others, ate all, ato those alike)",
+		"θ = as aipw, with models that never saw the person they predict for (cross-fitting over a keyed hash of the person); the median over several splits",
+		"from the efficient influence function; variance: median over the splits of V + (θ_r - θ)²; as vcov in the study file says: cr clustered on people or pairs, Student's t on G-1 degrees of freedom",
+		"Chernozhukov and others (2018), Econometrics Journal 21(1)",
+		"estimate/effect/METHODS.md",
+	},
+	"effect.bias-corrected-matching": {
+		"the average effect on those whom the term names (att the participants, atc the others, ate all)",
+		"θ = mean difference between a person and the nearest in the other group, with replacement and all ties, less what a regression says of the background that still differs",
+		"Abadie and Imbens: of the effect over people, and of the outcome given background by the 4 nearest of the same group; normal distribution",
+		"Abadie and Imbens (2006), Econometrica 74(1); (2011), J. Business and Economic Statistics 29(1)",
+		"estimate/effect/METHODS.md",
+	},
+	"course": {
+		"the average effect on the participants that were matched on being in the states, in each month from the start; with a base month, on the change since then",
+		"θ_m = difference between the groups' shares in month m (with covariates, by regression), people seen in every month; overall: the mean over the months after the start",
+		"as vcov in the study file says; intervals of all months at once by the sup-t of people's influence functions (uniform), or of each month alone (pointwise)",
+		"Montiel Olea and Plagborg-Møller (2019), J. Applied Econometrics 34(1)",
+		"estimate/effect/METHODS.md, study/METHODS.md",
+	},
 	"did": {
 		"ATT(g,t): the average effect in period t on the units first treated in period g, and averages of them",
 		"ATT(g,t) = the change from the base period to t among group g minus that among the comparison units, adjusted for covariates (doubly robust); aggregates are means weighted by group size",

@@ -135,6 +135,7 @@ type Analysis struct {
 	Effect      *Effect      `yaml:"effect,omitempty"`
 	DID         *DID         `yaml:"did,omitempty"`
 	States      *States      `yaml:"states,omitempty"`
+	Course      *Course      `yaml:"course,omitempty"`
 	Places      *Places      `yaml:"places,omitempty"`
 }
 

@@ -142,11 +142,30 @@ type concentration struct {
 }
 
 // sole marks the coefficients that do not exist without the cluster: those that an
-// eigenvector of eigenvalue 1 of Z_g'W_gZ_g moves.
+// eigenvector of eigenvalue 1 of Z_g'W_gZ_g moves. With fewer rows than coefficients the
+// eigenvectors are Z_g'W_g^½ times those of W_g^½Z_gZ_g'W_g^½, which is the smaller.
 func (l *linear) sole(s *solution, rows []int, alone []bool) {
-	q := s.fit.Rank
+	q, n := s.fit.Rank, len(rows)
+	var z *mat.Dense
+	square := l.gram
+	if n < q {
+		z = mat.NewDense(n, q, nil)
+		for i, r := range rows {
+			row := z.RawRowView(i)
+			s.fit.Basis(l.x[r*l.k:(r+1)*l.k], row)
+			root := math.Sqrt(l.w(r))
+			for j := range row {
+				row[j] *= root
+			}
+		}
+		square = func(*solution, []int) *mat.SymDense {
+			var m mat.SymDense
+			m.SymOuterK(1, z)
+			return &m
+		}
+	}
 	var eig mat.EigenSym
-	if !eig.Factorize(l.gram(s, rows), true) {
+	if !eig.Factorize(square(s, rows), true) {
 		panic("effect: eigenvalues of a symmetric matrix did not converge")
 	}
 	var v mat.Dense
@@ -156,7 +175,11 @@ func (l *linear) sole(s *solution, rows []int, alone []bool) {
 		if lambda < 1-1e-9 {
 			continue
 		}
-		mat.Col(col, j, &v)
+		if z == nil {
+			mat.Col(col, j, &v)
+		} else {
+			mat.NewVecDense(q, col).MulVec(z.T(), v.ColView(j))
+		}
 		s.fit.Unbasis(col)
 		for i, x := range col {
 			// Against the length of row i of R⁻¹: the error of the coefficient.

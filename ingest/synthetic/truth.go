@@ -161,13 +161,20 @@ type Naive struct {
 
 // Path is the population's life month by month.
 type Path struct {
-	Months      []int      `json:"months"`    // -24 to 24
-	WorkWith    []Number   `json:"work_with"` // share in work; before the start all arms are one
-	WorkNever   []Number   `json:"work_never"`
-	WorkWait    []Number   `json:"work_wait"`
-	States      []string   `json:"states"`          // columns of the next two
-	Occupation  [][]Number `json:"occupation_with"` // months 0 to 24 × states
-	OccupationN [][]Number `json:"occupation_never"`
+	Months      []int           `json:"months"`    // -24 to 24
+	WorkWith    []Number        `json:"work_with"` // share in work; before the start all arms are one
+	WorkNever   []Number        `json:"work_never"`
+	WorkWait    []Number        `json:"work_wait"`
+	ByMonth     []MonthlyEffect `json:"by_month"`        // work_with less work_wait
+	States      []string        `json:"states"`          // columns of the next two
+	Occupation  [][]Number      `json:"occupation_with"` // months 0 to 24 × states
+	OccupationN [][]Number      `json:"occupation_never"`
+}
+
+// MonthlyEffect is an effect in a month from the start.
+type MonthlyEffect struct {
+	Key    int    `json:"key"`
+	Effect Number `json:"effect"`
 }
 
 func share(a, b int64) Number {
@@ -365,11 +372,13 @@ func newPath(c *group) Path {
 		if m < 0 {
 			x := share(c.before[m+window], c.n)
 			p.WorkWith, p.WorkNever, p.WorkWait = append(p.WorkWith, x), append(p.WorkNever, x), append(p.WorkWait, x)
+			p.ByMonth = append(p.ByMonth, MonthlyEffect{Key: m})
 			continue
 		}
 		p.WorkWith = append(p.WorkWith, share(c.occupation[armTreated][m][work], c.n))
 		p.WorkNever = append(p.WorkNever, share(c.occupation[armNever][m][work], c.n))
 		p.WorkWait = append(p.WorkWait, share(c.occupation[armWaiting][m][work], c.n))
+		p.ByMonth = append(p.ByMonth, MonthlyEffect{Key: m, Effect: p.WorkWith[len(p.WorkWith)-1] - p.WorkWait[len(p.WorkWait)-1]})
 		var with, never []Number
 		for s := range nStates {
 			with = append(with, share(c.occupation[armTreated][m][s], c.n))
