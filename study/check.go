@@ -61,6 +61,9 @@ func (s *Spec) defaults() {
 			c.Balance = c.Propensity.Covariates
 		}
 	}
+	for i := range s.Families {
+		s.Families[i].Method = or(s.Families[i].Method, "holm")
+	}
 	for i := range s.Analyses {
 		a := &s.Analyses[i]
 		if a.Good == "" {
@@ -183,6 +186,7 @@ func (s *Spec) check(file string, doc *yaml.Node) []Problem {
 		c.name([]any{"analyses", i}, "an analysis", s.Analyses[i].Name, seen)
 		s.checkAnalysis(c, []any{"analyses", i}, &s.Analyses[i])
 	}
+	s.checkFamilies(c)
 	return c.out
 }
 

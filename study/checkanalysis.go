@@ -38,6 +38,7 @@ func (s *Spec) checkAnalysis(c *checker, path []any, a *Analysis) {
 		return
 	}
 	m[0].check(s, c, at(path, m[0].name), a)
+	s.checkRole(c, path, a)
 }
 
 // checkSteady tests that a cohort's weights do not change by month: methods that follow

@@ -78,7 +78,7 @@ func withoutRare(study []byte) []byte {
 		{"Bor i landet och har inte ålderspension", "Bor i landet och har inte ålderspension eller sjukersättning"},
 		{"Resident and not on age pension", "Resident and not on age pension or disability benefit"},
 	} {
-		study = bytes.Replace(study, []byte(change[0]), []byte(change[1]), 1)
+		study = bytes.ReplaceAll(study, []byte(change[0]), []byte(change[1]))
 	}
 	return study
 }

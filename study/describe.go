@@ -80,7 +80,7 @@ func (s *state) beforeAfter(a *Analysis) (analysisResult, error) {
 			Args: map[string]any{"participants": unseen},
 		})
 	}
-	r.trend = trend(b, counts, -b.paths.Before, b.paths.After-1)
+	r.trend = trend(b, counts, -slices.Max(b.spec.TimeZero.LookBack), b.paths.After-1)
 	return r, nil
 }
 

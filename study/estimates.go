@@ -64,6 +64,9 @@ func (s *state) estimate() error {
 			return fmt.Errorf("analysis %s: %w", a.Name, cohortError(err))
 		}
 		r.spec = a
+		if a.Role != "" {
+			r.kind = "check"
+		}
 		for _, term := range sortedKeys(a.Truth) {
 			if term != "event" && !slices.ContainsFunc(r.numbers, func(n found) bool { return n.term == term }) {
 				return fmt.Errorf("%w: analysis %s: truth: no number has the term %q", ErrSpec, a.Name, term)
@@ -72,7 +75,10 @@ func (s *state) estimate() error {
 		s.results = append(s.results, r)
 	}
 	s.o.report("estimate", "", len(s.spec.Analyses), len(s.spec.Analyses))
-	var err error
+	err := s.adjust()
+	if err != nil {
+		return cohortError(err)
+	}
 	s.bundle, err = s.assemble()
 	return err
 }

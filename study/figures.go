@@ -37,6 +37,9 @@ func (s *state) draw() error {
 	var jobs []job
 	for i := range s.spec.Cohorts {
 		co := &s.spec.Cohorts[i]
+		if placeboTime(co) {
+			continue // its tables are enough
+		}
 		if t, ok := s.bundle.attrition[co.Name]; ok {
 			jobs = append(jobs, job{figure{name: co.Name + "-flow", cohort: co.Name}, func() (plots.Figure, error) { return s.flowFigure(co, t) }})
 		}
@@ -46,6 +49,9 @@ func (s *state) draw() error {
 	}
 	for i := range s.spec.Cohorts {
 		co := &s.spec.Cohorts[i]
+		if placeboTime(co) {
+			continue
+		}
 		parts := s.spec.cohortParts(co.Name)
 		sub := s.lang.Text("study.distribution-subtitle", "treated", capital(s.group(co, "treated")), "control", s.group(co, "control"))
 		if d, ok := s.bundle.scores[co.Name]; ok {
@@ -365,10 +371,13 @@ func (s *state) forestRows(unit string) []plots.ForestRow {
 	var out []plots.ForestRow
 	for i := range s.results {
 		r := &s.results[i]
-		if r.spec.Effect == nil || r.spec.Unit != unit {
+		if r.spec.Effect == nil || r.spec.Role != "" || r.spec.Unit != unit {
 			continue
 		}
 		for _, n := range r.numbers {
+			if termParts(n.term)["family"] != "" {
+				continue // the same difference, tested with others
+			}
 			re, ok := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
 			label := r.spec.Outcome.In(s.spec.Language)
 			switch {
@@ -396,7 +405,7 @@ func (s *state) forestFigure(unit string) (plots.Figure, error) {
 	}
 	var parts []string
 	for i := range s.spec.Analyses {
-		if a := &s.spec.Analyses[i]; a.Effect != nil && a.Unit == unit {
+		if a := &s.spec.Analyses[i]; a.Effect != nil && a.Role == "" && a.Unit == unit {
 			parts = append(parts, s.spec.uses(a)...)
 		}
 	}

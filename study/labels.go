@@ -19,6 +19,9 @@ func (s *state) shownRow(a *Analysis, n found) bool {
 
 // unitOf is the unit of a number: that of the analysis, except where the method says another.
 func unitOf(a *Analysis, n found) report.Unit {
+	if n.e.Measure == adjustedP {
+		return report.Plain
+	}
 	if q, ok := a.ask().(namer); ok {
 		if u := q.unit(a, n); u != "" {
 			return u
@@ -41,6 +44,9 @@ func termParts(term string) map[string]string {
 // termLabel names a number of an analysis for the reader: as its method does, or by the
 // usual words for its term.
 func (s *state) termLabel(a *Analysis, n found) string {
+	if family := termParts(n.term)["family"]; family != "" {
+		return s.familyLabel(n, family)
+	}
 	if q, ok := a.ask().(namer); ok {
 		if text := q.label(s, a, n); text != "" {
 			return text

@@ -86,12 +86,18 @@ func (s *Spec) parts() (map[string]string, error) {
 		}
 		errs = append(errs, put("analysis/"+a.Name, a))
 	}
+	for _, f := range s.Families {
+		errs = append(errs, put("family/"+f.Name, f))
+	}
 	return out, errors.Join(errs...)
 }
 
 // uses are the parts of the study that an analysis rests on, its own among them.
 func (s *Spec) uses(a *Analysis) []string {
 	out := []string{"settings", "analysis/" + a.Name}
+	if f := s.familyOf(a.Name); f != nil {
+		out = append(out, "family/"+f.Name)
+	}
 	rests := a.rests()
 	for _, n := range rests.data {
 		out = append(out, "data/"+n, "data-content/"+n)

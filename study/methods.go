@@ -69,6 +69,13 @@ var methodTexts = map[string]methodInfo{
 		"Montiel Olea and Plagborg-Møller (2019), J. Applied Econometrics 34(1)",
 		"estimate/effect/METHODS.md, study/METHODS.md",
 	},
+	"trust": {
+		"how far another number of the study may be trusted: what a hidden cause would have to do, whether the number rests on one group or on outcomes nobody knows, and what the same method finds where nothing can be found",
+		"e-value R+√(R(R-1)) of the risk ratio; Rosenbaum's Γ at which the pairs' test no longer rejects; robustness value of an omitted covariate; exact refits without each group; shift of missing outcomes at which the interval touches 0; claimed effect less the mean error of negative controls (in standard deviations of the outcomes), its variance with their spread",
+		"those of the claimed effect; the calibrated one also has the spread of the controls' errors and their covariance, Student's t with Satterthwaite's degrees of freedom",
+		"VanderWeele and Ding (2017); Rosenbaum (2002); Cinelli and Hazlett (2020); Yan, Lee and Li (2009); Schuemie et al. (2014, 2018); Schuirmann (1987)",
+		"estimate/sensitivity/METHODS.md",
+	},
 	"did": {
 		"ATT(g,t): the average effect in period t on the units first treated in period g, and averages of them",
 		"ATT(g,t) = the change from the base period to t among group g minus that among the comparison units, adjusted for covariates (doubly robust); aggregates are means weighted by group size",

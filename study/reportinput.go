@@ -39,6 +39,9 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	naive := s.naive()
 	for i := range s.results {
 		r := &s.results[i]
+		if r.spec.Role != "" {
+			continue // it stands in the rows of the analysis of trust that asks for it
+		}
 		if q, ok := r.spec.ask().(finder); ok {
 			in.Findings = append(in.Findings, q.findings(s, r)...)
 		} else if f, ok := s.reportFinding(r, naive); ok {
@@ -214,7 +217,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 // of all of them stands with it.
 func (s *state) firstInUnit(a *Analysis) bool {
 	for i := range s.spec.Analyses {
-		if b := &s.spec.Analyses[i]; b.Effect != nil && b.Unit == a.Unit {
+		if b := &s.spec.Analyses[i]; b.Effect != nil && b.Role == "" && b.Unit == a.Unit {
 			return b == a
 		}
 	}

@@ -52,6 +52,7 @@ type Spec struct {
 	Labels     map[string]Text   `yaml:"labels,omitempty"` // what columns, levels and states are called in figures and report
 	Cohorts    []Cohort          `yaml:"cohorts,omitempty"`
 	Analyses   []Analysis        `yaml:"analyses,omitempty"`
+	Families   []TestFamily      `yaml:"families,omitempty"` // analyses that are tested together
 	Lock       *Lock             `yaml:"lock,omitempty"`
 	KnownTruth string            `yaml:"known_truth,omitempty"` // a simulated register's truth file: the report shows it beside the estimates
 	Report     Report            `yaml:"report,omitempty"`
@@ -128,11 +129,13 @@ type Analysis struct {
 	Relevant float64           `yaml:"relevant,omitempty"`      // smallest difference that matters, in the outcome's own unit
 	Expect   *Expect           `yaml:"expect,omitempty"`        // what the comparison people's outcome is thought to be: for power
 	Headline bool              `yaml:"headline,omitempty"`      // shown among the key results
+	Role     string            `yaml:"role,omitempty"`          // negative-control or placebo: a check that an analysis of trust asks for, no answer of its own
 	Truth    map[string]string `yaml:"truth,omitempty"`         // simulated data: term → path in the known truth; "event" → a list of objects with key and effect
 
 	Describe    *Describe    `yaml:"describe,omitempty"`
 	BeforeAfter *BeforeAfter `yaml:"before_after,omitempty"`
 	Effect      *Effect      `yaml:"effect,omitempty"`
+	Trust       *Trust       `yaml:"trust,omitempty"`
 	DID         *DID         `yaml:"did,omitempty"`
 	States      *States      `yaml:"states,omitempty"`
 	Course      *Course      `yaml:"course,omitempty"`

@@ -79,7 +79,7 @@ func (o LeaveOut) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result,
 		return nil, fmt.Errorf("%w: the method has no number with the term %q", ErrOption, o.Term)
 	}
 	all := whole.Estimates[at]
-	stays := o.stays(f)
+	stays := o.Stays(f)
 	fits := make([]estimate.Estimate, len(o.Names))
 	rows := make([]LeftOut, len(o.Names))
 	failed := make([]error, len(o.Names))
@@ -185,8 +185,8 @@ func (o LeaveOut) check(f *estimate.Frame) error {
 	return nil
 }
 
-// stays returns the rows that are left without a group.
-func (o LeaveOut) stays(f *estimate.Frame) func(g int) []int {
+// Stays returns for each group the rows that are left without it.
+func (o LeaveOut) Stays(f *estimate.Frame) func(g int) []int {
 	in := map[int][]int{} // set → its groups
 	if f.Set != nil {
 		for i, s := range f.Set {
