@@ -83,6 +83,13 @@ var methodTexts = map[string]methodInfo{
 		"Callaway and Sant'Anna (2021), J. Econometrics 225(2); Sant'Anna and Zhao (2020), J. Econometrics 219(1)",
 		"estimate/panel/METHODS.md",
 	},
+	"time_to": {
+		"the difference in how many participants and matched comparison people have come to the states by a month, where other states preclude it, and in the months they have been there by then",
+		"F(t) = Σ S(t-)·dN/Y (Aalen and Johansen, states that preclude it as causes of their own, weights of the design); months: the area between the two F up to tau; hazard ratio: Cox regression (competing events as censored) or Fine and Gray",
+		"from influence functions, summed over the people and sets that belong together, G/(G-1) for shares and months, no factor for the ratio; normal distribution",
+		"Aalen and Johansen (1978), Scand. J. Statistics 5; Andersen, Geskus, de Witte and Putter (2012), Int. J. Epidemiology 41(3); Fine and Gray (1999), JASA 94(446)",
+		"estimate/survive/METHODS.md",
+	},
 	"states": {
 		"the probability of being in each state at each time, and the mean time in it up to the horizon; with a ladder, how many more months the treated are on a higher step than comparable people, months on a lower step subtracted",
 		"Aalen–Johansen: p(t) = p(0)·Π(I + dÂ(u)); net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt over 0..τ",

@@ -138,6 +138,7 @@ type Analysis struct {
 	Trust       *Trust       `yaml:"trust,omitempty"`
 	DID         *DID         `yaml:"did,omitempty"`
 	States      *States      `yaml:"states,omitempty"`
+	TimeTo      *TimeTo      `yaml:"time_to,omitempty"`
 	Course      *Course      `yaml:"course,omitempty"`
 	Places      *Places      `yaml:"places,omitempty"`
 }
