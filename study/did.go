@@ -13,6 +13,12 @@ import (
 	"utfall/table"
 )
 
+// panelFit is a panel with its effects by cohort and time, for analyses that rest on it.
+type panelFit struct {
+	frame *panel.Frame
+	cells *panel.GroupTimeResult
+}
+
 // did estimates the effect of staggered entry in a panel.
 func (s *state) did(a *Analysis) (analysisResult, error) {
 	d := a.DID
@@ -27,6 +33,7 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, s.rowError(d.Data, err)
 	}
+	r.own = &panelFit{f, gt}
 	cells, err := gt.Result()
 	if err != nil {
 		return r, err

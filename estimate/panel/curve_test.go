@@ -222,7 +222,7 @@ func TestPreTestPowerAgainstDraws(t *testing.T) {
 
 func TestPreTestPowerRefuses(t *testing.T) {
 	c := coefficients(1, []float64{3, 8}, diagonal(4, 9))
-	for _, o := range []PreTestPower{{Size: 1}, {Power: []float64{0.04}}, {Power: []float64{1}}} {
+	for _, o := range []PreTestPower{{Size: 1}, {Power: []float64{0.04}}, {Power: []float64{1}}, {Test: "magic"}} {
 		_, err := o.Fit(t.Context(), c, []int{-2, 0}, -1, []float64{1})
 		require.ErrorIs(t, err, ErrOption)
 	}

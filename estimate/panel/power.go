@@ -26,6 +26,7 @@ type PreTestPower struct {
 	Size  float64   // of the test; 0 = 0.05
 	Power []float64 // for which the slope is found; nil = 0.5 and 0.8
 	Slope []float64 // further slopes, outcome units per period
+	Test  string    // joint or each; "" = both
 }
 
 // A TrendPower is what the tests do when a straight line of this slope is there.
@@ -76,6 +77,9 @@ func (o PreTestPower) fit(ctx context.Context, c Coefficients, events []int, ref
 	case k < 1 || k >= n || c.Cov == nil || c.Cov.SymmetricDim() != n || len(events) != n || len(target) != n-k:
 		return nil, fmt.Errorf("%w: coefficients, covariance, events and target do not fit each other", estimate.ErrInvalidFrame)
 	}
+	if o.Test != "" && o.Test != "joint" && o.Test != "each" {
+		return nil, fmt.Errorf("%w: test %q is not joint or each", ErrOption, o.Test)
+	}
 	for _, p := range o.Power {
 		if !(p > o.Size && p < 1) {
 			return nil, fmt.Errorf("%w: power %v is not between the size and 1", ErrOption, p)
@@ -114,8 +118,11 @@ func (o PreTestPower) fit(ctx context.Context, c Coefficients, events []int, ref
 	if err := w.prepare(); err != nil {
 		return nil, err
 	}
-	tests := []func(slope float64) TrendPower{w.joint}
-	if k <= maxEach {
+	var tests []func(slope float64) TrendPower
+	if o.Test != "each" {
+		tests = append(tests, w.joint)
+	}
+	if o.Test != "joint" && k <= maxEach {
 		tests = append(tests, w.each)
 	}
 	for _, test := range tests {
