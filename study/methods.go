@@ -83,13 +83,6 @@ var methodTexts = map[string]methodInfo{
 		"Callaway and Sant'Anna (2021), J. Econometrics 225(2); Sant'Anna and Zhao (2020), J. Econometrics 219(1)",
 		"estimate/panel/METHODS.md",
 	},
-	"time_to": {
-		"the difference in how many participants and matched comparison people have come to the states by a month, where other states preclude it, and in the months they have been there by then",
-		"F(t) = Σ S(t-)·dN/Y (Aalen and Johansen, states that preclude it as causes of their own, weights of the design); months: the area between the two F up to tau; hazard ratio: Cox regression (competing events as censored) or Fine and Gray",
-		"from influence functions, summed over the people and sets that belong together, G/(G-1) for shares and months, no factor for the ratio; normal distribution",
-		"Aalen and Johansen (1978), Scand. J. Statistics 5; Andersen, Geskus, de Witte and Putter (2012), Int. J. Epidemiology 41(3); Fine and Gray (1999), JASA 94(446)",
-		"estimate/survive/METHODS.md",
-	},
 	"trends": {
 		"how far an effect of staggered entry can be trusted: other estimators of it, its robustness to trends that are not parallel, what the test before entry could have found, entry moved earlier, outcomes that entry cannot change",
 		"honest: the smallest M at which an interval that allows departures of size M (of the largest step before entry, or of the slope) has 0 in it; detectable-slope: the straight line that the joint test of effects before entry rejects in 80 %; bias-of-slope: the mean error of the effect under it where the test does not reject",

@@ -103,12 +103,12 @@ analyses:
     states: {cohort: register, at: [6], tau: 12, merge: {death: left, emigration: left, age-pension: left}}
   - name: paths
     states: {data: paths, id: id, from: from, to: to, start: start, stop: stop, by: by, at: [3, 6], tau: 8, merge: {low: bottom}, order: [bottom, mid, high], ladder: {bottom: 1, mid: 2, high: 3}, alternative_ladders: {two: {bottom: 1, mid: 1, high: 2}}}
+  - name: to-work
+    time_to: {cohort: register, states: [work], stable: 2, competing: {gone: [death, emigration, age-pension]}, at: [6, 12], tau: 14, covariates: [age], model: cox, where: age < 60}
   - name: entry
     did: {data: panel, unit: u, time: time, cohort: first, outcome: y}
   - name: trust
     trends: {of: entry, estimators: [sun-abraham, twfe], honest: {type: relative, m: [1]}, placebo_dates: [1], negative_outcomes: [y2]}
-  - name: to-work
-    time_to: {cohort: register, states: [work], stable: 2, competing: {gone: [death, emigration, age-pension]}, at: [6, 12], tau: 14, covariates: [age], model: cox, where: age < 60}
 lock: {required: false, gate: {max_smd: 0.3, min_kept: 0.1, min_support: 0.1, min_treated: 5, min_ess: 5, power: 0.7}}
 known_truth: known.json
 report: {caveats: {en: The caveat}, contact: {en: The contact}}
@@ -140,7 +140,7 @@ func TestEveryKeyMatters(t *testing.T) {
 		"report.caveats": {"The caveat", "Another", ""}, "report.contact": {"The contact", "Another", ""},
 
 		"lock.required": {"required: false", "required: true", refused + " at the run"}, "lock.gate.max_smd": {"max_smd: 0.3", "max_smd: 0.4", ""}, "lock.gate.min_kept": {"min_kept: 0.1", "min_kept: 0.2", ""},
-		"lock.gate.min_support": {"min_support: 0.1", "min_support: 0.2", ""}, "lock.gate.min_treated": {"min_treated: 5", "min_treated: 6", ""}, "lock.gate.min_ess": {"min_ess: 5", "min_ess: 6", ""}, "lock.gate.power": {"power: 0.7", "power: 0.9", ""},
+		"lock.gate.min_support": {"min_support: 0.1", "min_support: 0.2", ""}, "lock.gate.min_treated": {"min_treated: 5", "min_treated: 6", ""}, "lock.gate.min_ess": {"min_ess: 5", "min_ess: 6", ""}, "lock.gate.power": {"power: 0.7", "power: 0.9", ""}, "lock.gate.simulate": {"power: 0.7}", "power: 0.7, simulate: 200}", ""},
 		"cohorts.trial.eligibility": {"Trial E", "Another", ""}, "cohorts.trial.treated": {"Trial T", "Another", ""}, "cohorts.trial.control": {"Trial C", "Another", ""}, "cohorts.trial.assignment": {"Trial D", "Another", ""},
 		"cohorts.trial.follow_up": {"Trial F", "Another", ""}, "cohorts.trial.outcomes": {"Trial O", "Another", ""}, "cohorts.trial.contrast": {"Trial K", "Another", ""}, "cohorts.trial.assumptions": {"Trial U", "Another", ""}, "cohorts.trial.analysis": {"Trial A", "Another", ""},
 		"analyses.expect.sd": {"expect: {sd: 0.3}", "expect: {sd: 0.5}", ""}, "analyses.expect.share": {"expect: {sd: 0.3}", "expect: {share: 0.3}", ""},
@@ -185,9 +185,6 @@ func TestEveryKeyMatters(t *testing.T) {
 		"analyses.effect.cohort": {"cohort: metric, outcome", "cohort: flat, outcome", ""}, "analyses.effect.outcome": {"outcome: y, method", "outcome: y2, method", ""}, "analyses.effect.method": {"method: difference", "method: regression", refused},
 		"analyses.effect.covariates": {"covariates: [x, z], inter", "covariates: [x], inter", ""}, "analyses.effect.interactions": {"interactions: true", "interactions: false", ""}, "analyses.effect.where": {"where: z < 1.5", "where: z < 1", ""}, "analyses.effect.vcov": {"vcov: cr1", "vcov: hc1", ""},
 
-		"analyses.time_to.cohort": {"time_to: {cohort: register", "time_to: {cohort: flat", refused}, "analyses.time_to.states": {"states: [work], stable", "states: [work, studies], stable", ""}, "analyses.time_to.stable": {"stable: 2", "stable: 3", ""},
-		"analyses.time_to.competing": {"[death, emigration, age-pension]}, at", "[death, emigration, age-pension, disability-benefit]}, at", ""}, "analyses.time_to.at": {"at: [6, 12], tau: 14", "at: [6, 11], tau: 14", ""}, "analyses.time_to.tau": {"tau: 14", "tau: 16", ""},
-		"analyses.time_to.covariates": {"covariates: [age], model", "covariates: [], model", ""}, "analyses.time_to.model": {"model: cox", "model: fine-gray", ""}, "analyses.time_to.where": {"where: age < 60", "where: age < 50", ""},
 		"analyses.trends.of": {"of: entry", "of: panel", refused}, "analyses.trends.estimators": {"[sun-abraham, twfe]", "[sun-abraham, imputation]", ""}, "analyses.trends.placebo_dates": {"placebo_dates: [1]", "placebo_dates: [2]", ""},
 		"analyses.trends.honest.type": {"type: relative", "type: smoothness", ""}, "analyses.trends.honest.m": {"m: [1]", "m: [1, 2]", ""}, "analyses.trends.negative_outcomes": {"[y2]", "[x]", ""},
 		"analyses.time_to.cohort": {"time_to: {cohort: register", "time_to: {cohort: flat", refused}, "analyses.time_to.states": {"states: [work], stable", "states: [work, studies], stable", ""}, "analyses.time_to.stable": {"stable: 2", "stable: 3", ""},
