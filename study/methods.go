@@ -76,10 +76,17 @@ var methodTexts = map[string]methodInfo{
 		"VanderWeele and Ding (2017); Rosenbaum (2002); Cinelli and Hazlett (2020); Yan, Lee and Li (2009); Schuemie et al. (2014, 2018); Schuirmann (1987)",
 		"estimate/sensitivity/METHODS.md",
 	},
+	"reconcile": {
+		"how far the effect on municipalities is from what the effect on participants accounts for: no effect of its own",
+		"implied = effect on a participant x share of the population that took part x per; difference = municipal - implied; needed = municipal / share",
+		"errors: any adds the two standard errors, which holds however they go together; independent takes the root of the sum of their squares. Student's t on the fewer degrees of freedom of the two",
+		"Crépon, Duflo, Gurgand, Rathelot and Zamora (2013), Quarterly Journal of Economics 128(2), for why the levels differ",
+		"study/METHODS.md",
+	},
 	"did": {
 		"ATT(g,t): the average effect in period t on the units first treated in period g, and averages of them",
 		"ATT(g,t) = the change from the base period to t among group g minus that among the comparison units, adjusted for covariates (doubly robust); aggregates are means weighted by group size",
-		"from the influence function, including the estimated group shares; normal distribution or simultaneous bands by multiplier bootstrap",
+		"inference: standard: from the influence function, including the estimated group shares; normal distribution or simultaneous bands by multiplier bootstrap. inference: auto: what the numbers of treated and comparison units allow, named in conf_method (adjusted cluster errors on Student's t where there are enough)",
 		"Callaway and Sant'Anna (2021), J. Econometrics 225(2); Sant'Anna and Zhao (2020), J. Econometrics 219(1)",
 		"estimate/panel/METHODS.md",
 	},

@@ -109,6 +109,10 @@ analyses:
     did: {data: panel, unit: u, time: time, cohort: first, outcome: y}
   - name: trust
     trends: {of: entry, estimators: [sun-abraham, twfe], honest: {type: relative, m: [1]}, placebo_dates: [1], negative_outcomes: [y2]}
+  - name: levels
+    reconcile: {individual: participants, municipal: by-size, take_up: 0.2, take_up_error: 0.01, per: 100, errors: independent}
+  - name: levels-counted
+    reconcile: {individual: participants, municipal: panel, term: "event=0", participants: starts, population: people}
 lock: {required: false, gate: {max_smd: 0.3, min_kept: 0.1, min_support: 0.1, min_treated: 5, min_ess: 5, power: 0.7}}
 known_truth: known.json
 report: {caveats: {en: The caveat}, contact: {en: The contact}}
@@ -195,6 +199,10 @@ func TestEveryKeyMatters(t *testing.T) {
 		"analyses.did.weights": {"weights: w, ", "", ""}, "analyses.did.cluster": {"cluster: c, ", "", ""}, "analyses.did.where": {"where: x < 2", "where: x < 1", ""}, "analyses.did.method": {"method: dr", "method: reg", ""}, "analyses.did.control": {"control: not-yet", "control: never", ""},
 		"analyses.did.base": {"base: varying", "base: universal", ""}, "analyses.did.anticipation": {"anticipation: 1", "anticipation: 0", ""}, "analyses.did.aggregate": {"aggregate: [simple, dynamic]", "aggregate: [dynamic]", ""}, "analyses.did.balance_event": {"balance_event: 1", "balance_event: 2", ""},
 		"analyses.did.window": {"window: [-2, 2]", "window: [-1, 1]", ""}, "analyses.did.bands": {"bands: uniform, replicates: 199", "bands: pointwise", ""}, "analyses.did.replicates": {"replicates: 199", "replicates: 299", ""},
+		"analyses.reconcile.individual": {"individual: participants, municipal: by-size", "individual: adjusted, municipal: by-size", ""}, "analyses.reconcile.municipal": {"municipal: by-size", "municipal: panel", ""},
+		"analyses.reconcile.term": {"event=0", "event=1", ""}, "analyses.reconcile.take_up": {"take_up: 0.2", "take_up: 0.3", ""}, "analyses.reconcile.take_up_error": {"take_up_error: 0.01, ", "", ""},
+		"analyses.reconcile.participants": {"participants: starts", "participants: spells", ""}, "analyses.reconcile.population": {"population: people}", "population: flat}", refused},
+		"analyses.reconcile.per": {"per: 100", "per: 1", ""}, "analyses.reconcile.errors": {"errors: independent", "errors: any", ""},
 		"analyses.did.inference": {"inference: cr3", "inference: standard", ""}, "analyses.did.size": {"size: w}", "size: x}", refused + " at the run"}, // sizes of 0
 
 		"analyses.states.cohort": {"states: {cohort: register", "states: {cohort: flat", refused}, "analyses.states.data": {"data: paths, id", "data: flat, id", refused}, "analyses.states.id": {"id: id, from", "id: id2, from", refused + " at the run"},

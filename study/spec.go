@@ -137,6 +137,7 @@ type Analysis struct {
 	Effect      *Effect      `yaml:"effect,omitempty"`
 	Trust       *Trust       `yaml:"trust,omitempty"`
 	DID         *DID         `yaml:"did,omitempty"`
+	Reconcile   *Reconcile   `yaml:"reconcile,omitempty"`
 	Trends      *Trends      `yaml:"trends,omitempty"`
 	States      *States      `yaml:"states,omitempty"`
 	TimeTo      *TimeTo      `yaml:"time_to,omitempty"`
