@@ -15,8 +15,8 @@ import (
 // counts released.
 type GateResult struct {
 	Cohort    string   `json:"cohort"`
-	Check     string   `json:"check"`              // treated, ess, smd, undefined, kept, support or power
-	Analysis  string   `json:"analysis,omitempty"` // of power
+	Check     string   `json:"check"`              // treated, ess, smd, undefined, kept, support, power or simulated
+	Analysis  string   `json:"analysis,omitempty"` // of power and simulated
 	Value     *float64 `json:"value"`              // null where it cannot be known
 	Threshold float64  `json:"threshold"`
 	AtLeast   bool     `json:"at_least"` // the value must be at least the threshold; else at most
@@ -56,6 +56,9 @@ func (g Gate) check(c *checker, path []any) {
 	}
 	if !(*g.Power > 0.5 && *g.Power < 1) {
 		c.add(at(path, "power"), "gate: power must lie between 0.5 and 1")
+	}
+	if g.Simulate != 0 && (g.Simulate < 100 || g.Simulate > 100000) {
+		c.add(at(path, "simulate"), "gate: simulate must lie between 100 and 100000 replicates")
 	}
 }
 
@@ -151,6 +154,13 @@ func (s *state) gatePower(b *built, g Gate) error {
 			return fmt.Errorf("analysis %s: power: %w", a.Name, err)
 		}
 		s.gate = append(s.gate, GateResult{Cohort: b.spec.Name, Check: "power", Analysis: a.Name, Value: rounded(mde, 4), Threshold: a.Relevant, Passed: mde <= a.Relevant})
+		if m := a.Effect.Method; g.Simulate > 0 && !b.grace() && (m == "difference" || m == "regression") {
+			r, err := s.simulatePower(b, a, rows, g)
+			if err != nil {
+				return fmt.Errorf("analysis %s: power: %w", a.Name, err)
+			}
+			s.gate = append(s.gate, r)
+		}
 	}
 	return nil
 }
@@ -282,7 +292,7 @@ func (g GateResult) decimals() int {
 	switch g.Check {
 	case "smd":
 		return 3
-	case "kept", "support":
+	case "kept", "support", "simulated":
 		return 2
 	case "power":
 		return 4

@@ -161,6 +161,7 @@ type Gate struct {
 	MinTreated *int     `yaml:"min_treated,omitempty"` // treated units that are compared; 50
 	MinESS     *float64 `yaml:"min_ess,omitempty"`     // effective number of comparison units, (Σw)²/Σw²; 50
 	Power      *float64 `yaml:"power,omitempty"`       // chance of finding a difference of the size relevant; 0.8
+	Simulate   int      `yaml:"simulate,omitempty"`    // replicates in which that chance is also found by simulation on the cohort itself; 0 = none
 }
 
 // Expect is the outcome's distribution among comparison people as it is thought to be
