@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // Cells of one surrogate, half of each known: treated s = 1 (4 people, 2 and 4 known: h = 3), s = 0 (2 people, 1 known);
@@ -81,7 +82,7 @@ func d8(rep uint64, n int) *SurrogateSample {
 // D8: the rectified estimate covers the truth where the index, which assumes surrogacy, does not, and is
 // more exact than the outcomes that have come alone.
 func TestD8PartialFollowUp(t *testing.T) {
-	reps := 200
+	reps := 200 * sim.Factor
 	if testing.Short() {
 		reps = 50
 	}
