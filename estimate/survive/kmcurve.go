@@ -95,19 +95,23 @@ func (f *Times) curves(workers int) ([]*kmCurve, error) {
 			take(int32(i))
 		}
 	}
-	out := make([]*kmCurve, groups)
-	for g := range out {
+	out, failed := make([]*kmCurve, groups), make([]error, groups)
+	num.ForEach(groups, workers, func(g int) {
 		c := &kmCurve{f: f, rows: members[g], distinct: distinctTimes, rank: rank}
 		if f.GroupNames != nil {
 			c.group = f.GroupNames[g]
 		}
 		if len(c.rows) == 0 {
-			return nil, fmt.Errorf("%w: group %q has no row with a weight above 0", estimate.ErrTooFew, c.group)
-		}
-		if err := c.fit(); err != nil {
-			return nil, err
+			failed[g] = fmt.Errorf("%w: group %q has no row with a weight above 0", estimate.ErrTooFew, c.group)
+		} else {
+			failed[g] = c.fit()
 		}
 		out[g] = c
+	})
+	for _, err := range failed {
+		if err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
