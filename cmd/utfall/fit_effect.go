@@ -32,6 +32,7 @@ type fitEffect struct {
 	bands                string
 	nuisance, score      string
 	bound                float64
+	groups               int
 	replicates           int
 	quantiles            []string
 	at                   []float64 // the quantiles, once checked
@@ -47,10 +48,11 @@ var effectFlags = map[string][]string{
 	"aipw":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "errors", "folds", "repeats", "nuisance"},
 	"tmle":                    {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "folds", "repeats", "nuisance"},
 	"dml":                     {"covariates", "weights", "weight-kind", "cluster", "vcov", "ratios", "outcome-model", "folds", "repeats", "nuisance", "score", "bound"},
+	"cate":                    {"covariates", "cluster", "vcov", "folds", "repeats", "nuisance", "groups"},
 	"bias-corrected-matching": {"covariates", "ratio", "metric", "variance", "bias-correction"},
 }
 
-var effectMethods = []string{"difference", "regression", "g-computation", "ipw", "aipw", "tmle", "dml", "bias-corrected-matching"}
+var effectMethods = []string{"difference", "regression", "g-computation", "ipw", "aipw", "tmle", "dml", "cate", "bias-corrected-matching"}
 
 func (m *fitEffect) flags(f *flagSet) {
 	m.f = f
@@ -68,13 +70,14 @@ func (m *fitEffect) flags(f *flagSet) {
 	f.text(&m.errors, "errors", "", "of aipw: influence (default), or stacked, right also where one of the models is wrong")
 	f.yes(&m.ratios, "ratios", false, "risk ratio and odds ratio too, of an outcome of 0 and 1")
 	f.list(&m.quantiles, "quantiles", "`numbers` between 0 and 1: effects on these quantiles too (ipw)")
-	f.whole(&m.folds, "folds", 0, "of cross-fitting (aipw, tmle: default none; dml: 5)")
-	f.text(&m.nuisance, "nuisance", "", "of aipw and tmle with folds, and of dml: "+strings.Join(effect.Nuisances(), ", ")+" (default logistic: regression without a penalty)")
+	f.whole(&m.folds, "folds", 0, "of cross-fitting (aipw, tmle: default none; dml, cate: 5)")
+	f.text(&m.nuisance, "nuisance", "", "of aipw and tmle with folds, and of dml and cate: "+strings.Join(effect.Nuisances(), ", ")+" (default logistic: regression without a penalty)")
+	f.whole(&m.groups, "groups", 5, "of cate: into which people are sorted by what the model says they gain")
 	f.text(&m.score, "score", "", "of dml: interactive (default) or partially-linear (estimand ato)")
 	f.number(&m.bound, "bound", 0, "of dml: probabilities of treatment are kept within `b` and 1 - b, and those moved are counted")
 	f.whole(&m.repeats, "repeats", 0, "of the split into folds, odd (default 5)")
 	f.text(&m.bands, "bands", "", "with several outcomes: uniform (default) or pointwise")
-	f.whole(&m.replicates, "replicates", 0, "draws for the uniform band (default 9999)")
+	f.whole(&m.replicates, "replicates", 0, "draws for the uniform band over outcomes, or over the groups of cate (default 9999)")
 	f.seed(&m.seed, "of the split into folds and of the uniform band")
 	f.whole(&m.ratio, "ratio", 1, "matches of each unit (bias-corrected-matching)")
 	f.text(&m.metric, "metric", effect.InverseVarianceMetric, "of bias-corrected-matching: inverse-variance or mahalanobis")
@@ -139,6 +142,20 @@ func (m *fitEffect) check() []string {
 			bad("--interactions gives the effect on the treated: --estimand att")
 		}
 		return problems
+	case "cate":
+		if !m.f.given("estimand") {
+			m.estimand = "ate"
+		}
+		problems = append(problems, oneOf("estimand", m.estimand, "ate")...)
+		if m.vcov == "hc1" || m.vcov == "cr1" {
+			bad("--method cate has --vcov hc0 and cr0")
+		}
+		if m.groups < 2 || m.groups > 10 {
+			bad("--groups must be between 2 and 10")
+		}
+		if len(m.outcomes) > 1 {
+			bad("--method cate is for one outcome at a time")
+		}
 	case "ipw", "dml":
 		if m.score == effect.PartiallyLinearScore {
 			if !m.f.given("estimand") {
@@ -164,7 +181,7 @@ func (m *fitEffect) checkBands() (problems []string) {
 	problems = append(problems, oneOf("bands", m.bands, "uniform", "pointwise")...)
 	several := len(m.outcomes) > 1
 	for _, name := range []string{"bands", "replicates"} {
-		if m.f.given(name) && !several {
+		if m.f.given(name) && !several && !(name == "replicates" && m.method == "cate") {
 			bad("--%s goes with several columns in --outcome", name)
 		}
 	}
@@ -266,7 +283,7 @@ func (m *fitEffect) splitSeed() uint64 {
 }
 
 // splits reports whether units are split for cross-fitting.
-func (m *fitEffect) splits() bool { return m.folds > 0 || m.method == "dml" }
+func (m *fitEffect) splits() bool { return m.folds > 0 || m.method == "dml" || m.method == "cate" }
 
 // estimator is the method with its options.
 func (m *fitEffect) estimator(workers int) estimate.Estimator {
@@ -282,6 +299,8 @@ func (m *fitEffect) estimator(workers int) estimate.Estimator {
 		return effect.AIPW{Estimand: m.estimand, OutcomeModel: m.outcomeModel, Errors: m.errors, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Nuisance: m.nuisance, Vcov: vcov, Ratios: m.ratios, Workers: workers}
 	case "dml":
 		return effect.DML{Score: m.score, Estimand: m.estimand, Nuisance: m.nuisance, OutcomeModel: m.outcomeModel, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Bound: m.bound, Vcov: vcov, Ratios: m.ratios, Workers: workers}
+	case "cate":
+		return effect.Heterogeneity{Nuisance: m.nuisance, Groups: m.groups, Folds: m.folds, Repeats: m.repeats, Seed: m.seed, Replicates: m.replicates, Vcov: vcov, Workers: workers}
 	case "tmle":
 		return effect.TMLE{Estimand: m.estimand, Folds: m.folds, Repeats: m.repeats, Seed: m.splitSeed(), Nuisance: m.nuisance, Vcov: vcov, Ratios: m.ratios, Workers: workers}
 	case "bias-corrected-matching":

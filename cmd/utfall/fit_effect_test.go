@@ -18,6 +18,7 @@ var effectRuns = [][]string{
 	{"aipw", "--nuisance", "boosted", "--folds", "2", "--repeats", "1", "--id", "id"},
 	{"dml", "--nuisance", "lasso", "--estimand", "ate", "--bound", "0.3", "--folds", "2", "--repeats", "1", "--id", "id"},
 	{"dml", "--score", "partially-linear", "--nuisance", "ridge", "--repeats", "3", "--seed", "4", "--id", "id"},
+	{"cate", "--nuisance", "ridge", "--groups", "3", "--folds", "2", "--repeats", "1", "--id", "id"},
 	{"tmle", "--weights", "age", "--weight-kind", "frequency"},
 	{"bias-corrected-matching", "--ratio", "2", "--metric", "mahalanobis", "--variance", "4"},
 }
@@ -114,6 +115,8 @@ func TestFitEffectUsage(t *testing.T) {
 		{"--method dml --covariates x --nuisance ridge --vcov hc1 --weights w --weight-kind sampling", []string{"does not use --weights"}},
 		{"--method dml --covariates x --estimand ato --bound 0.1 --interactions", []string{"does not use --bound", "does not use --interactions"}},
 		{"--method tmle --covariates x --score interactive --bound 0.1", []string{"does not use --score", "does not use --bound"}},
+		{"--method cate --covariates x --estimand att --groups 11 --vcov hc1 --bound 0.1", []string{"att", "--groups must be", "hc0 and cr0", "does not use --bound"}},
+		{"--method dml --covariates x --groups 3", []string{"does not use --groups"}},
 		{"--method g-computation --covariates x --vcov hc3", []string{`"hc3" is not one of hc0, hc1, cr0, cr1`}},
 		{"--method ipw --covariates x --vcov cr1", []string{"--vcov cr1 needs --cluster"}},
 		{"--method ipw --covariates x --quantiles 0.5,1,a,0.5", []string{`"1"`, `"a"`, "given twice"}},
