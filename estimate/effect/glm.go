@@ -248,7 +248,7 @@ func (g GLM) maximise(ctx context.Context, l *linear, s *sample, names []string)
 // √u·x and √u·(x'β + r), u the information of a row of weight 1. It returns Pearson's
 // χ².
 func (l *linear) working(fit *num.GLMFit) (pearson float64) {
-	l.y = make([]float64, l.n)
+	l.y, l.start = make([]float64, l.n), fit.Coef
 	return num.SumChunks(l.n, 1, l.workers, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
 			row := l.x[i*l.k : (i+1)*l.k]

@@ -16,6 +16,7 @@ import (
 // linear is a weighted least-squares problem with the inference asked for. Its rows
 // are those of the frame with positive weight.
 type linear struct {
+	start   []float64 // k: coefficients near the solution; nil where none are known
 	n, k    int
 	x       []float64 // n×k by rows
 	y       []float64
@@ -59,7 +60,7 @@ type solution struct {
 
 // solve fits the problem. The names are for messages.
 func (l *linear) solve(names []string) (*solution, error) {
-	fit, err := num.LeastSquares(num.LsqData{N: l.n, K: l.k, X: l.x, Y: l.y, Weight: l.weight, DropCollinear: true, Workers: l.workers})
+	fit, err := num.LeastSquares(num.LsqData{N: l.n, K: l.k, X: l.x, Y: l.y, Weight: l.weight, DropCollinear: true, Start: l.start, Workers: l.workers})
 	switch {
 	case errors.Is(err, num.ErrNoConvergence):
 		return nil, fmt.Errorf("%w: %w", estimate.ErrNotConverged, err)

@@ -203,6 +203,14 @@ func (sol *solution) place(res *estimate.Result, s *sample, terms []int) {
 			terms = append(terms, j)
 		}
 	}
+	inPlace := len(terms) == k && len(s.rows) == len(s.frame.Y)
+	for i, r := range s.rows {
+		inPlace = inPlace && i == r
+	}
+	if inPlace {
+		res.Influence, res.InfluenceUnit = mat.NewDense(len(s.rows), k, sol.influence), s.frame.Unit
+		return
+	}
 	m := mat.NewDense(len(s.frame.Y), len(terms), nil)
 	for i, r := range s.rows {
 		row := m.RawRowView(r)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"utfall/estimate"
+	"utfall/internal/num"
 )
 
 // ErrOption is an option with a value that the method does not know or cannot use.
@@ -150,16 +151,18 @@ func (l *linear) fill(s *sample, intercept bool) ([]string, error) {
 		return nil, fmt.Errorf("%w: no covariate and no intercept", estimate.ErrCollinear)
 	}
 	l.x = make([]float64, l.n*l.k)
-	for i, r := range s.rows {
-		row := l.x[i*l.k : (i+1)*l.k]
-		if intercept {
-			row[0] = 1
-			row = row[1:]
+	num.ForChunks(l.n, l.workers, func(_, lo, hi int) {
+		for i, r := range s.rows[lo:hi] {
+			row := l.x[(lo+i)*l.k : (lo+i+1)*l.k]
+			if intercept {
+				row[0] = 1
+				row = row[1:]
+			}
+			if f.X != nil {
+				copy(row, f.X.RawRowView(r))
+			}
 		}
-		if f.X != nil {
-			copy(row, f.X.RawRowView(r))
-		}
-	}
+	})
 	return names, nil
 }
 

@@ -22,6 +22,9 @@ type LsqData struct {
 	// DropCollinear leaves collinear columns out and reports them; without it they
 	// are an error.
 	DropCollinear bool
+	// Start, K numbers, is where refinement begins instead of at 0. From a point so near that
+	// its step is below 1e-9 of the fit one step is taken; residuals are then those at Start.
+	Start   []float64
 	Workers       int // < 1 = GOMAXPROCS; never changes the result
 }
 
@@ -60,7 +63,7 @@ type LsqFit struct {
 // that does not settle is [ErrNoConvergence]. The result has the same bits for any
 // Workers.
 func LeastSquares(d LsqData) (LsqFit, error) {
-	if d.N < 0 || d.K < 0 || len(d.X) != d.N*d.K || len(d.Y) != d.N || (d.Weight != nil && len(d.Weight) != d.N) {
+	if d.N < 0 || d.K < 0 || len(d.X) != d.N*d.K || len(d.Y) != d.N || (d.Weight != nil && len(d.Weight) != d.N) || (d.Start != nil && len(d.Start) != d.K) {
 		panic("num: LeastSquares with data of inconsistent lengths")
 	}
 	scale, err := d.scales()
@@ -154,6 +157,11 @@ func (d *LsqData) scales() ([]float64, error) {
 func (fit *LsqFit) refine(d *LsqData) error {
 	q, k := fit.Rank, d.K
 	b := make([]dd, q)
+	for j, c := range fit.Kept {
+		if d.Start != nil {
+			b[j].hi = d.Start[c]
+		}
+	}
 	fit.Residual = make([]float64, d.N)
 	last := math.Inf(1)
 	for step := 0; ; step++ {
@@ -207,7 +215,8 @@ func (fit *LsqFit) refine(d *LsqData) error {
 		fit.Steps = step
 		// A step that no longer shrinks has reached the rounding of the last bits.
 		stuck := step >= 2 && move >= last/2
-		done := settled || (stuck && move <= 1e-9*size) || move == 0
+		near := d.Start != nil && step == 0 && move <= 1e-9*size
+		done := settled || near || (stuck && move <= 1e-9*size) || move == 0
 		if !done && (stuck || step >= 12 || math.IsNaN(move)) {
 			return fmt.Errorf("%w: least squares with condition number %.2g", ErrNoConvergence, fit.Condition)
 		}

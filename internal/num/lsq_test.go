@@ -286,3 +286,38 @@ func BenchmarkLeastSquares(b *testing.B) {
 		}
 	})
 }
+
+// Where refinement begins changes nothing but the number of steps: near the solution one is enough, and from afar the last bits are those from 0.
+func TestLeastSquaresFromAStart(t *testing.T) {
+	const n, k = 400, 3
+	x, y := make([]float64, n*k), make([]float64, n)
+	for i := range n {
+		st := NewStream(8, "start", uint64(i))
+		x[i*k], x[i*k+1], x[i*k+2] = 1, st.Normal(), 100+st.Normal()
+		y[i] = 3 + x[i*k+1] - 2*x[i*k+2] + st.Normal()
+	}
+	base, err := LeastSquares(LsqData{N: n, K: k, X: x, Y: y})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, off := range []float64{0, 1e-13, 1, 1e6} {
+		start := []float64{base.Coef[0] + off, base.Coef[1], base.Coef[2] - off}
+		fit, err := LeastSquares(LsqData{N: n, K: k, X: x, Y: y, Start: start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range k {
+			if math.Abs(fit.Coef[j]-base.Coef[j]) > 2e-16*math.Abs(base.Coef[j]) {
+				t.Errorf("start off by %g: coefficient %d differs by %g", off, j, fit.Coef[j]-base.Coef[j])
+			}
+		}
+		if near := off <= 1e-13; near != (fit.Steps == 0) {
+			t.Errorf("start off by %g: %d steps", off, fit.Steps)
+		}
+		for i := range n {
+			if math.Abs(fit.Residual[i]-base.Residual[i]) > 1e-10 {
+				t.Fatalf("start off by %g: residual %d differs", off, i)
+			}
+		}
+	}
+}
