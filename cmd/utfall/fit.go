@@ -100,6 +100,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitPool{} }},
 		{"ladder", "How often participants are on a higher step: win probability, odds, ratio, net benefit", "utfall fit ladder --data steps.csv --treatment arm --outcome step --order sick,seeking,work --strata sex",
 			func() fitMethod { return &fitLadder{} }},
+		{"pairs", "Who fared better, pair by pair, on outcomes in order of importance, times that have not ended included", "utfall fit pairs --data people.csv --treatment arm --outcomes life:event=died:threshold=3,health:lower --horizon 36",
+			func() fitMethod { return &fitPairs{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
 		{"surrogate", "Forecast of a long-term effect from short-term surrogates and an older cohort", "utfall fit surrogate --data people.csv --id id --sample older --treatment arm --surrogates months12,health12 --covariates age,months0 --outcome selfsupport36 --folds 5 --seed 1",

@@ -56,7 +56,7 @@ func (m *fitStates) checkPanel() (problems []string) {
 		}
 		return problems
 	}
-	for _, n := range []string{"by", "ladder", "participants", "administrative"} {
+	for _, n := range append([]string{"by", "ladder", "participants", "administrative"}, m.after.names()...) {
 		if m.f.given(n) {
 			bad("--panel-observed does not use --%s; --where limits the data to a group", n)
 		}

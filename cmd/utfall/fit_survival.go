@@ -20,7 +20,7 @@ type fitKM struct {
 	f                      *flagSet
 	time, event, entry, by string
 	weights                fitWeights
-	conf                   string
+	conf, cluster          string
 	at                     []string
 }
 
@@ -31,6 +31,7 @@ func (m *fitKM) flags(f *flagSet) {
 	f.column(&m.entry, "entry", "time from which the unit is observed")
 	f.column(&m.by, "by", "one curve for each of its values")
 	m.weights.flags(f, "sampling", "")
+	f.column(&m.cluster, "cluster", "units of one value are not independent")
 	f.text(&m.conf, "conf", "log", "scale of the intervals: log, loglog or plain")
 	f.list(&m.at, "at", "`times` to report (default: every event time)")
 	f.need("time", "event")
@@ -43,6 +44,7 @@ func (m *fitKM) columns() fitColumns {
 	c.apart("entry", m.entry)
 	c.add("by", m.by)
 	c.add("weights", m.weights.column)
+	c.add("cluster", m.cluster)
 	return c
 }
 
@@ -76,6 +78,11 @@ func (m *fitKM) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if f.Weight, err = m.weights.read(d); err != nil {
 		return nil, err
 	}
+	if m.cluster != "" {
+		if f.Cluster, _, err = d.codes(m.cluster); err != nil {
+			return nil, err
+		}
+	}
 	at, _ := parseTimes("at", m.at)
 	r, err := survive.KaplanMeier{Conf: m.conf, At: at, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
@@ -100,6 +107,7 @@ type fitStates struct {
 	tau                       float64
 	participants              string
 	administrative            []string
+	after                     fitStatesAfter
 	panel                     fitPanelMarkov
 }
 
@@ -115,6 +123,7 @@ func (m *fitStates) flags(f *flagSet) {
 	f.list(&m.ladder, "ladder", "`STATE=STEP` for every state, a larger step is better: net months on a higher step between the two groups of --by")
 	f.text(&m.participants, "participants", "", "`group` of --by whose months are counted as won (default: the second in byte order)")
 	f.list(&m.administrative, "administrative", "`states` that the programme itself puts people in: net months also with them on the step below")
+	m.after.flags(f)
 	m.panel.flags(f)
 	f.need("id")
 }
@@ -132,8 +141,9 @@ func (m *fitStates) columns() fitColumns {
 }
 
 func (m *fitStates) check() []string {
-	_, problems := parseTimes("at", m.at)
+	at, problems := parseTimes("at", m.at)
 	problems = append(problems, m.checkPanel()...)
+	problems = append(problems, m.after.check(m.f, at, m.tau)...)
 	if m.f.given("tau") && (!(m.tau > 0) || math.IsInf(m.tau, 0)) {
 		problems = append(problems, "--tau must be a finite number above 0")
 	}
@@ -228,6 +238,9 @@ func (m *fitStates) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 			return nil, err
 		}
 	}
+	if err := m.after.add(ctx, d, s, at, m.tau, out); err != nil {
+		return nil, err
+	}
 	if moves, ok := r.Details["transitions"].([]survive.Transition); ok {
 		t := fitTable{title: "Transitions", header: []string{"from", "to", "group", "count"}}
 		for _, x := range moves {
@@ -258,15 +271,7 @@ func (m *fitStates) addLadder(ctx context.Context, d *fitData, s *survive.Spells
 		}
 	}
 	out.details["ladder"] = r.Details
-	seen := map[string]bool{}
-	for _, n := range out.notes {
-		seen[n.Code+fmt.Sprint(n.Args)] = true
-	}
-	for _, n := range r.Notes {
-		if !seen[n.Code+fmt.Sprint(n.Args)] {
-			out.notes = append(out.notes, n)
-		}
-	}
+	out.addNotes(r.Notes)
 	if persons, ok := out.details["persons"].(map[string]int); ok {
 		for _, g := range slices.Sorted(maps.Keys(persons)) {
 			if n := persons[g]; n < fewPersons {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// 40 people, all in a until 2; every second one goes to b at 2 and stays; of those one half comes back at 5; of the others one in four goes to b at 6.
+func afterSpells() string {
+	var b strings.Builder
+	b.WriteString("id,from,to,start,stop,arm\n")
+	for i := range 40 {
+		arm := i % 4 / 2
+		row := func(from, to string, start, stop int) {
+			fmt.Fprintf(&b, "p%02d,%s,%s,%d,%d,%d\n", i, from, to, start, stop, arm)
+		}
+		switch {
+		case i%2 == 0 && i%4 == 0:
+			row("a", "b", 0, 2)
+			row("b", "a", 2, 5)
+			row("a", "cens", 5, 9)
+		case i%2 == 0:
+			row("a", "b", 0, 2)
+			row("b", "cens", 2, 9)
+		case i%8 == 1:
+			row("a", "b", 0, 6)
+			row("b", "cens", 6, 9)
+		default:
+			row("a", "cens", 0, 9)
+		}
+	}
+	return b.String()
+}
+
+func TestFitStatesLandmark(t *testing.T) {
+	path := writeTestFile(t, "s.csv", afterSpells())
+	base := []string{"states", "--data", path, "--id", "id", "--from", "from", "--to", "to", "--start", "start", "--stop", "stop"}
+	a := fitted(t, append(base, "--landmark", "b@3", "--at", "7", "--tau", "9")...)
+	requireNear(t, .5, a.get(t, "from=b@3,time=7,state=b", "occupation-probability").Estimate, "half stays")
+	requireNear(t, 2+4*.5, a.get(t, "from=b@3,state=b", "restricted-mean-time").Estimate, "two months, and four for half")
+	requireNear(t, .25+5.0/40, a.get(t, "time=7,state=b", "occupation-probability").Estimate, "everybody")
+	var l map[string]any
+	a.detail(t, "landmark", &l)
+	require.Equal(t, map[string]any{"": 20.0}, l["persons"])
+	require.Contains(t, fitted(t, append(base, "--by", "arm", "--landmark", "b@3", "--at", "7")...).codes(), "landmark-selected")
+
+	m := fitted(t, append(base, "--at", "7", "--markov-test", "3", "--draws", "199", "--seed", "4")...)
+	e := m.get(t, "markov,move=a->b", "mean-abs-z")
+	require.Nil(t, e.StdError)
+	require.NotNil(t, e.PValue)
+	require.Contains(t, m.codes(), "markov-no-licence")
+	again := fitted(t, append(base, "--at", "7", "--markov-test", "3", "--draws", "199", "--seed", "4", "--workers", "5")...)
+	require.Equal(t, m.Estimates, again.Estimates)
+}
+
+func TestFitStatesLandmarkBad(t *testing.T) {
+	path := writeTestFile(t, "s.csv", afterSpells())
+	base := []string{"states", "--data", path, "--id", "id", "--from", "from", "--to", "to", "--start", "start", "--stop", "stop"}
+	for _, c := range []struct {
+		code int
+		args []string
+		says []string
+	}{
+		{exitUsage, []string{"--landmark", "b"}, []string{"STATE@TIME"}},
+		{exitUsage, []string{"--landmark", "b@-1"}, []string{"STATE@TIME"}},
+		{exitUsage, []string{"--landmark", "b@3", "--at", "3,7"}, []string{"--at"}},
+		{exitUsage, []string{"--landmark", "b@3", "--tau", "2"}, []string{"--tau"}},
+		{exitUsage, []string{"--draws", "199", "--seed", "1"}, []string{"--draws goes with", "--seed goes with"}},
+		{exitUsage, []string{"--markov-test", "3", "--draws", "9"}, []string{"at least 99"}},
+		{exitInput, []string{"--landmark", "x@3"}, []string{`no state "x"`}},
+		{exitInput, []string{"--landmark", "b@1"}, []string{"at least"}},
+	} {
+		code, out, errOut := runFit(t, append(base, c.args...)...)
+		require.Equal(t, c.code, code, errOut)
+		require.Empty(t, out)
+		for _, s := range c.says {
+			require.Contains(t, errOut, s)
+		}
+	}
+	code, _, errOut := runFit(t, "states", "--data", path, "--id", "id", "--state", "from", "--time", "start", "--panel-observed", "--landmark", "b@3")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "does not use --landmark")
+}
