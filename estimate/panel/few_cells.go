@@ -22,6 +22,8 @@ type fewCell struct {
 	lever    []float64 // leverage of the row's cluster in its arm: 1 = it is all of the arm
 	beta     []float64 // covariate adjustment of method reg; nil without covariates
 	sheetX   int
+
+	value, size float64 // of a cell that is in no fit: its effect, and the weight of its treated
 }
 
 // fewWork is what the methods for few treated units share for all terms of one fit.
