@@ -3,7 +3,9 @@ package effect
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"utfall/estimate"
 	"utfall/table"
@@ -87,7 +89,7 @@ func (m matchedFit) fit(ctx context.Context, f *estimate.Frame) (*estimate.Resul
 		Estimates: []estimate.Estimate{estimate.Wald(term, measure, sol.coef[at], sol.se[at], sol.df[at], f.Level)},
 		N:         estimate.Counts{Units: s.count(nil), Treated: treated, Sets: sets, Clusters: sol.clusters},
 		Fit:       estimate.Convergence{Converged: true, Iterations: sol.fit.Steps},
-		Notes:     append(append(notes, s.notes...), sol.notes...),
+		Notes:     append(append(notes, s.notes...), ofTreatment(sol.notes)...),
 		Cov:       one(sol.cov.At(at, at)),
 	}
 	sol.place(res, s, []int{at})
@@ -218,4 +220,23 @@ func usableSets(f *estimate.Frame) (use func(int) bool, notes []table.Note, sets
 		s := f.Set[i]
 		return s >= 0 && arms[s][0] > 0 && arms[s][1] > 0
 	}, notes, sets, nil
+}
+
+// ofTreatment leaves out what is said of the errors of coefficients that are not the
+// effect: a rare level of a covariate may rest on few clusters, and the effect on many.
+func ofTreatment(notes []table.Note) []table.Note {
+	var out []table.Note
+	for _, n := range notes {
+		if n.Code == "few-effective-clusters" || n.Code == "one-cluster-decides" {
+			columns, _ := n.Args["columns"].([]string)
+			if !slices.Contains(columns, "treatment") {
+				continue
+			}
+			n.Text = strings.Replace(n.Text, listed(columns), "treatment", 1)
+			n.Args = maps.Clone(n.Args)
+			n.Args["columns"] = []string{"treatment"}
+		}
+		out = append(out, n)
+	}
+	return out
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
@@ -342,6 +343,38 @@ func BenchmarkRegression(b *testing.B) {
 	for b.Loop() {
 		if _, err := (Regression{}).Fit(b.Context(), f); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A rare level of a covariate rests on few clusters; the effect does not, and nothing is
+// said of it. Treatment by few clusters is said.
+func TestNotesOnClustersAreAboutTheEffect(t *testing.T) {
+	s := num.NewStream(104, "rare-level", 0)
+	f := &estimate.Frame{Level: 0.95, XNames: []string{"rare"}, X: mat.NewDense(400, 1, nil)}
+	for i := range 400 {
+		f.Unit, f.Cluster = append(f.Unit, fmt.Sprint(i)), append(f.Cluster, i/4)
+		f.Treated, f.Y = append(f.Treated, i%2 == 0), append(f.Y, s.Normal())
+		if i < 8 {
+			f.X.Set(i, 0, 1)
+		}
+	}
+	res, err := Regression{Vcov: CR1}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	require.False(t, hasNote(res, "few-effective-clusters"), "%v", res.Notes)
+	ols, err := OLS{Vcov: CR1}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	require.True(t, hasNote(ols, "few-effective-clusters"))
+	for i := range 400 {
+		f.Treated[i] = i < 12
+	}
+	res, err = Regression{Vcov: CR1}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	require.True(t, hasNote(res, "few-effective-clusters"))
+	for _, n := range res.Notes {
+		if n.Code == "few-effective-clusters" {
+			require.Equal(t, []string{"treatment"}, n.Args["columns"])
+			require.NotContains(t, n.Text, "rare")
 		}
 	}
 }
