@@ -99,6 +99,20 @@ func TestRomanoWolfBetweenIndependentAndIdentical(t *testing.T) {
 		want := 1 - math.Pow(1-p, float64(4-j))
 		require.InDelta(t, want, out.P[j], 0.02, "member %d", j) // correlations of 4,000 people are near 0, not 0
 	}
+	// The second, alone in what is left, would have .047: it is not below the first's .089.
+	f.Members[0].Estimate.Test.P, f.Members[1].Estimate.Test.P = 0.0455, 0.0466
+	two := f
+	two.Members = f.Members[:2]
+	out, err = two.Adjust(context.Background())
+	require.NoError(t, err)
+	require.InDelta(t, 0.089, out.P[0], 0.006)
+	require.Equal(t, out.P[0], out.P[1])
+	for seed := range uint64(20) { // few draws: never below the test's own
+		one := combine.Family{Method: combine.SupTMethod, Members: f.Members[2:3], Replicates: 199, Seed: seed}
+		out, err = one.Adjust(context.Background())
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, out.P[0], 0.5)
+	}
 	same := family(1, 400, 1, 0, 0)
 	for j := range 3 {
 		m := same.Members[0]
