@@ -187,6 +187,9 @@ func (s *state) outcomeNames(co *Cohort) string {
 	var names []string
 	for i := range s.spec.Analyses {
 		a := &s.spec.Analyses[i]
+		if a.Role != "" {
+			continue // a check, and no outcome of the trial
+		}
 		if (a.Effect != nil && a.Effect.Cohort == co.Name && a.Effect.Where == "") || (a.Effect == nil && a.Describe == nil && a.BeforeAfter == nil && a.rests().cohort == co.Name) {
 			if n := or(a.Outcome.In(s.spec.Language), a.Name); !slices.Contains(names, n) {
 				names = append(names, n)
