@@ -113,6 +113,9 @@ func (q *Trust) checkOmitted(c *checker, path []any, of *Analysis) {
 	if o == nil {
 		return
 	}
+	if e := of.Effect; e.Method != "difference" && e.Method != "regression" || e.Interactions {
+		c.add(at(path, "omitted"), "trust: omitted is about a regression: the effect needs method: difference, or regression without interactions")
+	}
 	for i, b := range o.Benchmarks {
 		if !slices.Contains(of.Effect.Covariates, b) || slices.Contains(o.Benchmarks[:i], b) {
 			c.add(at(path, "omitted", "benchmarks", i), "trust: omitted: %q is not a covariate of the effect, or is there twice", b)

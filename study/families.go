@@ -106,7 +106,7 @@ func (s *state) adjustFamily(f TestFamily) error {
 			if r.fitted == nil || r.fitted.result.Influence == nil {
 				return fmt.Errorf("%w: analysis %s keeps no influence function, which %s needs; use holm", ErrSpec, name, f.Method)
 			}
-			column := slices.IndexFunc(r.fitted.result.Estimates, func(e estimate.Estimate) bool { return e.Term == "att" })
+			column := r.column()
 			b := s.cohorts[r.spec.Effect.Cohort]
 			for k, row := range r.fitted.rows {
 				m.Influence = append(m.Influence, r.fitted.result.Influence.At(k, column))

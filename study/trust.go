@@ -98,6 +98,14 @@ func (t *trustRun) refuse(term string, m estimate.Measure, why, fix table.Note) 
 	t.r.numbers = append(t.r.numbers, refuse(term, m, why, fix))
 }
 
+// column is where the analysis's first number stands in what its method gave.
+func (r *analysisResult) column() int {
+	main := r.numbers[0].e
+	return slices.IndexFunc(r.fitted.result.Estimates, func(e estimate.Estimate) bool {
+		return e.Measure == main.Measure && e.Value == main.Value && e.SE == main.SE
+	})
+}
+
 // frame is that of the claimed effect.
 func (t *trustRun) frame() *estimate.Frame { return t.of.fitted.frame }
 
@@ -249,7 +257,7 @@ func (t *trustRun) leaveOut() error {
 		return err
 	}
 	f := t.frame()
-	o := sensitivity.LeaveOut{Each: t.s.estimator(t.of.spec.Effect), Term: "att", Group: group, Names: names, Workers: t.s.o.Workers}
+	o := sensitivity.LeaveOut{Each: t.s.estimator(t.of.spec.Effect), Term: t.of.fitted.result.Estimates[t.of.column()].Term, Group: group, Names: names, Workers: t.s.o.Workers}
 	res, err := o.Fit(t.s.ctx, f)
 	if err != nil {
 		return err

@@ -199,7 +199,10 @@ func (t *trustRun) scaled(r *analysisResult) (*scaled, error) {
 		return nil, fmt.Errorf("%w: analysis %s: everybody has the same outcome, so that it shows nothing", estimate.ErrNotIdentified, r.spec.Name)
 	}
 	s := &scaled{name: r.spec.Name, sd: sd, basis: r.numbers[0].basis, sums: map[int]float64{}, e: estimate.Wald(r.spec.Name, standardised, e.Value/sd, e.SE/sd, e.Test.DF, t.s.spec.Level)}
-	column := slices.IndexFunc(f.result.Estimates, func(e estimate.Estimate) bool { return e.Term == "att" })
+	if f.result.Influence == nil {
+		return nil, fmt.Errorf("%w: analysis %s: its method keeps no influence function, by which effects of the same people are compared; take another method", ErrSpec, r.spec.Name)
+	}
+	column := r.column()
 	b := t.s.cohorts[r.spec.Effect.Cohort]
 	for k, i := range f.rows {
 		s.sums[b.dependent(i)] += f.result.Influence.At(k, column)

@@ -297,6 +297,7 @@ func TestTrustProblems(t *testing.T) {
 		{"{of: share, evalue: true, rosenbaum: {}, omitted: {}, leave_out: half, tipping: {}}", "{of: share}", "ask at least one of"},
 		{"gamma: [1.2, 2]", "gamma: [0.5]", "odds of at least 1"},
 		{"benchmarks: [x, z]", "benchmarks: [y]", "not a covariate of the effect"},
+		{"method: regression, covariates: [x, z]", "method: regression, interactions: true, covariates: [x, z]", "omitted is about a regression"},
 		{"omitted: {}", "omitted: {strength: [2]}", "strength is used only with benchmarks"},
 		{"strength: [1, 2]", "strength: [0]", "above 0"},
 		{"[n1, n2,", "[n1, n1,", "named twice"},
