@@ -18,6 +18,7 @@ type assembled struct {
 	balance      map[string]release.BalanceTable
 	curves       map[string][]release.Curve // by analysis, one per group
 	trends       map[string]releasedTrend
+	progress     map[string]*progressShown          // by analysis
 	scores       map[string]*plots.DistributionData // by cohort
 	covariates   map[string]*plots.DistributionData // by cohort: of the covariate that differed most
 	strata       []stratum
@@ -34,7 +35,7 @@ type point struct{ x, y float64 }
 func (s *state) assemble() (*assembled, error) {
 	a := &assembled{
 		findings: map[string]release.Estimate{}, attrition: map[string]release.Attrition{}, balance: map[string]release.BalanceTable{},
-		curves: map[string][]release.Curve{}, trends: map[string]releasedTrend{},
+		curves: map[string][]release.Curve{}, trends: map[string]releasedTrend{}, progress: map[string]*progressShown{},
 		scores: map[string]*plots.DistributionData{}, covariates: map[string]*plots.DistributionData{},
 	}
 	var withheld [][]release.Withheld

@@ -44,6 +44,9 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 	if s.truth, err = s.loadTruth(); err != nil {
 		return lines, err
 	}
+	if err := s.loadLadders(); err != nil {
+		return lines, err
+	}
 	if err := s.checkTruth(); err != nil {
 		return lines, err
 	}

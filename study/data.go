@@ -48,6 +48,9 @@ func (s *state) ingest() error {
 	if s.truth, err = s.loadTruth(); err != nil {
 		return err
 	}
+	if err := s.loadLadders(); err != nil {
+		return err
+	}
 	return s.checkTruth()
 }
 
@@ -243,6 +246,10 @@ func (s *state) inputs() []InputFile {
 			Name: name, File: r.File, Bytes: r.Bytes, SHA256: r.SHA256, Logical: d.logical, Encoding: r.Encoding,
 			Rows: s.policy.Count(r.Rows).String(), Kept: s.policy.Part(r.Kept, r.Rows).String(), Rejected: s.rejected(r.Rejected, r.Rows).String(),
 		})
+	}
+	for _, name := range sortedKeys(s.ladders) {
+		l := s.ladders[name]
+		out = append(out, InputFile{Name: "ladder", File: name, Bytes: l.bytes, SHA256: l.digest, Logical: l.digest})
 	}
 	if s.truth != nil {
 		out = append(out, InputFile{Name: "known_truth", File: s.spec.KnownTruth, Bytes: s.truth.bytes, SHA256: s.truth.sum, Logical: s.truth.sum})

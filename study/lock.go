@@ -102,6 +102,9 @@ func (s *Spec) uses(a *Analysis) []string {
 	for _, n := range rests.data {
 		out = append(out, "data/"+n, "data-content/"+n)
 	}
+	for _, n := range rests.files {
+		out = append(out, "data-content/"+n)
+	}
 	if rests.cohort != "" {
 		out = append(out, s.cohortParts(rests.cohort)...)
 	}
@@ -146,6 +149,9 @@ func (s *state) plan() (*Plan, error) {
 	}
 	for name, d := range s.data {
 		p.Data[name] = d.logical
+	}
+	for name, l := range s.ladders {
+		p.Data[name] = l.digest
 	}
 	for name, b := range s.cohorts {
 		if p.Cohorts[name], err = b.digest(); err != nil {

@@ -90,6 +90,13 @@ var methodTexts = map[string]methodInfo{
 		"Callaway and Sant'Anna (2021), J. Econometrics 225(2); Sant'Anna and Zhao (2020), J. Econometrics 219(1)",
 		"estimate/panel/METHODS.md",
 	},
+	"progress": {
+		"three headlines that are never merged: how many more months participants were on a higher step of a declared ladder than comparable people; how many more of 100 are forecast to support themselves for good; how many more of 100 changed for the better by their own answers, those who fared worse subtracted",
+		"net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt; forecast = mean of the efficient influence function of the surrogate index (rectified once a third of the outcomes have come); net share = mean over plausible values of P(Δθ > MIC) − P(Δθ < −MIC), participants less comparison people",
+		"influence functions summed over clusters (those of the net share joined by Rubin's rules); the intervals of the three hold together (max-t of the joint influence functions)",
+		"Mao (2023), Biometrics 79(1); Athey, Chetty, Imbens and Kang (2025), Review of Economic Studies; Mislevy (1991), Psychometrika 56(2)",
+		"estimate/progress/METHODS.md",
+	},
 	"trends": {
 		"how far an effect of staggered entry can be trusted: other estimators of it, its robustness to trends that are not parallel, what the test before entry could have found, entry moved earlier, outcomes that entry cannot change",
 		"honest: the smallest M at which an interval that allows departures of size M (of the largest step before entry, or of the slope) has 0 in it; detectable-slope: the straight line that the joint test of effects before entry rejects in 80 %; bias-of-slope: the mean error of the effect under it where the test does not reject",

@@ -36,6 +36,7 @@ type question interface {
 type basis struct {
 	cohort   string   // "" = none
 	data     []string // beside those of the cohort
+	files    []string // beside the data: ladder files
 	of       []string // earlier analyses whose numbers are used; the report puts the answer under the first
 	outcomes []string // columns of the cohort's base or of data[0] that are known only after the start
 	layout   []string // columns of data[0] that say who is who: read before outcomes are opened

@@ -78,6 +78,7 @@ type state struct {
 	results []analysisResult
 	figures []figure
 	truth   *truths
+	ladders map[string]*Ladder // by file
 	bundle  *assembled
 
 	gate       []GateResult

@@ -143,6 +143,7 @@ type Analysis struct {
 	TimeTo      *TimeTo      `yaml:"time_to,omitempty"`
 	Course      *Course      `yaml:"course,omitempty"`
 	Places      *Places      `yaml:"places,omitempty"`
+	Progress    *Headlines   `yaml:"progress,omitempty"`
 }
 
 // Lock keeps the outcomes closed until the design has passed the gate and the plan is

@@ -158,8 +158,19 @@ type Finding struct {
 	Rows      []Row   // further numbers of the same analysis
 	Why, Fix  string  // Refused: why no number is given, and what would change that
 	Method    *Method // nil for Refused
+	Gates     []Gate  // tests that the number had to pass, nil = none
 	Notes     []table.Note
 	Figures   []Figure
+}
+
+// Gate is a test of whether a number may be called what it is called.
+type Gate struct {
+	What        string
+	Status      string // in words
+	Met         bool
+	Value, Must string
+	Means       string // what is asked, and why
+	Consequence string // what follows where it is not met; empty = nothing
 }
 
 // Means are the group means that a difference lies between.

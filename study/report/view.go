@@ -73,6 +73,7 @@ type findingView struct {
 	Under                                                                 bool
 	Comparison                                                            string
 	Table, Further                                                        *numberTable
+	Gates                                                                 []Gate
 	Notes                                                                 []noteView
 	Figures                                                               []drawing
 }
@@ -162,7 +163,7 @@ func (p *page) finding(i int, f Finding, names groupNames) (findingView, error) 
 	out := findingView{
 		ID: "f" + strconv.Itoa(i+1), Question: f.Question, Outcome: f.Outcome, Address: f.Address, Kind: p.Lang.Text("report.kind-" + string(f.Kind)),
 		Verdict: string(v), Badge: badge, Sentence: upper(f.sentence(p.Lang, names)), Notes: p.notes(f.Notes),
-		Deviation: f.Deviation, Under: f.Under,
+		Deviation: f.Deviation, Under: f.Under, Gates: f.Gates,
 	}
 	if len(f.Says) > 1 && out.Sentence == upper(f.Says[0]) {
 		out.Says = f.Says[1:]

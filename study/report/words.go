@@ -134,7 +134,8 @@ func (g gauge) signedOrPlain(f Finding, v float64) string {
 func differs(e release.Estimate) bool {
 	switch e.Number.Measure {
 	case estimate.MeanDifference, estimate.RiskDifference, estimate.NetMonths, estimate.Coefficient,
-		estimate.LogOddsRatio, estimate.LogHazardRatio, "change-before-after", "restricted-mean-time-difference":
+		estimate.LogOddsRatio, estimate.LogHazardRatio, "change-before-after", "restricted-mean-time-difference", "net-improved", "trait-change", "trait-change-difference",
+		"per-person-year-difference", "per-month-difference":
 		return true
 	}
 	return false

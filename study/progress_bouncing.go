@@ -1,0 +1,111 @@
+package study
+
+import (
+	"math"
+	"strings"
+
+	"utfall/estimate"
+	"utfall/estimate/progress"
+	"utfall/study/release"
+)
+
+// bouncing describes how people are passed between authorities: process measures that stand
+// beside the headlines and are never success.
+func (s *state) bouncing(r *analysisResult, a *Analysis, u *progressUnits) error {
+	p, b, own := a.Progress, u.b, r.own.(*progressResult)
+	who, err := own.ladder.authority(b.paths.States, p.SelfSupport)
+	if err != nil {
+		return err
+	}
+	ladder, err := own.ladder.of(b.paths.States)
+	if err != nil {
+		return err
+	}
+	m := &progress.Months{
+		Persons: progress.Persons{Unit: u.id, Treated: b.treated, Level: s.spec.Level},
+		States:  b.paths.States, Length: b.paths.After, Code: make([]int8, 0, len(u.id)*b.paths.After),
+	}
+	for i := range u.id {
+		for k := range b.paths.After {
+			m.Code = append(m.Code, b.paths.At(i, k))
+		}
+	}
+	if b.cluster != nil {
+		m.Cluster = dense(b.cluster, identity(len(u.id)))
+	}
+	if b.weight != nil {
+		m.Weight = estimate.Weights{Kind: estimate.Matching, Values: b.weight}
+	}
+	while := *m // net months have a horizon, and so has this
+	while.Length, while.Code = p.Tau+1, nil
+	for i := range u.id {
+		for k := range while.Length {
+			while.Code = append(while.Code, b.paths.At(i, k))
+		}
+	}
+	res, err := progress.Bouncing{Authority: who, Ladder: ladder, PingPong: p.Bouncing.PingPong, Workers: s.o.Workers}.Fit(s.ctx, &while)
+	if err := s.described(r, u, res, err, "bouncing"); err != nil {
+		return err
+	}
+	if months := float64(b.paths.After - 12); months > 0 {
+		at := []float64{math.Min(float64(p.Tau), months)}
+		stable, err := progress.StableExit{Authority: who, Benefit: 1, At: at, Workers: s.o.Workers}.Fit(s.ctx, m)
+		if err := s.described(r, u, stable, err, "stable-exit"); err != nil {
+			return err
+		}
+	}
+	back, err := progress.Return{Authority: who, At: []float64{float64(p.Bouncing.Return)}, Workers: s.o.Workers}.Fit(s.ctx, m)
+	return s.described(r, u, back, err, "return")
+}
+
+// described takes over the numbers of a description, groups named as everywhere.
+func (s *state) described(r *analysisResult, u *progressUnits, res *estimate.Result, err error, what string) error {
+	if err != nil {
+		why, ok := refusable(err)
+		if !ok {
+			return err
+		}
+		r.numbers = append(r.numbers, refuse(what, estimate.Mean, why.why, why.fix))
+		return nil
+	}
+	events, _ := res.Details["events"].(map[string][]float64)
+	for _, e := range res.Estimates {
+		if strings.Contains(e.Term, "cause=left") {
+			continue
+		}
+		both := strings.HasSuffix(e.Term, "difference")
+		name, group := strings.NewReplacer(",group=0", "", ",group=1", "", ",difference", "").Replace(e.Term), 0
+		if strings.HasSuffix(e.Term, "group=1") {
+			group = 1
+		}
+		sizes := [2]int{u.sizes.Control, u.sizes.Treated}
+		basis := release.Basis{Treated: sizes[1], Control: sizes[0], DF: math.Inf(1)}
+		kind := "description"
+		if both {
+			if what == "stable-exit" {
+				kind = r.kind
+			}
+		} else {
+			basis = release.Basis{Single: true, Treated: sizes[group], DF: math.Inf(1)}
+		}
+		// Events of a few people are few people.
+		some := func(g int) int {
+			n := sizes[g]
+			if list := events[name]; len(list) == 2 {
+				return min(int(list[g]), n/2)
+			}
+			if !math.IsNaN(e.Value) && what != "bouncing" && !both {
+				return int(math.Round(e.Value * float64(n)))
+			}
+			return n / 2
+		}
+		if both {
+			basis.Events = &release.Arms{Treated: some(1), Control: some(0)}
+		} else {
+			basis.Events = &release.Arms{Treated: some(group)}
+		}
+		e.Term = what + "," + strings.NewReplacer("group=0", "group=control", "group=1", "group=treated", ",cause=stable", "", ",cause=return", "").Replace(e.Term)
+		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: basis, kind: kind, notes: res.Notes})
+	}
+	return nil
+}

@@ -1,0 +1,423 @@
+package study
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/cohort"
+	"utfall/estimate"
+	"utfall/estimate/progress"
+	"utfall/study/release"
+	"utfall/table"
+)
+
+// forecastData is what a forecast is made from: a row a unit of which the steps up to the
+// month of the forecast are known.
+type forecastData struct {
+	unit   []int     // of the cohort
+	older  []bool    // of the older cohorts
+	y      []float64 // stable self-support; NaN = not known (yet)
+	sample *progress.SurrogateSample
+}
+
+// forecast answers the second question: what do the steps taken so far lead to, if they lead
+// where they led people who started earlier?
+func (s *state) forecast(r *analysisResult, a *Analysis, u *progressUnits, h *headline) error {
+	f, own := a.Progress.Forecast, r.own.(*progressResult)
+	if !evenWeights(u.b) {
+		h.not = weightsDiffer()
+		return nil
+	}
+	d, err := s.forecastData(r, a.Progress, u)
+	if err != nil {
+		if why, ok := refusable(err); ok {
+			h.not = why
+			return nil
+		}
+		return err
+	}
+	fit := progress.Surrogate{Folds: f.Folds, Seed: s.seedOf("progress-forecast"), MinPerArm: progress.MinArm, Workers: s.o.Workers}
+	if d.sample.X == nil {
+		fit.TreatmentModel = "constant"
+	}
+	counts := d.arms(u, func(i int) bool { return !d.older[i] })
+	h.gates = append(h.gates, progress.ArmSize(counts.Treated, counts.Control))
+	h.basis = release.Basis{Treated: counts.Treated, Control: counts.Control, Cohort: u.sizes, DF: math.Inf(1)}
+	res, err := fit.Fit(s.ctx, d.sample)
+	if err != nil {
+		why, ok := refusable(err)
+		if !ok {
+			return err
+		}
+		h.not = why
+		return nil
+	}
+	own.notes[termForecast] = append(own.notes[termForecast], res.Notes...)
+	main := 0
+	if name, _ := res.Details["headline"].(string); name != "" {
+		main = slices.IndexFunc(res.Estimates, func(e estimate.Estimate) bool { return e.Term == name })
+		own.rectified = name == "rectified"
+	}
+	own.arrived, _ = res.Details["arrived"].(float64)
+	h.estimate, h.influence = res.Estimates[main], onto(u, res, main)
+	h.estimate.Term, h.estimate.Measure = termForecast, estimate.RiskDifference
+	for k, e := range res.Estimates {
+		if k == main {
+			continue
+		}
+		e.Term = termForecast + ",part=" + e.Term
+		n := found{term: e.Term, e: e, basis: h.basis, kind: "check"}
+		if math.IsNaN(e.Value) {
+			n.notes = append(n.notes, table.Note{Code: "surrogacy-untested", Text: "Nobody's treatment and long-term outcome are both known in two comparable arms."})
+		}
+		r.numbers = append(r.numbers, n)
+	}
+	return s.grade(r, a.Progress, u, h, d, res)
+}
+
+// grade holds the forecast against what became of those who started earlier, and adds the gates.
+func (s *state) grade(r *analysisResult, p *Headlines, u *progressUnits, h *headline, d *forecastData, res *estimate.Result) error {
+	f, own := p.Forecast, r.own.(*progressResult)
+	known := func(i int) bool { return !math.IsNaN(d.y[i]) }
+	truth := func(res *estimate.Result) (progress.SurrogateTruth, bool) {
+		for _, row := range res.Details["truth"].([]progress.SurrogateTruth) {
+			if row.Sample == "older" {
+				return row, true
+			}
+		}
+		return progress.SurrogateTruth{}, false
+	}
+	tested := 0.0
+	var rows []progress.SurrogateTruth
+	if row, ok := truth(res); ok {
+		rows, tested = append(rows, row), float64(f.Within)
+		h.benchmark = math.Abs(row.Difference)
+		own.tests = append(own.tests, truthTest{label: "", row: row, basis: d.basis(u, func(i int) bool { return d.older[i] && known(i) })})
+	}
+	// Each older year by itself: the others take no part in its test.
+	for _, year := range d.years(u) {
+		in := func(i int) bool { return d.older[i] && known(i) && u.zero[d.unit[i]]/12 == year }
+		sample := someRows(d.sample, func(i int) bool { return !d.older[i] || in(i) })
+		one := progress.Surrogate{Workers: s.o.Workers}
+		if sample.X == nil {
+			one.TreatmentModel = "constant"
+		}
+		yearly, err := one.Fit(s.ctx, sample)
+		if err != nil {
+			if _, ok := refusable(err); ok {
+				continue
+			}
+			return err
+		}
+		if row, ok := truth(yearly); ok {
+			own.tests = append(own.tests, truthTest{label: strconv.Itoa(year), row: row, basis: d.basis(u, in)})
+		}
+	}
+	for _, t := range own.tests {
+		if t.label == "" {
+			continue
+		}
+		for _, x := range []struct {
+			part      string
+			value, se float64
+		}{{"index", t.row.Index, t.row.IndexError}, {"long-term", t.row.LongTerm, t.row.LongTermError}} {
+			e := estimate.Wald("truth,year="+t.label+",part="+x.part, estimate.RiskDifference, x.value, x.se, math.Inf(1), s.spec.Level)
+			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: t.basis, kind: "check"})
+		}
+	}
+	if own.rectified { // participants' own outcomes lead: nothing is forecast that they do not show
+		h.benchmark = 0
+		return nil
+	}
+	prediction, err := s.prediction(p, u, d)
+	if err != nil {
+		return err
+	}
+	h.gates = append(h.gates, prediction...)
+	h.gates = append(h.gates, progress.Truth(rows...), progress.Horizon(float64(f.Within), tested))
+	return nil
+}
+
+// forecastData gathers units whose steps up to the month of the forecast are known by the month as_of.
+func (s *state) forecastData(r *analysisResult, p *Headlines, u *progressUnits) (*forecastData, error) {
+	f, own, b := p.Forecast, r.own.(*progressResult), u.b
+	support, err := countedStates(b.paths.States, p.SelfSupport)
+	if err != nil {
+		return nil, err
+	}
+	older, err := cohort.ParseMonth(f.OlderTo)
+	if err != nil {
+		return nil, fmt.Errorf("%w: older_to: %w", ErrSpec, err)
+	}
+	asOf := cohort.Month(math.MaxInt32)
+	if f.AsOf != "" {
+		if asOf, err = cohort.ParseMonth(f.AsOf); err != nil {
+			return nil, fmt.Errorf("%w: as_of: %w", ErrSpec, err)
+		}
+	}
+	d := &forecastData{}
+	for i := range u.id {
+		if b.paths.At(i, f.At) < 0 || cohort.Month(u.zero[i]+f.At) > asOf {
+			continue
+		}
+		d.unit = append(d.unit, i)
+		d.older = append(d.older, cohort.Month(u.zero[i]) <= older)
+		d.y = append(d.y, stableBy(b.paths, i, support, f.Run, f.Within, int(asOf)-u.zero[i]))
+	}
+	n := len(d.unit)
+	sample := &progress.SurrogateSample{Unit: make([]string, n), Older: d.older, Treated: make([]bool, n), Y: d.y, Level: s.spec.Level}
+	cluster := make([]int, n)
+	for k, i := range d.unit {
+		sample.Unit[k], sample.Treated[k] = u.id[i], b.treated[i]
+		if b.cluster != nil {
+			cluster[k] = b.cluster[i]
+		}
+	}
+	if b.cluster != nil {
+		sample.Cluster = dense(cluster, identity(n))
+	}
+	d.surrogates(sample, u, own.ladder, f)
+	if sample.S == nil {
+		return nil, fmt.Errorf("%w: on no two steps there are people with and people without the outcome", estimate.ErrTooFew)
+	}
+	if len(f.Background) > 0 {
+		x, err := cohort.Design(b.table.Take(d.unit), f.Background, cohort.DesignOptions{Workers: s.o.Workers})
+		if err != nil {
+			return nil, fmt.Errorf("forecast: background: %w", err)
+		}
+		all, names := mat.NewDense(x.Rows, len(x.Columns), x.Values), x.Names()
+		var kept []int
+		for k := range names {
+			v := mat.Col(nil, k, all)
+			if !zeroOne(v) || d.tells(v) { // a rare background decides the outcome of the few who have it
+				kept = append(kept, k)
+			}
+		}
+		if len(kept) > 0 {
+			sample.X = mat.NewDense(n, len(kept), nil)
+			for to, k := range kept {
+				sample.X.SetCol(to, mat.Col(nil, k, all))
+				sample.XNames = append(sample.XNames, names[k])
+			}
+		}
+		if rare := len(names) - len(kept); rare > 0 {
+			own.notes[termForecast] = append(own.notes[termForecast], table.Note{Code: "rare-background", Text: fmt.Sprintf("%d background columns were left out of the forecast: too few people have them with and without the outcome", rare), Args: map[string]any{"columns_out": rare}})
+		}
+	}
+	d.sample = sample
+	return d, nil
+}
+
+// stableBy says whether some run months in a row within the first months are self-support: 1 or 0,
+// NaN where it is not known. last is the last month that is known.
+func stableBy(p *cohort.Paths, unit int, support []bool, run, within, last int) float64 {
+	row := 0
+	for m := range within {
+		c := p.At(unit, m)
+		if c < 0 || m > last {
+			return math.NaN()
+		}
+		if row++; !support[c] {
+			row = 0
+		}
+		if row == run {
+			// Somebody who gets there early is known to have got there, but who does not is not: to
+			// count the one and leave the other out would be to forecast success.
+			if within-1 > last || p.At(unit, within-1) < 0 {
+				return math.NaN()
+			}
+			return 1
+		}
+	}
+	return 0
+}
+
+// fewOnStep is how many of those with and of those without the outcome must be on a step for it to
+// have a column of its own.
+const fewOnStep = 10
+
+// surrogates are the months on each step before the month of the forecast and the step in it, for
+// steps on which both outcomes occur.
+func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressUnits, l *Ladder, f *Forecast) {
+	values := l.values()
+	n := len(d.unit)
+	months, on := make([][]float64, len(values)), make([][]float64, len(values))
+	for k := range values {
+		months[k], on[k] = make([]float64, n), make([]float64, n)
+	}
+	step := func(c int8) int { return slices.Index(values, l.Steps[u.b.paths.States[c]]) }
+	for i, unit := range d.unit {
+		for m := range f.At {
+			if c := u.b.paths.At(unit, m); c >= 0 {
+				months[step(c)][i]++
+			}
+		}
+		on[step(u.b.paths.At(unit, f.At))][i] = 1
+	}
+	var columns [][]float64
+	for _, x := range []struct {
+		name string
+		of   [][]float64
+	}{{"months on ", months}, {"on ", on}} {
+		base := true // the lowest step that some leave for good and some do not: the others are compared with it
+		for k, v := range x.of {
+			if !d.tells(v) {
+				continue
+			}
+			if !base {
+				columns, sample.SNames = append(columns, v), append(sample.SNames, x.name+stepName(values[k]))
+			}
+			base = false
+		}
+	}
+	if len(columns) == 0 {
+		return
+	}
+	sample.S = mat.NewDense(n, len(columns), nil)
+	for k, v := range columns {
+		sample.S.SetCol(k, v)
+	}
+}
+
+// tells reports whether a column that is 0 or above can say something about the outcome: among the
+// people of the older cohorts who have some of it there are both outcomes.
+func (d *forecastData) tells(v []float64) bool {
+	with, without := 0, 0
+	for i, x := range v {
+		if x > 0 && d.older[i] && d.y[i] == 1 {
+			with++
+		}
+		if x > 0 && d.older[i] && d.y[i] == 0 {
+			without++
+		}
+	}
+	return with >= fewOnStep && without >= fewOnStep
+}
+
+func (d *forecastData) arms(u *progressUnits, in func(i int) bool) release.Arms {
+	var out release.Arms
+	for i, unit := range d.unit {
+		switch {
+		case !in(i):
+		case u.b.treated[unit]:
+			out.Treated++
+		default:
+			out.Control++
+		}
+	}
+	return out
+}
+
+// basis counts people with and without the outcome under a truth test.
+func (d *forecastData) basis(u *progressUnits, in func(i int) bool) release.Basis {
+	n := d.arms(u, in)
+	ev := d.arms(u, func(i int) bool { return in(i) && d.y[i] == 1 })
+	return release.Basis{Treated: n.Treated, Control: n.Control, Cohort: u.sizes, Events: &ev, DF: math.Inf(1)}
+}
+
+// years are the calendar years in which people of the older cohorts started.
+func (d *forecastData) years(u *progressUnits) []int {
+	var out []int
+	for i, unit := range d.unit {
+		if y := u.zero[unit] / 12; d.older[i] && !slices.Contains(out, y) {
+			out = append(out, y)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// someRows is a sample of some of the rows.
+func someRows(s *progress.SurrogateSample, in func(i int) bool) *progress.SurrogateSample {
+	var rows []int
+	for i := range s.Unit {
+		if in(i) {
+			rows = append(rows, i)
+		}
+	}
+	out := &progress.SurrogateSample{SNames: s.SNames, XNames: s.XNames, Level: s.Level, S: takeRows(s.S, rows), X: takeRows(s.X, rows)}
+	for _, i := range rows {
+		out.Unit, out.Older, out.Treated, out.Y = append(out.Unit, s.Unit[i]), append(out.Older, s.Older[i]), append(out.Treated, s.Treated[i]), append(out.Y, s.Y[i])
+	}
+	if s.Cluster != nil {
+		out.Cluster = dense(s.Cluster, rows)
+	}
+	return out
+}
+
+func takeRows(x *mat.Dense, rows []int) *mat.Dense {
+	if x == nil || len(rows) == 0 {
+		return nil
+	}
+	_, k := x.Dims()
+	out := mat.NewDense(len(rows), k, nil)
+	for to, from := range rows {
+		out.SetRow(to, x.RawRowView(from))
+	}
+	return out
+}
+
+// prediction holds the forecast against people of the older cohorts who were not used to make it
+// (gate G2), and asks whether the measure moves what it is made from (gate G3).
+func (s *state) prediction(p *Headlines, u *progressUnits, d *forecastData) ([]progress.Gate, error) {
+	f := p.Forecast
+	var groups [][]bool
+	for _, name := range p.Groups {
+		c, err := u.b.table.Category(name)
+		if err != nil {
+			return nil, err
+		}
+		for level := range c.Levels {
+			in, people := make([]bool, len(d.unit)), 0
+			for k, i := range d.unit {
+				in[k] = c.Has(i) && int(c.Codes[i]) == level
+				if in[k] && d.older[k] {
+					people++
+				}
+			}
+			if people >= fewInGroup {
+				groups = append(groups, in)
+			}
+		}
+	}
+	nan := math.NaN()
+	q := &progress.Quality{Slope: nan, Off: nan}
+	found, err := progress.IndexQuality{Folds: f.Folds, Seed: s.seedOf("progress-forecast"), Workers: s.o.Workers}.Fit(s.ctx, d.sample, groups)
+	if err == nil {
+		q = found
+	} else if _, ok := refusable(err); !ok {
+		return nil, err
+	}
+	out := []progress.Gate{progress.LogScoreGain(q.Gain.CI), progress.CalibrationSlope(q.Slope), progress.InTheLarge(q.Off)}
+	if len(q.Groups) > 0 {
+		out = append(out, progress.InTheLargeGroup(q.Groups...))
+	}
+	moved, err := s.moved(p, u)
+	return append(out, progress.Responds(moved)), err
+}
+
+// fewInGroup is how many older people a group needs for the forecast to be tried in it: with fewer
+// chance alone puts it off by the 3 percentage points that are allowed.
+const fewInGroup = 400
+
+// moved is the p-value of net months up to the month of the forecast: did what the forecast is made from move?
+func (s *state) moved(p *Headlines, u *progressUnits) (float64, error) {
+	b := u.b
+	ladder, err := s.ladders[p.Ladder].of(b.paths.States)
+	if err != nil {
+		return 0, err
+	}
+	net := progress.NetMonths{Ladder: ladder, Tau: float64(p.Forecast.At), Workers: s.o.Workers}
+	res, err := net.Fit(s.ctx, s.pathSpells(u, identity(len(u.id)), 0, b.paths.After, b.paths.States, identity(len(b.paths.States))))
+	if err != nil {
+		if _, ok := refusable(err); ok {
+			return math.NaN(), nil
+		}
+		return 0, err
+	}
+	return res.Estimates[0].Test.P, nil
+}

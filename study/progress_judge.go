@@ -1,0 +1,135 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"utfall/estimate"
+	"utfall/estimate/combine"
+	"utfall/estimate/progress"
+	"utfall/table"
+)
+
+// judge gives the three their common intervals and lets the gates say what they may be
+// called. Their numbers come first.
+func (s *state) judge(r *analysisResult, a *Analysis, u *progressUnits) error {
+	own := r.own.(*progressResult)
+	if err := s.family(own, u); err != nil {
+		return err
+	}
+	var first []found
+	for _, h := range own.heads {
+		if h.not != nil {
+			n := refuse(h.term, h.measure, h.not.why, h.not.fix)
+			n.notes = gateNotes(h.gates)
+			first = append(first, n)
+			continue
+		}
+		h.finding = progress.Claim{
+			Estimate: h.estimate, Relevance: h.relevance, Compared: true, Designed: r.kind == "effect",
+			Registered: s.standing(a) == PlanLocked, Benchmark: h.benchmark, Gates: h.gates,
+		}.Judge()
+		if f := h.finding; f.Kind == progress.Refused {
+			h.not = &refusal{*f.Reason, *f.Fix}
+			n := refuse(h.term, h.measure, *f.Reason, *f.Fix)
+			n.notes = gateNotes(h.gates)
+			first = append(first, n)
+			continue
+		}
+		e := h.estimate
+		e.CI = h.finding.Interval
+		notes := append(slices.Clone(own.notes[h.term]), gateNotes(h.gates)...)
+		if h.finding.Exploratory {
+			notes = append(notes, table.Note{Code: "not-registered", Text: "The ladder and the questions were not written down before the outcomes were opened: the number is exploratory."})
+		}
+		if h.finding.Unconfirmed {
+			notes = append(notes, table.Note{Code: "forecast-unconfirmed", Text: "The forecast has not been confirmed on people who started earlier; its interval is wider by the error that they leave open.", Args: map[string]any{"widened": h.benchmark}})
+		}
+		if len(own.heads) > 1 {
+			notes = append(notes, table.Note{Code: "family-of-headlines", Text: "The headlines share one error level: their intervals hold together.", Args: map[string]any{"headlines": len(own.heads)}})
+		}
+		first = append(first, found{term: h.term, e: e, basis: h.basis, notes: notes, kind: string(h.finding.Kind)})
+	}
+	r.numbers = append(first, r.numbers...)
+	return nil
+}
+
+// family gives the headlines that have a number intervals that hold together: sup-t from
+// the joint influence functions.
+func (s *state) family(own *progressResult, u *progressUnits) error {
+	f := combine.Family{Method: combine.SupTMethod, Level: s.spec.Level, Seed: s.seedOf("progress-family"), Workers: s.o.Workers}
+	var in []*headline
+	for _, h := range own.heads {
+		if h.not == nil && h.influence != nil && h.estimate.HasSE() && !math.IsNaN(h.estimate.Test.P) {
+			in = append(in, h)
+			f.Members = append(f.Members, combine.Member{Name: h.term, Estimate: h.estimate, Influence: h.influence, Group: u.cluster})
+		}
+	}
+	if len(in) < 2 {
+		return nil
+	}
+	adj, err := f.Adjust(s.ctx)
+	if err != nil {
+		return fmt.Errorf("the headlines together: %w", err)
+	}
+	for k, h := range in {
+		h.estimate.CI = adj.Interval[k]
+		h.estimate.CI.Method = "max-t"
+		h.estimate.Test.P = adj.P[k]
+	}
+	return nil
+}
+
+// gateNotes are the gates of a number as notes: what each asks, with what it was decided by.
+func gateNotes(gates []progress.Gate) []table.Note {
+	var out []table.Note
+	for _, g := range gates {
+		n := g.Meaning
+		n.Args = map[string]any{"gate": g.ID, "check": g.Check, "status": string(g.Status)}
+		for _, x := range []struct {
+			name  string
+			value float64
+		}{{"value", g.Value}, {"limit", g.Limit}} {
+			if !math.IsNaN(x.value) && !math.IsInf(x.value, 0) {
+				n.Args[x.name] = hundredths(x.value)
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// hundredths keeps a share of few people from giving back the counts that were rounded.
+func hundredths(v float64) float64 { return math.Round(100*v) / 100 }
+
+// refusable turns the library's refusals into reasons: what is wrong with the data, not
+// with the program. The second result is false for any other error.
+func refusable(err error) (*refusal, bool) {
+	more := table.Note{Code: "fix-more-people", Text: "Join groups, add start years, or follow people for longer."}
+	coarser := table.Note{Code: "fix-coarser", Text: "Use fewer or coarser background columns and steps, or more people."}
+	few := &refusal{table.Note{Code: "refused-too-few", Text: "Too few people or events for this number."}, more}
+	for _, c := range []struct {
+		err error
+		not *refusal
+	}{
+		{estimate.ErrTooFew, few},
+		{estimate.ErrNoTreated, few},
+		{estimate.ErrNoControls, few},
+		{estimate.ErrSeparated, &refusal{table.Note{Code: "refused-separated", Text: "Some background or steps decide the outcome, or who takes part, in these data: nobody is left to compare with."}, coarser}},
+		{estimate.ErrNotConverged, &refusal{table.Note{Code: "refused-unstable", Text: "The model found no answer in these data."}, coarser}},
+		{estimate.ErrNotIdentified, &refusal{table.Note{Code: "refused-not-identified", Text: "These data do not hold the answer."}, coarser}},
+		{estimate.ErrWeights, weightsDiffer()},
+	} {
+		if errors.Is(err, c.err) {
+			return c.not, true
+		}
+	}
+	return nil, false
+}
+
+func weightsDiffer() *refusal {
+	return &refusal{table.Note{Code: "refused-weights", Text: "The method cannot use weights that differ between people."},
+		table.Note{Code: "fix-even-weights", Text: "Match participants to the same number of comparison people each, so that everybody counts the same."}}
+}

@@ -1,0 +1,534 @@
+package study
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/cohort"
+	"utfall/estimate"
+	"utfall/estimate/progress"
+	"utfall/study/release"
+	"utfall/table"
+)
+
+// responseShare is the share of those who answered at the start who answered again.
+const responseShare estimate.Measure = "response-share"
+
+// answers are the questionnaires of units around the start and later; NaN is no answer.
+type answers struct {
+	unit          []int // of the cohort: those who answered something at the start
+	before, after *mat.Dense
+	again         []bool // answered something at the later wave
+	notes         []table.Note
+}
+
+// itemInformation is what the questions tell along the trait.
+type itemInformation struct {
+	at    []float64
+	items []string
+	of    [][]float64 // items × places
+	test  []float64
+	basis release.Basis
+}
+
+// tippingCurve is what is left of the difference in change if participants who did not answer
+// again changed less by delta.
+type tippingCurve struct {
+	delta, value, lo, hi []float64 // delta in important changes
+	tipping              float64   // smallest delta at which the interval covers 0; NaN = none
+	basis                release.Basis
+}
+
+// life answers the third question: what do people say themselves?
+func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headline) error {
+	q, own := a.Progress.Assessments, r.own.(*progressResult)
+	w, err := s.questionnaires(u.b, q)
+	if err != nil {
+		return err
+	}
+	own.notes[termLife] = append(own.notes[termLife], w.notes...)
+	size, again := w.arms(u, nil), w.arms(u, w.again)
+	h.basis = release.Basis{Treated: size.Treated, Control: size.Control, Cohort: u.sizes, DF: math.Inf(1)}
+	h.gates = append(h.gates, progress.ArmSize(again.Treated, again.Control))
+	if min(again.Treated, again.Control) < progress.MinArm {
+		h.stop(table.Note{Code: "refused-few-answers", Text: "Too few people answered both times."}, table.Note{Code: "fix-response", Text: "Ask those again who have not answered, or take the answers of a small sample by telephone."})
+		return nil
+	}
+	own.response = [2]float64{share(again.Control, size.Control), share(again.Treated, size.Treated)}
+	for g, n := range []struct {
+		name        string
+		again, size int
+	}{{"control", again.Control, size.Control}, {"treated", again.Treated, size.Treated}} {
+		e := estimate.Estimate{Term: "response,group=" + n.name, Measure: responseShare, Value: own.response[g], SE: math.NaN()}
+		e.CI, e.Test = noInterval()
+		r.numbers = append(r.numbers, found{term: e.Term, e: e, kind: "description",
+			basis: release.Basis{Single: true, Treated: n.size, Events: &release.Arms{Treated: n.again}, DF: math.Inf(1)}})
+	}
+	h.gates = append(h.gates, progress.Response(own.response[1], own.response[0]), progress.ResponseGap(own.response[1], own.response[0]))
+	waves := w.waves(u, q, s.spec.Level)
+	latent := progress.LatentChange{Model: progress.ItemModel(q.Model), Workers: s.o.Workers}
+	fit, err := latent.Fit(s.ctx, waves)
+	if err == nil {
+		fit, err = s.invariance(h, waves, &latent, fit)
+	}
+	if err == nil {
+		err = s.lifeShares(r, u, h, q, w, waves, latent)
+	}
+	if err != nil {
+		why, ok := refusable(err)
+		if !ok {
+			return err
+		}
+		h.not = why
+		return nil
+	}
+	own.notes[termLife] = append(own.notes[termLife], fit.Notes...)
+	var difference estimate.Estimate
+	for _, e := range fit.Estimates {
+		switch e.Measure {
+		case progress.TraitChangeDifference:
+			difference = e
+			e.Term = "life,change"
+			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: h.basis})
+		case progress.TraitChange:
+			name, n := "control", size.Control
+			if e.Term == "change,group=1" {
+				name, n = "treated", size.Treated
+			}
+			e.Term = "life,change,group=" + name
+			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: release.Basis{Single: true, Treated: n, DF: math.Inf(1)}, kind: "description"})
+		}
+	}
+	s.tip(own, h, q, difference)
+	return s.information(own, w, u, q, progress.ItemModel(q.Model), size)
+}
+
+func share(n, of int) float64 {
+	if of == 0 {
+		return math.NaN()
+	}
+	return float64(n) / float64(of)
+}
+
+// lifeShares counts who improved and who worsened beyond what people call important, from
+// plausible values: a score of a person would be shrunken.
+func (s *state) lifeShares(r *analysisResult, u *progressUnits, h *headline, q *Assessments, w *answers, waves *progress.Waves, latent progress.LatentChange) error {
+	draw := progress.PlausibleValues{Model: progress.ItemModel(q.Model), Draws: q.Draws, Seed: s.seedOf("progress-life"), Workers: s.o.Workers}
+	values, err := draw.DrawWaves(s.ctx, waves, progress.LatentChange{Shift: latent.Shift, Differ: latent.Differ})
+	if err != nil {
+		return err
+	}
+	change := make([][]float64, len(values.Before))
+	for k := range change {
+		change[k] = make([]float64, len(w.unit))
+		for i := range change[k] {
+			change[k][i] = values.After[k][i] - values.Before[k][i]
+		}
+	}
+	people := &progress.Persons{Unit: waves.Unit, Treated: waves.Treated, Level: s.spec.Level}
+	if u.b.cluster != nil {
+		people.Cluster = dense(u.b.cluster, w.unit)
+	}
+	if u.b.weight != nil {
+		people.Weight = estimate.Weights{Kind: estimate.Matching, Values: pickFloat(u.b.weight, w.unit)}
+	}
+	limit := progress.BeyondChange{MIC: q.MIC, Workers: s.o.Workers}
+	res, err := limit.Fit(s.ctx, people, change...)
+	if err != nil {
+		return err
+	}
+	h.estimate = res.Estimates[0]
+	h.estimate.Term = termLife
+	h.influence = lifeInfluence(limit, u, w, people, change)
+	smallest := math.MaxInt
+	var shares []found
+	for _, e := range res.Estimates[1:] {
+		if e.Measure == progress.NetImproved {
+			continue // with both shares it would give away a third
+		}
+		name, n := "control", h.basis.Control
+		if e.Term == "group=1" {
+			name, n = "treated", h.basis.Treated
+		}
+		in := int(math.Round(e.Value * float64(n)))
+		smallest = min(smallest, in, n-in)
+		word := "improved"
+		if e.Measure == progress.ShareWorsened {
+			word = "worsened"
+		}
+		e.Term = "life," + word + ",group=" + name
+		shares = append(shares, found{term: e.Term, e: e, basis: release.Basis{Single: true, Treated: n, DF: math.Inf(1)}, kind: "description"})
+	}
+	for _, n := range shares { // all four or none: with the headline three would give the fourth
+		n.basis.Events = &release.Arms{Treated: smallest}
+		r.numbers = append(r.numbers, n)
+	}
+	return nil
+}
+
+// lifeInfluence is the mean over the data sets of the influence function of the difference in
+// net shares, by unit of the cohort.
+func lifeInfluence(limit progress.BeyondChange, u *progressUnits, w *answers, people *progress.Persons, change [][]float64) []float64 {
+	net := make([]float64, len(w.unit))
+	for _, c := range change {
+		class, _ := limit.Classify(c)
+		for i, d := range class {
+			net[i] += float64(d) / float64(len(change))
+		}
+	}
+	var total, mean [2]float64
+	weight := func(i int) float64 {
+		if people.Weight.Values == nil {
+			return 1
+		}
+		return people.Weight.Values[i]
+	}
+	group := func(i int) int {
+		if people.Treated[i] {
+			return 1
+		}
+		return 0
+	}
+	for i := range net {
+		total[group(i)] += weight(i)
+	}
+	for i, v := range net {
+		mean[group(i)] += weight(i) * v / total[group(i)]
+	}
+	out := make([]float64, len(u.id))
+	for i, unit := range w.unit {
+		g := group(i)
+		out[unit] = float64(2*g-1) * weight(i) / total[g] * (net[i] - mean[g])
+	}
+	return out
+}
+
+// tip asks how much less participants who did not answer again must have changed for the
+// interval of the difference in change to cover 0. Standard errors are held as they are.
+func (s *state) tip(own *progressResult, h *headline, q *Assessments, e estimate.Estimate) {
+	missing := 1 - own.response[1]
+	nearest := math.Min(math.Abs(e.CI.Lo), math.Abs(e.CI.Hi))
+	delta := math.Inf(1)
+	switch {
+	case !e.HasSE():
+		delta = math.NaN()
+	case e.CI.Lo <= 0 && e.CI.Hi >= 0:
+		delta = 0
+	case missing > 0:
+		delta = nearest / missing / q.MIC
+	}
+	h.gates = append(h.gates, progress.Tipping(delta))
+	if !e.HasSE() || missing == 0 {
+		return
+	}
+	c := &tippingCurve{tipping: delta, basis: h.basis}
+	far := 3.0
+	if delta > 2 && !math.IsInf(delta, 1) {
+		far = math.Min(math.Ceil(delta+1), 12)
+	}
+	sign := 1.0
+	if e.Value < 0 {
+		sign = -1
+	}
+	for k := range 25 {
+		d := far * float64(k) / 24
+		off := sign * missing * d * q.MIC
+		c.delta, c.value = append(c.delta, d), append(c.value, e.Value-off)
+		c.lo, c.hi = append(c.lo, e.CI.Lo-off), append(c.hi, e.CI.Hi-off)
+	}
+	own.tip = c
+}
+
+// invariance tests whether the questions mean the same to both groups and at both times (gate
+// G5). Items that stand out are freed, and the headline rests on the others; if that changes what is
+// said, the groups are not compared.
+func (s *state) invariance(h *headline, waves *progress.Waves, latent *progress.LatentChange, fit *estimate.Result) (*estimate.Result, error) {
+	v := progress.Invariance{Anchors: len(waves.Names)}
+	skip := func(err error) (*estimate.Result, error) {
+		if err != nil {
+			if _, ok := refusable(err); !ok {
+				return nil, err
+			}
+		}
+		h.gates = append(h.gates, progress.Invariant(v))
+		return fit, nil
+	}
+	shift, err := progress.ResponseShift{Model: latent.Model, Workers: s.o.Workers}.Fit(s.ctx, waves)
+	if err != nil {
+		return skip(err)
+	}
+	flagged := func(res *estimate.Result, key string) (items []string) {
+		list, _ := res.Details[key].([]progress.DIFItem)
+		for _, it := range list {
+			if it.Flagged {
+				items = append(items, it.Item)
+			}
+		}
+		return items
+	}
+	group := make([]int, len(waves.Unit))
+	for i, t := range waves.Treated {
+		if t {
+			group[i] = 1
+		}
+	}
+	dif, err := progress.DIFLikelihoodRatio{Model: latent.Model, Workers: s.o.Workers}.Fit(s.ctx, &progress.Answers{
+		Unit: waves.Unit, Names: waves.Names, X: waves.Before, Group: group, GroupNames: []string{"control", "treated"}, Level: s.spec.Level,
+	})
+	if err != nil {
+		return skip(err)
+	}
+	latent.Shift, latent.Differ = flagged(shift, "shifts"), flagged(shift, "differences")
+	loose := map[string]bool{}
+	for _, list := range [][]string{latent.Shift, latent.Differ, flagged(dif, "items")} {
+		for _, name := range list {
+			loose[name] = true
+		}
+	}
+	verdict, _ := dif.Details["verdict"].(progress.Verdict)
+	v.Tested, v.Anchors, v.SignChanges, v.SharedShift = true, len(waves.Names)-len(loose), verdict == progress.Disagree, len(loose) > 0
+	if len(latent.Shift)+len(latent.Differ) == 0 || v.Anchors < progress.MinAnchors {
+		latent.Shift, latent.Differ = nil, nil
+		return skip(nil)
+	}
+	freed, err := latent.Fit(s.ctx, waves)
+	if err != nil {
+		v.DiffersShift, latent.Shift, latent.Differ = len(latent.Differ) > 0, nil, nil
+		return skip(err)
+	}
+	said := func(res *estimate.Result) progress.Word { return progress.Say(res.Estimates[0].CI, 0) }
+	v.DiffersShift = said(fit) != said(freed)
+	fit = freed
+	return skip(nil)
+}
+
+// information is what the questions tell along the trait, at the start.
+func (s *state) information(own *progressResult, w *answers, u *progressUnits, q *Assessments, model progress.ItemModel, size release.Arms) error {
+	ids := make([]string, len(w.unit))
+	for k, i := range w.unit {
+		ids[k] = u.id[i]
+	}
+	in := &progress.Answers{Unit: ids, Names: q.Items, X: w.before, Level: s.spec.Level}
+	var res *estimate.Result
+	var err error
+	if model == progress.Graded {
+		res, err = progress.GradedResponse{NoErrors: true, Workers: s.o.Workers}.Fit(s.ctx, in)
+	} else {
+		res, err = progress.PartialCredit{NoErrors: true, Workers: s.o.Workers}.Fit(s.ctx, in)
+	}
+	if err != nil {
+		if _, ok := refusable(err); ok {
+			return nil
+		}
+		return err
+	}
+	test, ok := res.Details["information"].(map[string]float64)
+	byItem, also := res.Details["item_information"].(map[string]map[string]float64)
+	if !ok || !also {
+		return fmt.Errorf("the items have no information")
+	}
+	out := &itemInformation{items: q.Items, basis: release.Basis{Treated: size.Treated, Control: size.Control, DF: math.Inf(1)}}
+	var places []int
+	for key := range test {
+		x, err := strconv.Atoi(key)
+		if err != nil {
+			return err
+		}
+		places = append(places, x)
+	}
+	slices.Sort(places)
+	for _, x := range places {
+		out.at, out.test = append(out.at, float64(x)), append(out.test, test[strconv.Itoa(x)])
+	}
+	for _, item := range q.Items {
+		var line []float64
+		for _, x := range places {
+			line = append(line, byItem[item][strconv.Itoa(x)])
+		}
+		out.of = append(out.of, line)
+	}
+	own.items = out
+	return nil
+}
+
+// waves are the answers as the library reads them. Clusters are used in the analysis of plausible values.
+func (w *answers) waves(u *progressUnits, q *Assessments, level float64) *progress.Waves {
+	out := &progress.Waves{Names: q.Items, Before: w.before, After: w.after, Level: level}
+	for _, i := range w.unit {
+		out.Unit, out.Treated = append(out.Unit, u.id[i]), append(out.Treated, u.b.treated[i])
+	}
+	return out
+}
+
+// arms counts those who answered at the start, or of them those marked.
+func (w *answers) arms(u *progressUnits, only []bool) release.Arms {
+	var n release.Arms
+	for k, i := range w.unit {
+		switch {
+		case only != nil && !only[k]:
+		case u.b.treated[i]:
+			n.Treated++
+		default:
+			n.Control++
+		}
+	}
+	return n
+}
+
+func pickFloat(v []float64, rows []int) []float64 {
+	out := make([]float64, len(rows))
+	for k, i := range rows {
+		out[k] = v[i]
+	}
+	return out
+}
+
+// questionnaires finds for each unit the answers nearest to its start and to the later wave.
+func (s *state) questionnaires(b *built, q *Assessments) (*answers, error) {
+	t := s.data[q.Data].table
+	person, _, err := t.Text("person")
+	if err != nil {
+		return nil, err
+	}
+	date, err := t.Integer("date")
+	if err != nil {
+		return nil, err
+	}
+	item, err := t.Category("item")
+	if err != nil {
+		return nil, err
+	}
+	rater, err := t.Category("rater")
+	if err != nil {
+		return nil, err
+	}
+	value, err := t.Float("value")
+	if err != nil {
+		return nil, err
+	}
+	question := make([]int, len(item.Levels))
+	for k, name := range item.Levels {
+		question[k] = slices.Index(q.Items, name)
+	}
+	persons, _, err := b.table.Text(cohort.PersonColumn)
+	if err != nil {
+		return nil, err
+	}
+	zero, err := b.table.Integer(cohort.ZeroColumn)
+	if err != nil {
+		return nil, err
+	}
+	of := map[string][]int{}
+	for i, p := range persons {
+		of[p] = append(of[p], i)
+	}
+	w := &answers{}
+	type wave struct{ off, month int }
+	const none = math.MaxInt32
+	best := make([][2]wave, len(persons))
+	for i := range best {
+		best[i] = [2]wave{{off: none}, {off: none}}
+	}
+	unrated, used := 0, 0
+	// wavesOf visits the units and waves that a row may belong to.
+	each := func(row int, visit func(unit, wave, off, month int)) {
+		if !item.Has(row) || question[item.Codes[row]] < 0 || !value.Has(row) || !date.Has(row) {
+			return
+		}
+		month := int(cohort.MonthOfDays(int32(date.Values[row])))
+		for _, i := range of[person[row]] {
+			for k, target := range []int{0, q.After} {
+				if off := month - int(zero.Values[i]) - target; off >= -q.Window && off <= q.Window {
+					visit(i, k, max(off, -off), month)
+				}
+			}
+		}
+	}
+	mine := func(row int) bool { return rater.Has(row) && rater.Levels[rater.Codes[row]] == q.Rater }
+	for row := range person {
+		if !rater.Has(row) {
+			each(row, func(int, int, int, int) { unrated++ })
+			continue
+		}
+		if !mine(row) {
+			continue
+		}
+		each(row, func(i, k, off, month int) {
+			used++
+			if x := best[i][k]; off < x.off || off == x.off && month < x.month {
+				best[i][k] = wave{off, month}
+			}
+		})
+	}
+	if used == 0 {
+		return nil, fmt.Errorf("%w: assessments: nobody of the cohort was asked these questions within %d months of the start by this rater", ErrInput, q.Window)
+	}
+	if err := oneVersion(t, question, item, mine); err != nil {
+		return nil, err
+	}
+	place := make([]int, len(persons))
+	for i := range persons {
+		place[i] = -1
+		if best[i][0].off < none {
+			place[i] = len(w.unit)
+			w.unit = append(w.unit, i)
+			w.again = append(w.again, best[i][1].off < none)
+		}
+	}
+	if len(w.unit) == 0 {
+		return nil, fmt.Errorf("%w: assessments: nobody of the cohort answered within %d months of the start", ErrInput, q.Window)
+	}
+	w.before, w.after = missingAnswers(len(w.unit), len(q.Items)), missingAnswers(len(w.unit), len(q.Items))
+	for row := range person {
+		if !mine(row) {
+			continue
+		}
+		each(row, func(i, k, _, month int) {
+			if place[i] >= 0 && best[i][k].month == month && best[i][k].off < none {
+				[]*mat.Dense{w.before, w.after}[k].Set(place[i], question[item.Codes[row]], value.Values[row])
+			}
+		})
+	}
+	if unrated > 0 {
+		w.notes = append(w.notes, table.Note{Code: "rater-missing", Text: fmt.Sprintf("%d answers do not say whose they are and were left out", unrated), Args: map[string]any{"rows": unrated}})
+	}
+	return w, nil
+}
+
+func missingAnswers(n, items int) *mat.Dense {
+	x := mat.NewDense(n, items, nil)
+	for i := range n {
+		for j := range items {
+			x.Set(i, j, math.NaN())
+		}
+	}
+	return x
+}
+
+// oneVersion refuses answers to several versions of an instrument: a link between them would
+// have to be made first.
+func oneVersion(t *table.Table, question []int, item table.Categories, mine func(row int) bool) error {
+	for _, name := range []string{"instrument", "version"} {
+		if !t.Has(name) {
+			continue
+		}
+		at, _, err := t.TextAt(name)
+		if err != nil {
+			return err
+		}
+		seen := map[string]bool{}
+		for row := range item.Codes {
+			if item.Has(row) && question[item.Codes[row]] >= 0 && mine(row) {
+				seen[at(row)] = true
+			}
+		}
+		if len(seen) > 1 {
+			return fmt.Errorf("%w: assessments: the answers come from %d values of the column %q: answers to different versions cannot be compared without a link; read one version, or link them first", ErrInput, len(seen), name)
+		}
+	}
+	return nil
+}
