@@ -46,8 +46,11 @@ type NetMonths struct {
 	Tau            float64   // horizon, above 0; required
 	At             []float64 // times of win and loss probabilities and of the dominance check
 	Participants   string    // group of the participants; "" means the second of GroupNames
-	MinPerArm      int       // fewest persons per arm; 0 means 15
-	Workers        int       // goroutines; 0 means all cores. Never changes a result
+	// ReweighLoss lets those who are still followed stand in for those lost in the same state at the same time
+	// ([survive.ReweighLoss]); for loss that depends on the state (gate G0).
+	ReweighLoss bool
+	MinPerArm   int // fewest persons per arm; 0 means 15
+	Workers     int // goroutines; 0 means all cores. Never changes a result
 }
 
 // Fit estimates from spells in two groups, which it does not change.
@@ -86,6 +89,9 @@ func (e NetMonths) fit(ctx context.Context, s *survive.Spells) (*estimate.Result
 	horizon := e.Tau
 	for _, t := range e.At {
 		horizon = max(horizon, t)
+	}
+	if e.ReweighLoss {
+		return e.reweighed(ctx, s, part)
 	}
 	groups, err := survive.Occupy(s, horizon)
 	if err != nil {
@@ -151,6 +157,47 @@ func (e NetMonths) enough(o *survive.Occupation) error {
 			estimate.ErrNotIdentified, o.Group, last, survive.FormatTime(e.Tau), last)
 	}
 	return nil
+}
+
+// reweighed fits the pieces and puts the result on the persons.
+func (e NetMonths) reweighed(ctx context.Context, s *survive.Spells, part int) (*estimate.Result, error) {
+	w, err := survive.ReweighLoss(s)
+	if err != nil {
+		return nil, err
+	}
+	arm, seen := [2]int{}, make([]bool, len(s.ID))
+	for _, p := range w.Owner {
+		if !seen[p] {
+			seen[p] = true
+			if s.Group[p] == part {
+				arm[1]++
+			} else {
+				arm[0]++
+			}
+		}
+	}
+	least := e.MinPerArm
+	if least == 0 {
+		least = MinArm
+	}
+	if min(arm[0], arm[1]) < least {
+		return nil, fmt.Errorf("%w: a group has %d persons, at least %d are needed for an effect", estimate.ErrTooFew, min(arm[0], arm[1]), least)
+	}
+	e.ReweighLoss, e.MinPerArm = false, 1
+	res, err := e.fit(ctx, w.Spells)
+	if err != nil {
+		return nil, err
+	}
+	w.Collapse(res, s.ID)
+	res.N.Units, res.N.Treated = arm[0]+arm[1], arm[1]
+	if s.Cluster == nil {
+		res.N.Clusters = 0
+	}
+	res.Details["persons"] = map[string]int{s.GroupNames[1-part]: arm[0], s.GroupNames[part]: arm[1]}
+	res.Details["vcov"] = "influence, persons as clusters, factor G/(G-1)"
+	res.Details["largest_loss_weight"] = w.Largest
+	res.Notes = append(res.Notes, table.Note{Code: "loss-reweighed", Text: "Those who are still followed stand in for those who were lost in the same state at the same time.", Args: map[string]any{"persons": w.Lost, "largest": w.Largest}})
+	return res, nil
 }
 
 func (e NetMonths) result(s *survive.Spells, c *contrast, inf *mat.Dense, names []string) (*estimate.Result, error) {
