@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/plots"
 	"utfall/study/report"
 )
@@ -27,9 +28,10 @@ type Course struct {
 }
 
 var (
-	_ question = (*Course)(nil)
-	_ namer    = (*Course)(nil)
-	_ drawer   = (*Course)(nil)
+	_ question  = (*Course)(nil)
+	_ namer     = (*Course)(nil)
+	_ drawer    = (*Course)(nil)
+	_ sentencer = (*Course)(nil)
 )
 
 // effect is the question of one month.
@@ -129,6 +131,73 @@ func (k *Course) shows(_ *Analysis, n found) bool {
 	text, ok := strings.CutPrefix(n.term, "event=")
 	m, _ := strconv.Atoi(text)
 	return !ok || m%6 == 0
+}
+
+// say tells the mean over the months, in which months the band lies on one side of zero, and
+// what the months before the start show.
+func (k *Course) say(s *state, r *analysisResult) []string {
+	points := func(v float64) string { return s.lang.Signed(100*v, 1) }
+	released := func(term string) (estimate.Estimate, bool) {
+		re, ok := s.bundle.findings[r.spec.Name+"/"+term+"/"+string(estimate.RiskDifference)]
+		return re.Number, ok && re.Shown
+	}
+	mean, ok := released("overall")
+	if !ok {
+		return []string{s.lang.Text("study.course-say-nothing")}
+	}
+	out := []string{s.lang.Text("study.course-say-mean", "to", k.To, "v", points(mean.Value), "lo", points(mean.CI.Lo), "hi", points(mean.CI.Hi))}
+	var below, above []int
+	before, strays := 0, 0
+	for m := k.From; m <= k.To; m++ {
+		e, ok := released("event=" + strconv.Itoa(m))
+		switch {
+		case !ok || !e.HasSE():
+		case m < 0:
+			before++
+			if e.CI.Lo > 0 || e.CI.Hi < 0 {
+				strays++
+			}
+		case e.CI.Hi < 0:
+			below = append(below, m)
+		case e.CI.Lo > 0:
+			above = append(above, m)
+		}
+	}
+	if below != nil {
+		out = append(out, s.lang.Text("study.course-say-below", "months", spans(below)))
+	}
+	if above != nil {
+		out = append(out, s.lang.Text("study.course-say-above", "months", spans(above)))
+	}
+	if below == nil && above == nil {
+		out = append(out, s.lang.Text("study.course-say-neither"))
+	}
+	switch {
+	case k.Base == nil || before == 0:
+	case strays == 0:
+		out = append(out, s.lang.Text("study.course-say-placebo"))
+	default:
+		out = append(out, s.lang.Text("study.course-say-placebo-strays", "n", strays, "of", before))
+	}
+	return out
+}
+
+// spans writes ascending months as ranges: 4–6, 15–24.
+func spans(months []int) string {
+	var out []string
+	for i := 0; i < len(months); {
+		j := i
+		for j+1 < len(months) && months[j+1] == months[j]+1 {
+			j++
+		}
+		text := strconv.Itoa(months[i])
+		if j > i {
+			text += "–" + strconv.Itoa(months[j])
+		}
+		out = append(out, text)
+		i = j + 1
+	}
+	return strings.Join(out, ", ")
 }
 
 func (k *Course) figures(s *state, _ *analysisResult) []drawing {

@@ -286,4 +286,10 @@ func TestCourseMonthByMonth(t *testing.T) {
 	base := change.number(t, "event=-1", estimate.RiskDifference).e
 	require.Zero(t, base.Value)
 	require.True(t, math.IsNaN(base.SE))
+	says := change.results[0].spec.Course.say(change, &change.results[0])
+	overall := change.number(t, "overall", estimate.RiskDifference).e
+	require.Contains(t, says[0], lang.EN.Signed(100*overall.Value, 1))
+	require.Contains(t, strings.Join(says, " "), "Before the start")
+	require.NotContains(t, strings.Join(says, " "), "[[")
+	require.Equal(t, "2, 4–6, 9–10", spans([]int{2, 4, 5, 6, 9, 10}))
 }

@@ -64,7 +64,7 @@ func TestDMLWrittenOut(t *testing.T) {
 						x, bare, py = append(x, c.row(i)...), append(bare, c.row(i)[1:]...), append(py, y[i])
 					}
 				}
-				out := make([]float64, c.n)
+				var out []float64
 				switch {
 				case kind == LogisticNuisance && logit:
 					fit, err := num.Logit(num.LogitData{N: len(py), K: 3, X: x, Y: py})
