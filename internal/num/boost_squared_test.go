@@ -35,6 +35,18 @@ func TestBoostSquaredByHand(t *testing.T) {
 	}
 }
 
+// Held-out errors without a tree: fold {0, 6} by the mean 5 of the others, (25 + 1)/2, fold
+// {0, 10} by 3, (9 + 49)/2: 21 on average, with an error of 8.
+func TestBoostSquaredHeldOutByHand(t *testing.T) {
+	d := BoostData{N: 4, K: 1, X: []float64{1, 2, 3, 4}, Y: []float64{0, 0, 6, 10}, Squared: true, Depth: 1, MinLeaf: 1, Bins: 256, Rounds: 3, Shrinkage: 0.5, Patience: 1, Fold: []int32{0, 1, 0, 1}, Folds: 2}
+	f, err := Boost(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reftest.Agree(t, "held out", f.CV.Mean[0], 21, 13)
+	reftest.Agree(t, "its error", f.CV.SE[0], 8, 13)
+}
+
 // New rows that are the rows get what the rows have, for both losses and with the number
 // of trees by cross-validation; the unit of y changes nothing but the unit.
 func TestBoostPredictsNewRows(t *testing.T) {
