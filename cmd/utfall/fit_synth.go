@@ -15,26 +15,28 @@ import (
 type fitSynth struct {
 	f                                    *flagSet
 	unit, time, treated, outcome, method string
-	errors, lambda                       string
+	errors, lambda, factors              string
 	predictors, weights                  []string
 	replicates                           int
 	seed                                 uint64
 	option                               panel.Synthetic
+	model                                panel.FactorModel // of mc and ife
 }
 
 func (m *fitSynth) flags(f *flagSet) {
 	m.f = f
 	f.column(&m.unit, "unit", "names the unit that is followed")
 	f.column(&m.time, "time", "period, a whole number")
-	f.column(&m.treated, "treated", "1 = the unit is treated in the period, 0 = not (yet); all treated units start in one period and stay")
+	f.column(&m.treated, "treated", "1 = the unit is treated in the period, 0 = not (yet); treated units stay treated and may start in different periods")
 	f.column(&m.outcome, "outcome", "a number")
-	f.text(&m.method, "method", panel.SyntheticControl, "sc (synthetic control), sdid (synthetic difference-in-differences), did (equal weights) or augmented (sc with ridge regression)")
-	f.text(&m.errors, "se", panel.PlaceboErrors, "placebo, jackknife, bootstrap or none")
+	f.text(&m.method, "method", panel.SyntheticControl, "sc (synthetic control), sdid (synthetic difference-in-differences), did (equal weights), augmented (sc with ridge regression), mc (matrix completion) or ife (interactive fixed effects)")
+	f.text(&m.errors, "se", panel.PlaceboErrors, "placebo, jackknife, bootstrap, conformal (sc, sdid, did) or none")
 	f.whole(&m.replicates, "replicates", 200, "of placebo and bootstrap errors")
 	f.seed(&m.seed, "of placebo and bootstrap errors")
 	f.list(&m.predictors, "predictors", "`columns` that the synthetic control shall be like the treated in (method sc), each with a window: column:from-to")
 	f.list(&m.weights, "predictor-weights", "`numbers`: importance of each predictor (default: searched)")
-	f.text(&m.lambda, "lambda", "auto", "penalty of method augmented: a number above 0, or auto")
+	f.text(&m.lambda, "lambda", "auto", "penalty of methods augmented and mc: a number, or auto")
+	f.text(&m.factors, "factors", "auto", "method ife: `number` of factors, or auto")
 	f.need("unit", "time", "treated", "outcome")
 }
 
@@ -73,14 +75,15 @@ func predictorWindow(s string) (name string, from, to *int, err error) {
 }
 
 func (m *fitSynth) check() (problems []string) {
-	problems = append(problems, oneOf("method", m.method, panel.SyntheticControl, panel.SyntheticDID, panel.DifferenceInMeans, panel.AugmentedSynthetic)...)
-	problems = append(problems, oneOf("se", m.errors, panel.PlaceboErrors, panel.JackknifeErrors, panel.BootstrapErrors, panel.NoErrors)...)
+	problems = append(problems, oneOf("method", m.method, panel.SyntheticControl, panel.SyntheticDID, panel.DifferenceInMeans, panel.AugmentedSynthetic, panel.MatrixCompletion, panel.InteractiveEffects)...)
+	problems = append(problems, oneOf("se", m.errors, panel.PlaceboErrors, panel.JackknifeErrors, panel.BootstrapErrors, panel.ConformalErrors, panel.NoErrors)...)
 	if m.method == "" || m.errors == "" {
 		problems = append(problems, "--method and --se may not be empty")
 	}
 	drawn := m.errors == panel.PlaceboErrors || m.errors == panel.BootstrapErrors
 	for _, name := range []string{"replicates", "seed"} {
-		if m.f.given(name) && !drawn {
+		folds := name == "seed" && m.method == panel.MatrixCompletion && m.lambda == "auto"
+		if m.f.given(name) && !drawn && !folds {
 			problems = append(problems, fmt.Sprintf("--%s is for --se placebo and bootstrap", name))
 		}
 	}
@@ -90,19 +93,35 @@ func (m *fitSynth) check() (problems []string) {
 	if m.errors == panel.JackknifeErrors && m.method == panel.AugmentedSynthetic {
 		problems = append(problems, "--se jackknife holds weights fixed, which has no meaning with --method augmented; use placebo or bootstrap")
 	}
-	if m.f.given("lambda") && m.method != panel.AugmentedSynthetic {
-		problems = append(problems, "--lambda is for --method augmented")
+	if m.f.given("lambda") && m.method != panel.AugmentedSynthetic && m.method != panel.MatrixCompletion {
+		problems = append(problems, "--lambda is for --method augmented and mc")
+	}
+	if m.errors == panel.ConformalErrors && (!slices.Contains([]string{panel.SyntheticControl, panel.SyntheticDID, panel.DifferenceInMeans}, m.method) || len(m.predictors) > 0) {
+		problems = append(problems, "--se conformal is for --method sc without --predictors, sdid and did: it finds the weights from all periods")
+	}
+	if m.f.given("factors") && m.method != panel.InteractiveEffects {
+		problems = append(problems, "--factors is for --method ife")
+	}
+	m.model = panel.FactorModel{Method: m.method, Errors: m.errors}
+	if m.factors != "auto" {
+		r, err := strconv.Atoi(m.factors)
+		if err != nil || r < 0 {
+			problems = append(problems, fmt.Sprintf("--factors: %q is not a whole number of at least 0, nor auto", m.factors))
+		}
+		m.model.Factors = &r
 	}
 	m.option = panel.Synthetic{Method: m.method, Errors: m.errors}
 	if drawn {
 		m.option.Replicates, m.option.Seed = m.replicates, m.seed
+		m.model.Replicates = m.replicates
 	}
+	m.model.Seed = m.seed
 	if m.lambda != "auto" {
 		v, err := strconv.ParseFloat(m.lambda, 64)
 		if err != nil || !(v > 0) || math.IsInf(v, 0) {
 			problems = append(problems, fmt.Sprintf("--lambda: %q is not a number above 0, nor auto", m.lambda))
 		}
-		m.option.Lambda = &v
+		m.option.Lambda, m.model.Lambda = &v, &v
 	}
 	if len(m.predictors) > 0 && m.method != panel.SyntheticControl {
 		problems = append(problems, "--predictors is for --method sc")
@@ -149,6 +168,9 @@ func (m *fitSynth) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.method == panel.MatrixCompletion || m.method == panel.InteractiveEffects {
+		return m.factor(ctx, d, f, treated)
+	}
 	s := m.option
 	s.Workers = d.workers
 	for _, p := range m.predictors {
@@ -168,6 +190,14 @@ func (m *fitSynth) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	}
 	out := newFitOutput(res, "treated")
 	out.details["method"] = m.method
+	if cohorts, ok := res.Details["cohorts"].([]map[string]any); ok {
+		t := fitTable{title: "Cohorts", header: []string{"start", "treated", "periods before", "periods after", "gap before (rms)"}}
+		for _, c := range cohorts {
+			t.rows = append(t.rows, []any{fmt.Sprint(c["group"]), c["treated"], c["periods_before"], c["periods_after"], c["pre_rmse"]})
+		}
+		out.tables = append(out.tables, t)
+		return out, nil
+	}
 	units := fitTable{title: "Weights of units", header: []string{"unit", "weight"}}
 	weights := res.Details["unit_weights"].(map[string]float64)
 	names := sortedKeys(weights)
@@ -203,6 +233,23 @@ func (m *fitSynth) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 		out.tables = append(out.tables, t)
 	}
+	return out, nil
+}
+
+// factor fits a factor model.
+func (m *fitSynth) factor(ctx context.Context, d *fitData, f *panel.Frame, treated []bool) (*fitOutput, error) {
+	model := m.model
+	model.Workers = d.workers
+	res, err := model.Fit(ctx, f, treated)
+	if err != nil {
+		return nil, err
+	}
+	out := newFitOutput(res, "treated")
+	path := fitTable{title: "Mean gap to the imputed outcome by time since the start", header: []string{"event", "gap", "units"}}
+	for _, r := range res.Details["path"].([]map[string]any) {
+		path.rows = append(path.rows, []any{fmt.Sprint(r["event"]), r["gap"], r["units"]})
+	}
+	out.tables = append(out.tables, path)
 	return out, nil
 }
 

@@ -99,5 +99,41 @@ func TestFitSynthBadInput(t *testing.T) {
 	require.Contains(t, errOut, "use placebo errors")
 	code, _, errOut = runFit(t, synthArgs(writeTestFile(t, "t.csv", strings.Replace(synthTable, "b,3,0", "b,3,1", 1)+"e,1,0,1,1,\ne,2,1,1,,\ne,3,1,1,,\n"))...)
 	require.Equal(t, exitInput, code)
-	require.Contains(t, errOut, "treatment starts in different periods")
+	require.Contains(t, errOut, "placebo errors need more controls")
+}
+
+// Several starting periods, conformal intervals and factor models: the by-hand panels of estimate/panel.
+func TestFitSynthStaggered(t *testing.T) {
+	path := writeTestFile(t, "d.csv", "u,t,d,y\na,1,0,0\na,2,0,0\na,3,0,0\na,4,0,0\nb,1,0,0\nb,2,0,0\nb,3,0,2\nb,4,0,2\nc,1,0,1\nc,2,0,1\nc,3,1,5\nc,4,1,5\nd,1,0,0\nd,2,0,0\nd,3,0,3\nd,4,1,9\n")
+	args := func(more ...string) []string {
+		return append([]string{"synth", "--data", path, "--unit", "u", "--time", "t", "--treated", "d", "--outcome", "y"}, more...)
+	}
+	a := fitted(t, args("--method", "did", "--se", "jackknife")...)
+	require.InDelta(t, 3, *a.get(t, "group=3", "mean-difference").Estimate, 1e-12)
+	require.InDelta(t, 22.0/3, *a.get(t, "group=4", "").Estimate, 1e-12)
+	require.InDelta(t, 40.0/9, *a.get(t, "overall", "").Estimate, 1e-12)
+	require.NotNil(t, a.get(t, "overall", "").StdError)
+	b := fitted(t, args("--method", "ife", "--factors", "0", "--se", "none")...)
+	require.InDelta(t, 40.0/9, *b.get(t, "overall", "").Estimate, 1e-12)
+	require.InDelta(t, (3.0+22.0/3)/2, *b.get(t, "event=0", "").Estimate, 1e-12)
+	c := fitted(t, args("--method", "mc", "--lambda", "1000", "--se", "jackknife")...)
+	require.NotNil(t, c.get(t, "overall", "").StdError)
+	code, _, errOut := runFit(t, args("--method", "mc", "--se", "conformal", "--factors", "2")...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--se conformal is for")
+	require.Contains(t, errOut, "--factors is for --method ife")
+	code, _, errOut = runFit(t, args("--method", "ife", "--lambda", "2", "--factors", "x")...)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--lambda is for")
+	require.Contains(t, errOut, "not a whole number")
+	code, _, errOut = runFit(t, args("--method", "did", "--se", "conformal")...)
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "different periods")
+
+	path = writeTestFile(t, "d.csv", "u,t,d,y\na,1,0,0\na,2,0,0\na,3,0,0\na,4,0,0\nb,1,0,1\nb,2,0,-1\nb,3,0,1\nb,4,1,5\n")
+	e := fitted(t, args("--method", "did", "--se", "conformal", "--level", "0.7")...).get(t, "overall", "")
+	require.InDelta(t, 2, *e.ConfLow, 1e-6)
+	require.InDelta(t, 6, *e.ConfHigh, 1e-6)
+	require.Equal(t, 0.25, *e.PValue)
+	require.Nil(t, e.StdError)
 }

@@ -29,7 +29,8 @@ const (
 	defaultReplicates = 200
 )
 
-// Synthetic compares treated units, all treated from the same period on, with a weighted mean of units that never are.
+// Synthetic compares treated units with a weighted mean of units that never are. Where treatment starts in several periods each cohort has weights of
+// its own (terms group=G) and overall is their mean by treated units and periods.
 //
 // With d[t] the mean outcome of the treated less Σ ω[i]·y[i,t] over the N0 controls, T0 periods before treatment and T1 from then on,
 //
@@ -57,7 +58,8 @@ const (
 // Rothstein (2021), JASA 116(536). METHODS.md#synth.
 type Synthetic struct {
 	Method string // required
-	// Errors: placebo (treatment given to controls in turn), jackknife (weights fixed), bootstrap (of units) or none. Required.
+	// Errors: placebo (treatment given to controls in turn), jackknife (weights fixed), bootstrap (of units), conformal (permutation of
+	// periods; no standard error, one starting period) or none. Required.
 	Errors     string
 	Replicates int // of placebo and bootstrap; zero means 200. All placebos are taken where they are no more than that
 	Seed       uint64
@@ -99,8 +101,10 @@ func (s *Synthetic) check() error {
 	switch {
 	case !slices.Contains([]string{SyntheticControl, SyntheticDID, DifferenceInMeans, AugmentedSynthetic}, s.Method):
 		return bad("method %q is not one of sc, sdid, did, augmented", s.Method)
-	case !slices.Contains([]string{PlaceboErrors, JackknifeErrors, BootstrapErrors, NoErrors}, s.Errors):
-		return bad("errors %q are not one of placebo, jackknife, bootstrap, none", s.Errors)
+	case !slices.Contains([]string{PlaceboErrors, JackknifeErrors, BootstrapErrors, ConformalErrors, NoErrors}, s.Errors):
+		return bad("errors %q are not one of placebo, jackknife, bootstrap, conformal, none", s.Errors)
+	case s.Errors == ConformalErrors && (s.Method == AugmentedSynthetic || len(s.Predictors) > 0):
+		return bad("conformal inference is for sc without predictors, sdid and did: it finds the weights from all periods")
 	case s.Replicates < 0 || s.Replicates == 1:
 		return bad("%d replicates; at least 2 are needed", s.Replicates)
 	case s.Replicates > 0 && s.Errors != PlaceboErrors && s.Errors != BootstrapErrors:
@@ -136,6 +140,9 @@ func (s *Synthetic) fit(ctx context.Context, f *Frame, treated []bool) (*estimat
 		return nil, err
 	}
 	b, notes, err := s.block(f, treated)
+	if errors.Is(err, ErrStaggered) && s.Errors != ConformalErrors {
+		return s.staggered(ctx, f, treated)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +166,11 @@ func (s *Synthetic) fit(ctx context.Context, f *Frame, treated []bool) (*estimat
 	if spread != nil {
 		res.Details[s.Errors] = spread
 	}
+	if s.Errors == ConformalErrors {
+		if err := s.addConformal(ctx, b, res, f.Level); err != nil {
+			return nil, err
+		}
+	}
 	if s.Errors == PlaceboErrors && spread["draws"].(int) < 19 {
 		n := spread["draws"].(int)
 		res.Notes = append(res.Notes, table.Note{Code: "few-placebos", Args: map[string]any{"n": n},
@@ -168,6 +180,23 @@ func (s *Synthetic) fit(ctx context.Context, f *Frame, treated []bool) (*estimat
 		res.Notes = append(res.Notes, table.Note{Code: "errors-not-asked", Text: "No standard error was asked for."})
 	}
 	return res, nil
+}
+
+// addConformal gives the estimate its interval and p-value; it has no standard error.
+func (s *Synthetic) addConformal(ctx context.Context, b *block, res *estimate.Result, level float64) error {
+	c := &conformal{s: s, b: b, level: level}
+	e := &res.Estimates[0]
+	p, ci, err := c.interval(ctx, e.Value)
+	if err != nil {
+		return fmt.Errorf("conformal inference: %w", err)
+	}
+	e.CI, e.Test = ci, estimate.Test{Stat: math.NaN(), DF: math.NaN(), P: p}
+	res.Details["conformal"] = map[string]any{"p_value": p, "shifts": len(b.periods)}
+	if math.IsNaN(ci.Lo) || math.IsNaN(ci.Hi) {
+		e.CI.Lo, e.CI.Hi = math.NaN(), math.NaN()
+		res.Notes = append(res.Notes, table.Note{Code: "conformal-empty", Text: "No effect that is the same in all periods from treatment on is compatible with the data: the interval is empty."})
+	}
+	return nil
 }
 
 // details describe the weights and what they give in each period.

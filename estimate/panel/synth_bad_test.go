@@ -48,7 +48,7 @@ func TestSyntheticBadInput(t *testing.T) {
 	require.ErrorIs(t, fit(Synthetic{Method: AugmentedSynthetic, Errors: NoErrors}, 1, 2, three), estimate.ErrTooFew)
 
 	g, marks := marked(rect([]int{0, 3, 4}, three))
-	_, err := sdid.Fit(t.Context(), g, marks)
+	_, err := Synthetic{Method: SyntheticDID, Errors: ConformalErrors}.Fit(t.Context(), g, marks)
 	require.ErrorIs(t, err, ErrStaggered)
 }
 

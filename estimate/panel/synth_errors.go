@@ -13,7 +13,7 @@ import (
 // spread is the standard error of θ and what describes it.
 func (s *Synthetic) spread(ctx context.Context, b *block, w *synthWeights, theta float64) (float64, map[string]any, error) {
 	switch s.Errors {
-	case NoErrors:
+	case NoErrors, ConformalErrors:
 		return math.NaN(), nil, nil
 	case JackknifeErrors:
 		se, err := b.jackknife(w)
