@@ -3,7 +3,6 @@ package study
 import (
 	"strings"
 
-	"utfall/estimate"
 	"utfall/estimate/effect"
 )
 
@@ -13,7 +12,7 @@ import (
 // not counted on, and methods that model who takes part are not simulated. The test is passed if the chance, with twice its Monte Carlo error, is
 // that asked for.
 func (s *state) simulatePower(b *built, a *Analysis, rows []int, g Gate) (GateResult, error) {
-	f, err := s.designFrame(b, rows)
+	f, err := s.frameOf(b, &Effect{}, rows, make([]float64, len(rows)), b.weight)
 	if err != nil {
 		return GateResult{}, err
 	}
@@ -37,28 +36,4 @@ func (s *state) simulatePower(b *built, a *Analysis, rows []int, g Gate) (GateRe
 		Value: rounded(r[0].Share, 2), Threshold: *g.Power, AtLeast: true,
 		Passed: r[0].Share+2*r[0].Error >= *g.Power,
 	}, nil
-}
-
-// designFrame is the frame of an analysis without its outcome.
-func (s *state) designFrame(b *built, rows []int) (*estimate.Frame, error) {
-	t := b.table.Take(rows)
-	units, _, err := t.Text(b.spec.ID)
-	if err != nil {
-		return nil, err
-	}
-	f := &estimate.Frame{Unit: units, Y: make([]float64, len(rows)), Treated: pickBool(b.treated, rows), Level: s.spec.Level}
-	if b.weight != nil {
-		w := make([]float64, len(rows))
-		for k, i := range rows {
-			w[k] = b.weight[i]
-		}
-		f.Weight = estimate.Weights{Kind: estimate.Matching, Values: w}
-	}
-	if b.set != nil {
-		f.Set = dense(b.set, rows)
-	}
-	if b.cluster != nil {
-		f.Cluster = dense(b.cluster, rows)
-	}
-	return f, nil
 }

@@ -118,6 +118,13 @@ var methodTexts = map[string]methodInfo{
 		"Aalen and Johansen (1978); Datta and Satten (2001); Mao (2023) for the restricted mean time in favour",
 		"estimate/survive/METHODS.md, estimate/progress/METHODS.md",
 	},
+	"missing": {
+		"what the effect can be where people or their values are missing: bounds, and the effect with gaps filled or people weighted to stand for others",
+		"worst-case: unknown outcomes set to the lowest and the highest; lee: the group known more often trimmed to the share known in the other; indicator: regression with marks of missing covariates; imputation: chained equations in each group, pooled by Rubin's rules; consent-weights: weights by the inverse probability of a known outcome",
+		"bounds: interval of the effect by Imbens and Manski; imputation: Student's t on Barnard and Rubin's degrees of freedom; otherwise as in the analysis it is of, the weights taken as known",
+		"Manski (1990), AER 80(2); Lee (2009), Rev. Econ. Studies 76(3); Imbens and Manski (2004), Econometrica 72; van Buuren (2018); Barnard and Rubin (1999), Biometrika 86; Seaman and White (2013), Stat. Methods Med. Res. 22",
+		"estimate/missing/METHODS.md, study/METHODS.md",
+	},
 	"places": {
 		"the effect on the participants of each place, and how much places differ",
 		"θ_f = difference in means within the place; yᵢ = μ + uᵢ + eᵢ, V(uᵢ) = τ²; shown is λᵢyᵢ + (1-λᵢ)μ̂, λᵢ = τ²/(τ²+vᵢ)",

@@ -180,6 +180,9 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	if q, ok := a.ask().(sentencer); ok {
 		f.Says = q.say(s, r)
 	}
+	if a.Missing != nil {
+		f.Row = s.termLabel(a, n)
+	}
 	if x := n.not; x != nil {
 		f.Kind, f.Why, f.Fix = report.Refused, s.lang.Note(x.why.Code, x.why.Text, x.why.Args), s.lang.Note(x.fix.Code, x.fix.Text, x.fix.Args)
 	}

@@ -143,6 +143,7 @@ type Analysis struct {
 	TimeTo      *TimeTo      `yaml:"time_to,omitempty"`
 	Course      *Course      `yaml:"course,omitempty"`
 	Places      *Places      `yaml:"places,omitempty"`
+	Missing     *Missing     `yaml:"missing,omitempty"`
 	Progress    *Headlines   `yaml:"progress,omitempty"`
 }
 

@@ -145,6 +145,7 @@ type Finding struct {
 	Under      bool // it is about the finding before it, and stands under that
 	// Says are sentences in the place of the one that the interval gives; required for Check.
 	Says      []string
+	Row       string // what the main number of a Check is called; empty = the usual word
 	Deviation string // what is said of a number that departs from the locked plan; empty = nothing
 	Unit      Unit
 	Good      Direction

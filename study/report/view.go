@@ -220,6 +220,9 @@ func (p *page) numbers(f Finding, names groupNames) *numberTable {
 		label := l.Text("report.row-description")
 		if f.Kind == Check {
 			label = l.Text("report.row-check")
+			if f.Row != "" {
+				label = f.Row
+			}
 		}
 		if f.Kind == Effect || f.Kind == Association {
 			label = l.Text("report.row-difference", "kind", l.Text("report.kind-"+string(f.Kind)))
