@@ -17,6 +17,7 @@ type fitCIF struct {
 	weights fitWeights
 	cluster string
 	at      []string
+	ipcw    fitIPCW
 }
 
 func (m *fitCIF) flags(f *flagSet) {
@@ -26,17 +27,19 @@ func (m *fitCIF) flags(f *flagSet) {
 	m.weights.flags(f, "sampling", "")
 	f.column(&m.cluster, "cluster", "units of one value are not independent")
 	f.list(&m.at, "at", "`times` to report (default: every event time)")
+	m.ipcw.flags(f)
 }
 
 func (m *fitCIF) columns() fitColumns {
 	c := m.times.columns()
 	c.add("weights", m.weights.column)
 	c.add("cluster", m.cluster)
-	return c
+	return m.ipcw.columns(c)
 }
 
 func (m *fitCIF) check() []string {
 	_, problems := parseTimes("at", m.at)
+	problems = append(problems, m.ipcw.check(m.times.entry, m.weights, len(m.at) > 0, "at")...)
 	return append(problems, m.weights.check(m.f)...)
 }
 
@@ -81,6 +84,9 @@ func (m *fitCIF) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 	}
 	at, _ := parseTimes("at", m.at)
+	if m.ipcw.given() {
+		return m.ipcw.fit(ctx, d, f, survive.IPCW{At: at, Workers: d.workers})
+	}
 	r, err := survive.CumulativeIncidence{At: at, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ type fitRMST struct {
 	weights fitWeights
 	cluster string
 	tau     float64
+	ipcw    fitIPCW
 }
 
 func (m *fitRMST) flags(f *flagSet) {
@@ -21,17 +22,18 @@ func (m *fitRMST) flags(f *flagSet) {
 	m.weights.flags(f, "sampling", "")
 	f.column(&m.cluster, "cluster", "units of one value are not independent")
 	f.number(&m.tau, "tau", 0, "horizon (default: the longest that all groups allow)")
+	m.ipcw.flags(f)
 }
 
 func (m *fitRMST) columns() fitColumns {
 	c := m.times.columns()
 	c.add("weights", m.weights.column)
 	c.add("cluster", m.cluster)
-	return c
+	return m.ipcw.columns(c)
 }
 
 func (m *fitRMST) check() []string {
-	problems := m.weights.check(m.f)
+	problems := append(m.weights.check(m.f), m.ipcw.check(m.times.entry, m.weights, m.f.given("tau"), "tau")...)
 	if m.f.given("tau") && (!(m.tau > 0) || !finite(m.tau)) {
 		problems = append(problems, "--tau must be a finite number above 0")
 	}
@@ -56,6 +58,9 @@ func (m *fitRMST) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		if f.Cluster, _, err = d.codes(m.cluster); err != nil {
 			return nil, err
 		}
+	}
+	if m.ipcw.given() {
+		return m.ipcw.fit(ctx, d, oneCause(&f), survive.IPCW{Tau: m.tau, Workers: d.workers})
 	}
 	r, err := survive.RMST{Tau: m.tau, Workers: d.workers}.Fit(ctx, &f)
 	if err != nil {

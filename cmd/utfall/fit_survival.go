@@ -22,6 +22,7 @@ type fitKM struct {
 	weights                fitWeights
 	conf, cluster          string
 	at                     []string
+	ipcw                   fitIPCW
 }
 
 func (m *fitKM) flags(f *flagSet) {
@@ -34,6 +35,7 @@ func (m *fitKM) flags(f *flagSet) {
 	f.column(&m.cluster, "cluster", "units of one value are not independent")
 	f.text(&m.conf, "conf", "log", "scale of the intervals: log, loglog or plain")
 	f.list(&m.at, "at", "`times` to report (default: every event time)")
+	m.ipcw.flags(f)
 	f.need("time", "event")
 }
 
@@ -45,11 +47,14 @@ func (m *fitKM) columns() fitColumns {
 	c.add("by", m.by)
 	c.add("weights", m.weights.column)
 	c.add("cluster", m.cluster)
-	return c
+	return m.ipcw.columns(c)
 }
 
 func (m *fitKM) check() []string {
 	_, problems := parseTimes("at", m.at)
+	if problems = append(problems, m.ipcw.check(m.entry, m.weights, len(m.at) > 0, "at")...); m.ipcw.given() && m.f.given("conf") {
+		problems = append(problems, "--censoring-covariates has intervals on the logit scale; leave --conf out")
+	}
 	return append(append(problems, m.weights.check(m.f)...), oneOf("conf", m.conf, "log", "loglog", "plain")...)
 }
 
@@ -84,6 +89,9 @@ func (m *fitKM) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 	}
 	at, _ := parseTimes("at", m.at)
+	if m.ipcw.given() {
+		return m.ipcw.fit(ctx, d, oneCause(f), survive.IPCW{At: at, Survival: true, Workers: d.workers})
+	}
 	r, err := survive.KaplanMeier{Conf: m.conf, At: at, Workers: d.workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err
