@@ -284,7 +284,7 @@ func (e *Effect) words(s *state, r *analysisResult) (estimand, errors, also stri
 	switch v := e.Vcov; {
 	case e.Method == "bias-corrected-matching":
 		errors = "matching"
-	case e.adjusts() && b.spec.Match != nil:
+	case e.adjusts() && b.spec.Match != nil && strings.HasPrefix(v, "cr"):
 		errors = "models-sets"
 	case e.adjusts():
 		errors = "models"
