@@ -103,9 +103,7 @@ func TestParetianChangeAgainstR(t *testing.T) {
 	d := reftest.ReadCSV(t, "progress", "eq5d-paretian", "data.csv")
 	p := &Profiles{Names: []string{"MO", "SC", "UA", "PD", "AD"}}
 	p.Level = 0.95
-	for _, id := range d["id"] {
-		p.Unit = append(p.Unit, id)
-	}
+	p.Unit = append(p.Unit, d["id"]...)
 	p.Before, p.After = mat.NewDense(len(p.Unit), 5, nil), mat.NewDense(len(p.Unit), 5, nil)
 	for j, name := range p.Names {
 		p.Before.SetCol(j, d.Floats(t, "pre_"+name))

@@ -71,7 +71,7 @@ const minCell = 5
 func (e MarkovTest) Fit(ctx context.Context, s *Spells) (*estimate.Result, error) {
 	res, err := e.fit(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("Markov test: %w", err)
+		return nil, fmt.Errorf("test of the Markov property: %w", err)
 	}
 	return res, nil
 }
