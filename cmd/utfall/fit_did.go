@@ -24,6 +24,7 @@ type fitDid struct {
 	replicates                  int
 	seed                        uint64
 	errors                      string
+	design                      didDesign
 }
 
 func (m *fitDid) flags(f *flagSet) {
@@ -46,6 +47,7 @@ func (m *fitDid) flags(f *flagSet) {
 	f.whole(&m.replicates, "replicates", 0, "draws of the multiplier bootstrap for uniform bands, at least 99 (default 999)")
 	f.seed(&m.seed, "seed of the multiplier bootstrap")
 	f.text(&m.errors, "errors", panel.DidVersion, "standard errors as R's did-2.1.2 has them, or derived (FIT.md says where they differ)")
+	m.design.flags(f)
 	f.need("time", "cohort", "outcome")
 }
 
@@ -58,6 +60,7 @@ func (m *fitDid) columns() fitColumns {
 	c.apart("covariates", m.covariates...)
 	c.add("weights", m.weights)
 	c.add("cluster", m.cluster)
+	m.design.columns(&c)
 	return c
 }
 
@@ -69,6 +72,7 @@ func (m *fitDid) check() (problems []string) {
 	add(oneOf("aggregate", m.aggregate, "none", "simple", "group", "dynamic", "calendar")...)
 	add(oneOf("bands", m.bands, panel.Uniform, panel.Pointwise)...)
 	add(oneOf("errors", m.errors, panel.DidVersion, "derived")...)
+	add(m.design.check(m)...)
 	if m.anticipation < 0 {
 		add("--anticipation must be at least 0")
 	}
@@ -210,7 +214,15 @@ func (m *fitDid) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if m.errors == panel.DidVersion {
 		g.Reproduce = panel.DidVersion
 	}
-	r, err := g.Fit(ctx, f)
+	var r *panel.GroupTimeResult
+	switch {
+	case m.design.dose != "":
+		return m.fitDose(ctx, d, f)
+	case m.design.triple != "":
+		r, err = m.fitTriple(ctx, d, f, g)
+	default:
+		r, err = g.Fit(ctx, f)
+	}
 	if err != nil {
 		return nil, err
 	}
