@@ -115,7 +115,7 @@ func figuresOf(term string) []string {
 func (s *state) ladderFlowFigure(r *analysisResult) (plots.Figure, error) {
 	own, p := r.own.(*progressResult), r.spec.Progress
 	co := s.spec.findCohort(p.Cohort)
-	d := plots.FlowData{FromLabel: s.lang.Text("study.start"), ToLabel: s.lang.Text("study.progress-after", "months", p.Tau)}
+	d := plots.FlowData{FromLabel: capital(s.lang.Text("study.start")), ToLabel: s.lang.Text("study.progress-after", "months", p.Tau)}
 	labels := plots.Labels{}
 	for _, k := range own.ladder.values() {
 		d.Steps = append(d.Steps, stepName(k))

@@ -82,6 +82,17 @@ func (s *state) family(own *progressResult, u *progressUnits) error {
 	return nil
 }
 
+// mark puts a note on the effects that are not among the headlines, which are a family of their own.
+func (own *progressResult) mark(r *analysisResult, note table.Note) {
+	for i := range r.numbers {
+		n := &r.numbers[i]
+		head := slices.ContainsFunc(own.heads, func(h *headline) bool { return h.term == n.term && h.measure == n.e.Measure })
+		if kind := or(n.kind, r.kind); !head && (kind == "effect" || kind == "association") {
+			n.notes = append(n.notes, note)
+		}
+	}
+}
+
 // gateNotes are the gates of a number as notes: what each asks, with what it was decided by.
 func gateNotes(gates []progress.Gate) []table.Note {
 	var out []table.Note
