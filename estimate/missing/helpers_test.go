@@ -2,6 +2,7 @@ package missing
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 
@@ -23,7 +24,7 @@ func near(t *testing.T, want, got float64, digits reftest.Digits) {
 func names(n int) []string {
 	out := make([]string, n)
 	for i := range out {
-		out[i] = "u" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
+		out[i] = fmt.Sprintf("u%06d", i)
 	}
 	return out
 }

@@ -181,11 +181,19 @@ func TestLogitDrawsAreThePosterior(t *testing.T) {
 	im, err := Impute{M: 2000, Iterations: 1, Seed: 5}.Run(t.Context(), Data{Unit: names(n), Variables: []Variable{b, x}})
 	require.NoError(t, err)
 	var sums [2]float64
+	var shares []float64
 	for k := range im.M {
+		share := 0.0
 		for i := 40; i < n; i++ {
-			sums[i%2] += im.Completed(k)[0].Values[i] / 10 / 2000
+			v := im.Completed(k)[0].Values[i] / 10
+			sums[i%2] += v / 2000
+			share += v * float64(i%2)
 		}
+		shares = append(shares, share)
 	}
+	// The share drawn at x = 1 varies by that of 20 observed and of 10 drawn people.
+	_, v := meanVar(shares)
+	require.InDelta(t, 1, v/(.24*(1./20+1./10)), .15)
 	require.InDelta(t, .8, sums[0], .03)
 	require.InDelta(t, .4, sums[1], .02)
 }
