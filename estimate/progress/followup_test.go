@@ -19,7 +19,7 @@ func answers(seed, rep uint64, n int, weighted bool) *FollowUpScores {
 		w := st.Bernoulli(.5)
 		x := st.Normal() + .3*float64(arm(w))
 		y := .6*x + .4*float64(arm(w)) + .8*st.Normal()
-		if st.Bernoulli(logistic(-1.2 - .7*x + .5*float64(arm(w)) )) {
+		if st.Bernoulli(logistic(-1.2 - .7*x + .5*float64(arm(w)))) {
 			y = math.NaN()
 		}
 		s.Unit, s.Treated, s.Before, s.After = append(s.Unit, fmt.Sprintf("p%05d", i)), append(s.Treated, w), append(s.Before, x), append(s.After, y)
