@@ -37,7 +37,7 @@ func TestFitCensoringCovariates(t *testing.T) {
 	require.Contains(t, errOut, "nobody is observed after time 4")
 }
 
-// Four in two clusters of one group: S(1) = 1/2; what clusters add up to, −1/8·(1 + 1) and its opposite, gives the error √(2·1/16·2), the factor 2/1 included.
+// Four in two clusters: S(1) = 1/2, H = 1/4. Influence −1/8 of each event and 1/8 of each other: clusters −1/4 and 1/4, error √(2·(1/16 + 1/16)).
 func TestFitKMCluster(t *testing.T) {
 	path := writeTestFile(t, "d.csv", "time,e,c\n1,1,p\n1,1,p\n2,0,q\n2,0,q\n")
 	a := fitted(t, "km", "--data", path, "--time", "time", "--event", "e", "--at", "1", "--cluster", "c")

@@ -130,7 +130,7 @@ func (l *linear) concentration(s *solution, names []string) {
 	}
 	if len(one) > 0 {
 		s.notes = append(s.notes, table.Note{Code: "one-cluster-decides",
-			Text: fmt.Sprintf("One cluster alone decides %s: no clustered standard error can show how far that would move with another cluster in its place.", listed(one)),
+			Text: fmt.Sprintf("One cluster alone decides %s: no clustered standard error can show how far that would move with another cluster in its place. The error printed is far too small: hold the number against what the other clusters give in its place instead (placebo, as fit synth --se placebo; randomisation).", listed(one)),
 			Args: map[string]any{"columns": one}})
 	}
 }

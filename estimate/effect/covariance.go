@@ -182,7 +182,7 @@ func (l *linear) meatCR(s *solution, rows [][]int) (*mat.SymDense, error) {
 		count += b
 	}
 	if count > 0 {
-		return nil, fmt.Errorf("%w: vcov %s: %d clusters alone determine a coefficient; use cr1 or cr2, or drop the columns that single them out", estimate.ErrNotIdentified, l.vcov, count)
+		return nil, fmt.Errorf("%w: vcov %s: %d clusters alone determine a coefficient, of which no clustered error is valid; drop the columns that single them out, or hold the number against what other clusters give in their place (placebo, as fit synth --se placebo)", estimate.ErrNotIdentified, l.vcov, count)
 	}
 	return symmetric(sum, q), nil
 }

@@ -210,26 +210,9 @@ func (l *linear) describe(s *solution) {
 	}
 }
 
-// sumOfSquares returns Σ w·(y-m)², m the weighted mean or 0, in two passes.
+// sumOfSquares returns Σ w·(y-m)², m the weighted mean or 0.
 func (l *linear) sumOfSquares(y []float64, centre bool) float64 {
-	m := 0.0
-	if centre {
-		// About the first value, so that a large common level costs no digits.
-		t := num.SumChunks(l.n, 2, l.workers, func(lo, hi int, acc []float64) {
-			for i := lo; i < hi; i++ {
-				w := l.w(i)
-				acc[0] += w
-				acc[1] += float64(w * (y[i] - y[0]))
-			}
-		})
-		m = y[0] + t[1]/t[0]
-	}
-	return num.SumChunks(l.n, 1, l.workers, func(lo, hi int, acc []float64) {
-		for i := lo; i < hi; i++ {
-			d := y[i] - m
-			acc[0] += float64(l.w(i) * float64(d*d))
-		}
-	})[0]
+	return num.SumOfSquares(y[:l.n], l.weight, centre, l.workers)
 }
 
 func (l *linear) w(i int) float64 {

@@ -25,7 +25,7 @@ type LsqData struct {
 	// Start, K numbers, is where refinement begins instead of at 0. From a point so near that
 	// its step is below 1e-9 of the fit one step is taken; residuals are then those at Start.
 	Start   []float64
-	Workers       int // < 1 = GOMAXPROCS; never changes the result
+	Workers int // < 1 = GOMAXPROCS; never changes the result
 }
 
 // LsqFit is a least-squares fit on r = Rank ≤ K columns.
