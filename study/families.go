@@ -27,6 +27,14 @@ func (f TestFamily) joint() bool {
 	return f.Method == combine.RomanoWolfMethod || f.Method == combine.SupTMethod
 }
 
+// claiming are the methods whose main number is an effect that may be tested.
+var claiming = []string{"effect", "did", "states", "course", "time_to"}
+
+func claims(a *Analysis) bool {
+	m := a.Methods()
+	return len(m) == 1 && slices.Contains(claiming, m[0]) && a.Role == ""
+}
+
 func (s *Spec) checkFamilies(c *checker) {
 	seen, member := map[string]bool{}, map[string]string{}
 	for i, f := range s.Families {
@@ -49,8 +57,8 @@ func (s *Spec) checkFamilies(c *checker) {
 				continue
 			case member[name] != "":
 				c.add(p, "analysis %q is in the family %q already", name, member[name])
-			case a.Describe != nil || a.BeforeAfter != nil || a.Trust != nil || a.Role != "":
-				c.add(p, "family %q: analysis %q claims no effect", f.Name, name)
+			case !claims(a):
+				c.add(p, "family %q: analysis %q claims no effect; one of %v does", f.Name, name, claiming)
 			case f.joint() && a.Effect == nil:
 				c.add(p, "family %q: %s needs effects of people (effect); use holm", f.Name, f.Method)
 			}
@@ -82,12 +90,7 @@ func (s *state) adjust() error {
 	for i := range s.results {
 		r := &s.results[i]
 		if !in[r.spec.Name] && r.spec.Role == "" && (r.kind == "effect" || r.kind == "association") {
-			note := table.Note{Code: "exploratory", Text: "This was not among what the study set out to test together: it is exploratory, and its interval is not adjusted for how much was looked at."}
-			if own, ok := r.own.(*progressResult); ok {
-				own.mark(r, note)
-				continue
-			}
-			r.notes = append(r.notes, note)
+			r.notes = append(r.notes, table.Note{Code: "exploratory", Text: "This was not among what the study set out to test together: it is exploratory, and its interval is not adjusted for how much was looked at."})
 		}
 	}
 	return nil
@@ -126,8 +129,9 @@ func (s *state) adjustFamily(f TestFamily) error {
 	}
 	for i, name := range f.Analyses {
 		r, n := s.answered(name), main[i]
+		r.notes = append(r.notes, res.Notes...)
 		if math.IsNaN(res.P[i]) {
-			continue // the number itself does not exist, and its own notes say why
+			continue // the number has no test, and the note says that it takes no part
 		}
 		term := n.term + ",family=" + f.Name
 		ci, none := noInterval()

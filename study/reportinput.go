@@ -251,6 +251,9 @@ func mainNumber(r *analysisResult) int {
 	if len(r.numbers) == 0 {
 		return -1
 	}
+	if r.spec != nil && r.spec.Trust != nil { // a check that cannot be made hides no other
+		return max(slices.IndexFunc(r.numbers, func(n found) bool { return n.not == nil }), 0)
+	}
 	return 0
 }
 

@@ -22,7 +22,7 @@ name: trust
 language: en
 seed: 3
 data:
-  flat: {kind: flat, path: flat.csv, key: [id], columns: [{name: id, type: integer, role: unit, required: true}, {name: t, type: integer}, {name: x, type: number}, {name: z, type: number}, {name: place, type: category, levels: [a, b, c, d, e]}, {name: half, type: category, levels: [a, b]}, {name: y, type: number}, {name: w, type: number}, {name: b1, type: number}, {name: b2, type: number}, {name: b3, type: number}, {name: b4, type: number}, {name: b5, type: number}, {name: b6, type: number}, {name: p1, type: number}, {name: p2, type: number}]}
+  flat: {kind: flat, path: flat.csv, key: [id], columns: [{name: id, type: integer, role: unit, required: true}, {name: t, type: integer}, {name: x, type: number}, {name: z, type: number}, {name: place, type: category, levels: [a, b, c, d, e]}, {name: half, type: category, levels: [a, b]}, {name: y, type: number}, {name: v, type: number}, {name: w, type: number}, {name: b1, type: number}, {name: b2, type: number}, {name: b3, type: number}, {name: b4, type: number}, {name: b5, type: number}, {name: b6, type: number}, {name: p1, type: number}, {name: p2, type: number}]}
 cohorts:
   - {name: pairs, base: flat, id: id, treatment: t, propensity: {covariates: [x, z]}, match: {ratio: 1, caliper: 0.5}}
 families:
@@ -48,7 +48,7 @@ analyses:
 func trustData(t *testing.T, dir string) {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("id,t,x,z,place,half,y,w,b1,b2,b3,b4,b5,b6,p1,p2\n")
+	b.WriteString("id,t,x,z,place,half,y,v,w,b1,b2,b3,b4,b5,b6,p1,p2\n")
 	for i := range 1200 {
 		s := num.NewStream(11, "trust data", uint64(i))
 		hidden, x, z := s.Normal(), s.Normal(), s.Normal()
@@ -57,9 +57,9 @@ func trustData(t *testing.T, dir string) {
 			treated = 1
 		}
 		y := 2 + x + .5*z + .7*hidden + 1.5*float64(treated) + s.Normal()
-		text := fmt.Sprintf("%.4f", y)
+		text := fmt.Sprintf("%.4f,%.4f", y, -y)
 		if s.Float() < .08 {
-			text = "" // nobody knows
+			text = "," // nobody knows
 		}
 		w := 0
 		if y > 2.5 {
@@ -207,6 +207,23 @@ func TestTrustSeesHiddenCauses(t *testing.T) {
 	require.Less(t, calibrated.Value, claim.Value)
 	require.LessOrEqual(t, calibrated.CI.Lo, 1.5)
 	require.GreaterOrEqual(t, calibrated.CI.Hi, 1.5)
+}
+
+// An effect that lowers the outcome is as sure as one that raises its opposite.
+func TestTrustOfALoweredOutcome(t *testing.T) {
+	dir := t.TempDir()
+	trustData(t, dir)
+	up, err := trustRunOf(t, dir, trustStudy)
+	require.NoError(t, err)
+	down, err := trustRunOf(t, dir, strings.Replace(trustStudy, "outcome: y, method", "outcome: v, method", 1))
+	require.NoError(t, err)
+	for term, m := range map[string]estimate.Measure{
+		"evalue-limit": sensitivity.EValueMeasure, "gamma": sensitivity.GammaValue, "gamma=1.2": sensitivity.PUpper, "robustness-limit": sensitivity.RobustnessValue,
+	} {
+		require.InDelta(t, up.numberOf(t, "sure", term, m).e.Value, down.numberOf(t, "sure", term, m).e.Value, 2e-2, term)
+	}
+	require.InDelta(t, -up.numberOf(t, "sure", "tipping,path=opposite", sensitivity.Shift).e.Value, down.numberOf(t, "sure", "tipping,path=opposite", sensitivity.Shift).e.Value, 1e-9)
+	require.InDelta(t, -up.numberOf(t, "sure", "without-largest", estimate.MeanDifference).e.Value, down.numberOf(t, "sure", "without-smallest", estimate.MeanDifference).e.Value, 1e-9)
 }
 
 // A group of few is not left out by name, and with it goes the next smallest: the number

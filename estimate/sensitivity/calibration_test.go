@@ -139,6 +139,40 @@ func TestCalibrationWithoutSpread(t *testing.T) {
 	require.Equal(t, .9, c["calibrated"].CI.Level)
 }
 
+// Each control against the others is the calibration of it by them.
+func TestCalibrationLeavesOneOut(t *testing.T) {
+	o := seven(true)
+	_, r := calibrated(t, o)
+	for i, row := range r.Details["controls"].([]CalibratedControl) {
+		others, with := mat.NewSymDense(6, nil), []float64{}
+		rest := Calibration{Estimate: row.Estimate, SE: row.SE, Level: .95}
+		for j := range 7 {
+			if j == i {
+				continue
+			}
+			with = append(with, o.Cov.At(i, j))
+			rest.Controls = append(rest.Controls, o.Controls[j])
+			for k := range j + 1 {
+				if k != i {
+					others.SetSym(len(with)-1, len(with)-1-(j-k)+oneIf(k < i && i < j), o.Cov.At(j, k))
+				}
+			}
+		}
+		rest.Cov, rest.With = others, with
+		c, _ := calibrated(t, rest)
+		require.InDelta(t, c["calibrated"].Value, row.Calibrated, 1e-12)
+		require.InDelta(t, c["calibrated"].Test.P, row.P2, 1e-12)
+		require.InDelta(t, c["spread"].Value, row.Spread, 1e-12)
+	}
+}
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // Order of controls, a shift of all and a change of unit.
 func TestCalibrationRelations(t *testing.T) {
 	for _, correlated := range []bool{false, true} {

@@ -128,6 +128,38 @@ func TestTippingAgreesWithDifferenceAndImputation(t *testing.T) {
 		require.NoError(t, err)
 		require.InDelta(t, d.Estimates[0].Value, e["path=treated,delta=-0.2"].Value, 1e-13)
 
+		// The variance from the definition, cluster by cluster.
+		sums, seen := map[int]float64{}, map[int]bool{}
+		var with, all, mean [2]float64
+		rows := 0.
+		for i, w := range f.Weight.Values {
+			a := i % 2 // even rows are treated
+			all[a] += w
+			if !gone[i] {
+				with[a] += w
+				mean[a] += w * f.Y[i]
+				rows++
+				seen[f.Cluster[i]] = true
+			}
+		}
+		for i, w := range f.Weight.Values {
+			a, sign, delta := i%2, 1., -.2
+			if a == 1 {
+				sign, delta = -1, 0
+			}
+			known := 1.
+			if gone[i] {
+				known = 0
+			}
+			sums[f.Cluster[i]] += sign * w * (known*(f.Y[i]-mean[a]/with[a])/with[a] + delta*((1-known)-(1-with[a]/all[a]))/all[a])
+		}
+		v := 0.
+		for _, s := range sums {
+			v += s * s
+		}
+		g := float64(len(seen))
+		require.InDelta(t, math.Sqrt(v*g/(g-1)*(rows-1)/(rows-2)), e["path=treated,delta=-0.2"].SE, 1e-13)
+
 		tip := e["tipping,path=opposite"].Value
 		if math.IsNaN(tip) {
 			require.Contains(t, noteCodes(r), "no-tipping")
