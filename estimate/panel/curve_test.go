@@ -220,6 +220,15 @@ func TestPreTestPowerAgainstDraws(t *testing.T) {
 	require.Zero(t, r.Trends[2].BiasNotRejected)
 }
 
+// R 4.2.2: power of each by pmvnorm of mvtnorm (GenzBretz, 1e-8), of joint by pchisq.
+func TestPreTestPowerAgreesWithR(t *testing.T) {
+	v := [][]float64{{2, 1, 0.5, 0}, {1, 1.5, 0.7, 0}, {0.5, 0.7, 1, 0}, {0, 0, 0, 1}}
+	r, err := PreTestPower{Slope: []float64{0.6}}.Fit(t.Context(), coefficients(3, []float64{0, 0, 0, 0}, func(i, j int) float64 { return v[i][j] }), []int{-4, -3, -2, 0}, -1, []float64{1})
+	require.NoError(t, err)
+	reftest.Agree(t, "joint", r.Trends[2].Power, 0.169243437292, 8)
+	require.InDelta(t, 0.3496696701, r.Trends[5].Power, 3e-4)
+}
+
 func TestPreTestPowerRefuses(t *testing.T) {
 	c := coefficients(1, []float64{3, 8}, diagonal(4, 9))
 	for _, o := range []PreTestPower{{Size: 1}, {Power: []float64{0.04}}, {Power: []float64{1}}, {Test: "magic"}} {

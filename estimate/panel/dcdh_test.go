@@ -151,6 +151,20 @@ func TestIntertemporalInvariants(t *testing.T) {
 			require.Less(t, b.Estimates[i].SE/e.SE, 1.6, e.Term)
 		}
 	}
+	// Swapping 0 and 1 turns every effect around and changes no error, with clusters across first treatments too.
+	c := f.clone()
+	c.Cohort, c.Cluster = nil, make([]string, len(f.Y))
+	swapped := make([]float64, len(d))
+	for i, u := range f.Unit {
+		c.Cluster[i], swapped[i] = u[len(u)-1:], 1-d[i]
+	}
+	up, down := mustStudy(t, Intertemporal{Treatment: d}, c), mustStudy(t, Intertemporal{Treatment: swapped}, c)
+	for i, e := range up.Estimates {
+		reftest.Near(t, e.Term, down.Estimates[i].Value, -e.Value, 1e-12)
+		if e.HasSE() {
+			reftest.Agree(t, e.Term+" se", down.Estimates[i].SE, e.SE, 11)
+		}
+	}
 	w := mustStudy(t, Intertemporal{Treatment: d, Before: pointer(2), After: pointer(1)}, f)
 	require.Len(t, w.Estimates, 5)
 }
