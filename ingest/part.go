@@ -19,11 +19,12 @@ type target struct {
 	required bool
 	missing  []string
 	of       map[string]string
-	levels   map[string]int32 // declared ones; nil if the file decides
+	why      map[string]string // marks of values that are missing for a reason
+	levels   map[string]int32  // declared ones; nil if the file decides
 }
 
 func newTarget(c *Column, field int) target {
-	t := target{Column: c, field: field, missing: c.Missing, kind: table.Kind(c.Type), of: c.Of}
+	t := target{Column: c, field: field, missing: c.Missing, kind: table.Kind(c.Type), of: c.Of, why: c.MissingAs}
 	if c.Type == "month" {
 		t.kind, t.month = table.DateKind, true
 	}
@@ -67,8 +68,9 @@ type vec struct {
 	padded  int
 	trimmed int
 	recoded int
-	folded  int // put into Unicode's composed form
-	odd     int // with invisible or direction-changing characters
+	why     map[string]int // values by the reason why they are missing
+	folded  int            // put into Unicode's composed form
+	odd     int            // with invisible or direction-changing characters
 }
 
 // lineBreak says that rows from row on lie as many lines further down.
@@ -216,6 +218,15 @@ func (p *part) cell(k int, raw []byte) (code string) {
 	missing := len(b) == 0
 	for _, m := range t.missing {
 		missing = missing || string(b) == m
+	}
+	if why, ok := t.why[string(b)]; ok {
+		if v.why == nil {
+			v.why = map[string]int{}
+		}
+		v.why[why]++
+		if missing = why != trueZero; !missing {
+			b = []byte{'0'}
+		}
 	}
 	if !missing && t.of != nil {
 		if to, ok := t.of[string(b)]; ok {

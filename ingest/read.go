@@ -170,6 +170,7 @@ func read(ctx context.Context, path string, src *Source, o Options, each func(*p
 			cols[k].Padded += v.padded
 			cols[k].Trimmed += v.trimmed
 			cols[k].Recoded += v.recoded
+			cols[k].addReasons(v.why)
 			cols[k].Normalised += v.folded
 			cols[k].Invisible += v.odd
 		}

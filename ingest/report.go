@@ -41,15 +41,17 @@ type Reason struct {
 
 // ColumnReport counts what was done to the values of a column; Missing is of kept rows.
 type ColumnReport struct {
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Label      string `json:"label,omitempty"` // what a Stata or SAS file calls the variable in words
-	Missing    int    `json:"missing"`
-	Padded     int    `json:"padded,omitempty"`
-	Trimmed    int    `json:"trimmed,omitempty"`
-	Recoded    int    `json:"recoded,omitempty"`
-	Normalised int    `json:"normalised,omitempty"` // written with combining marks in the file
-	Invisible  int    `json:"invisible,omitempty"`  // with invisible or direction-changing characters
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Label   string `json:"label,omitempty"` // what a Stata or SAS file calls the variable in words
+	Missing int    `json:"missing"`
+	Padded  int    `json:"padded,omitempty"`
+	Trimmed int    `json:"trimmed,omitempty"`
+	Recoded int    `json:"recoded,omitempty"`
+	// MissingAs counts the marks of missing_as by reason, in the rows read.
+	MissingAs  map[string]int `json:"missing_as,omitempty"`
+	Normalised int            `json:"normalised,omitempty"` // written with combining marks in the file
+	Invisible  int            `json:"invisible,omitempty"`  // with invisible or direction-changing characters
 }
 
 // Result is a file as a table, with what was left out.
@@ -152,6 +154,7 @@ func (r *Report) notes() {
 		add("values-padded", "were given leading zeros", c.Padded, c.Name)
 		add("values-trimmed", "had spaces before or after them, which were removed", c.Trimmed, c.Name)
 		add("values-recoded", "were recoded as declared", c.Recoded, c.Name)
+		r.noteReasons(&c)
 		add("values-normalised", "were written with combining marks and put into the usual form", c.Normalised, c.Name)
 		add("invisible-characters", "hold invisible or direction-changing characters", c.Invisible, c.Name)
 	}

@@ -14,17 +14,21 @@ type Column struct {
 	Source string `yaml:"source,omitempty"` // what the file's header calls it, where that differs
 	// Type is number, integer, boolean, category, text, date (YYYY-MM-DD) or month
 	// (YYYY-MM, held as the date of its first day). Identifiers are text.
-	Type     string            `yaml:"type,omitempty"`
-	Unit     string            `yaml:"unit,omitempty"`     // of measurement
-	Role     string            `yaml:"role,omitempty"`     // unit, time, treatment, outcome, covariate, weight, cluster or set
-	Min      *float64          `yaml:"min,omitempty"`      // smallest value allowed; number and integer
-	Max      *float64          `yaml:"max,omitempty"`      // largest value allowed
-	Levels   []string          `yaml:"levels,omitempty"`   // values allowed, in the order the table keeps; category
-	Missing  []string          `yaml:"missing,omitempty"`  // marks of a missing value, beside the empty field
-	Required bool              `yaml:"required,omitempty"` // a missing value rejects the row
-	Unique   bool              `yaml:"unique,omitempty"`   // no value may come twice
-	Pad      int               `yaml:"pad,omitempty"`      // zeros are put before shorter values of digits up to this width: 114 → 0114; category and text
-	Of       map[string]string `yaml:"of,omitempty"`       // values of the file → values of the table, before anything else is checked
+	Type    string   `yaml:"type,omitempty"`
+	Unit    string   `yaml:"unit,omitempty"`    // of measurement
+	Role    string   `yaml:"role,omitempty"`    // unit, time, treatment, outcome, covariate, weight, cluster or set
+	Min     *float64 `yaml:"min,omitempty"`     // smallest value allowed; number and integer
+	Max     *float64 `yaml:"max,omitempty"`     // largest value allowed
+	Levels  []string `yaml:"levels,omitempty"`  // values allowed, in the order the table keeps; category
+	Missing []string `yaml:"missing,omitempty"` // marks of a missing value, beside the empty field
+	// MissingAs says why a mark is in the place of a value: not-in-register, emigrated, dead,
+	// protected-identity, anonymous, lag or unknown; they are missing and counted apart. The
+	// mark of a true-zero is the value 0: nothing happened, and the register would have it.
+	MissingAs map[string]string `yaml:"missing_as,omitempty"`
+	Required  bool              `yaml:"required,omitempty"` // a missing value rejects the row
+	Unique    bool              `yaml:"unique,omitempty"`   // no value may come twice
+	Pad       int               `yaml:"pad,omitempty"`      // zeros are put before shorter values of digits up to this width: 114 → 0114; category and text
+	Of        map[string]string `yaml:"of,omitempty"`       // values of the file → values of the table, before anything else is checked
 }
 
 // Source declares a data file. Empty Separator, Decimal and Encoding are sniffed from
@@ -177,6 +181,7 @@ func (c *Column) check() (bad []string) {
 			say("%q is both a level and a mark of a missing value", m)
 		}
 	}
+	bad = append(bad, c.checkReasons(seen, numeric)...)
 	switch {
 	case c.Pad < 0 || c.Pad > 64:
 		say("pad %d is not between 1 and 64", c.Pad)
