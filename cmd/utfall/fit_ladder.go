@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"utfall/estimate"
@@ -19,6 +20,7 @@ type fitLadder struct {
 	order, strata      []string
 	cluster            string
 	weights            fitWeights
+	odds               bool
 }
 
 func (m *fitLadder) flags(f *flagSet) {
@@ -29,6 +31,7 @@ func (m *fitLadder) flags(f *flagSet) {
 	f.list(&m.strata, "strata", "`columns`: people are compared within their values only")
 	m.weights.flags(f, "sampling", "")
 	f.column(&m.cluster, "cluster", "people with one value depend on each other, such as a matched set")
+	f.yes(&m.odds, "odds", false, "also the odds ratio of being on a step or above: one for all steps, one for each, and whether they differ")
 	f.need("treatment", "outcome")
 }
 
@@ -46,6 +49,12 @@ func (m *fitLadder) check() []string {
 	_, problems := m.rank()
 	if m.cluster != "" && m.weights.column != "" && m.weights.kind == string(estimate.Frequency) {
 		problems = append(problems, "--weight-kind frequency does not go with --cluster; write one person a row")
+	}
+	if m.odds && len(m.strata) > 0 {
+		problems = append(problems, "--odds does not use --strata")
+	}
+	if m.odds && m.weights.kind == string(estimate.Frequency) {
+		problems = append(problems, "--odds needs one person a row, not --weight-kind frequency")
 	}
 	return append(problems, m.weights.check(m.f)...)
 }
@@ -163,6 +172,29 @@ func (m *fitLadder) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	}
 	slices.SortStableFunc(r.Notes, func(a, b table.Note) int { return strings.Compare(a.Code, b.Code) })
 	out := newFitOutput(r, "treated")
+	if m.odds {
+		o, err := progress.StepOdds{MinPerArm: 1, Workers: d.workers}.Fit(ctx, &s.Frame)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range o.Estimates {
+			if k, ok := strings.CutPrefix(e.Term, "step>="); ok && len(m.order) > 0 {
+				n, err := strconv.Atoi(k)
+				if err != nil {
+					return nil, err
+				}
+				e.Term = "step>=" + m.order[n-1]
+			}
+			e.Term = "odds," + e.Term
+			out.estimates = append(out.estimates, e)
+		}
+		for _, key := range []string{"proportional_odds", "loglik"} {
+			if v, ok := o.Details[key]; ok {
+				out.details["odds_"+key] = v
+			}
+		}
+		out.addNotes(o.Notes)
+	}
 	out.tables = append(out.tables, m.shares(r), strataTable(r))
 	out.tables = slices.DeleteFunc(out.tables, func(t fitTable) bool { return len(t.rows) == 0 })
 	return out, nil

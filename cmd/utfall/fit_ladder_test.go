@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +32,35 @@ func TestFitLadder(t *testing.T) {
 	require.Contains(t, a.codes(), "few-persons")
 	// Two names on one step tie; the order decides who wins.
 	requireNear(t, 0.75, fitted(t, append(args[:len(args)-1:len(args)-1], "sick=training,work")...).get(t, "overall", "win-probability").Estimate, "one step")
+}
+
+// Odds ratios of the 2×2 tables at each step (package progress, by hand): 3 at b, 18/22·35/5 at c.
+func TestFitLadderOdds(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("id,t,step\n")
+	n := 0
+	for arm, steps := range [][]int{{20, 15, 5}, {10, 12, 18}} {
+		for k, count := range steps {
+			for range count {
+				fmt.Fprintf(&b, "p%03d,%d,%s\n", n, arm, string("abc"[k]))
+				n++
+			}
+		}
+	}
+	path := writeTestFile(t, "d.csv", b.String())
+	args := []string{"ladder", "--data", path, "--id", "id", "--treatment", "t", "--outcome", "step", "--order", "a,b,c"}
+	a := fitted(t, append(args, "--odds")...)
+	requireNear(t, math.Log(3), a.get(t, "odds,step>=b", "log-odds-ratio").Estimate, "b")
+	requireNear(t, math.Log(18.0/22*7), a.get(t, "odds,step>=c", "log-odds-ratio").Estimate, "c")
+	var h map[string]float64
+	a.detail(t, "odds_proportional_odds", &h)
+	require.Equal(t, 1.0, h["df"])
+	require.Len(t, fitted(t, args...).Estimates, 4)
+	for _, bad := range [][]string{{"--strata", "step"}, {"--weights", "t", "--weight-kind", "frequency"}} {
+		code, _, errOut := runFit(t, append(append(args, "--odds"), bad...)...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errOut, "--odds")
+	}
 }
 
 func TestFitLadderOptionsMatter(t *testing.T) {
