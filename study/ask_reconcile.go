@@ -130,7 +130,15 @@ func (q *Reconcile) say(s *state, r *analysisResult) []string {
 	if !ok1 || !ok2 || !ok3 {
 		return []string{s.lang.Text("study.reconcile-say-nothing")}
 	}
-	number := func(v float64) string { return s.lang.Significant(v, 2) }
+	number := func(v float64) string {
+		switch report.Unit(r.spec.Unit) {
+		case report.Points:
+			return s.lang.PercentPoints(v/100, 2)
+		case report.PercentagePoints:
+			return s.lang.PercentPoints(v, 2)
+		}
+		return s.lang.Significant(v, 2)
+	}
 	out := []string{s.lang.Text("study.reconcile-say-both", "implied", number(implied.Value), "municipal", number(municipal.Value))}
 	key := "study.reconcile-say-unclear"
 	switch {
