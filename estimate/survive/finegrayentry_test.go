@@ -36,6 +36,10 @@ func TestFineGrayEntryByHand(t *testing.T) {
 	f.X.Set(2, 0, 0)
 	f.X.Set(3, 0, 1)
 	reftest.Agree(t, "loglik at 0", ll(mustFG(t, FineGray{}, f)), -math.Log((4+4.0/3)*(3+4.0/3)), 13)
+	// g is censored at 2.5, when e enters: one of four is censored, and g is no longer at risk just after: 4/3·3/4 = 1.
+	f.Unit, f.Time, f.Cause, f.Entry = append(f.Unit, "g"), append(f.Time, 2.5), append(f.Cause, Censored), append(f.Entry, 0)
+	f.X = mat.NewDense(6, 1, []float64{1, 0, 0, 1, 0, 1})
+	reftest.Agree(t, "a censoring when another enters", ll(mustFG(t, FineGray{}, f)), -math.Log(5*4), 13)
 }
 
 // Numbers of R 4.2.2: coxph (Breslow) on finegray of survival 3.5-3 with Surv(entry, time, cause), where no time is shared.
