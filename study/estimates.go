@@ -112,9 +112,27 @@ func (s *state) effect(a *Analysis) (analysisResult, error) {
 		if err != nil {
 			return r, err
 		}
+		s.besideTruth(a, more)
 		r.numbers, r.notes = append(r.numbers, more...), append(r.notes, notes...)
 	}
 	return r, nil
+}
+
+// besideTruth says beside each number what was put into a simulated register: the report
+// shows that of the main number by itself.
+func (s *state) besideTruth(a *Analysis, numbers []found) {
+	for i := range numbers {
+		v, ok := s.truthOf(a, numbers[i].term)
+		if !ok || numbers[i].not != nil {
+			continue
+		}
+		code, text := "known-truth", "The effect that was put into the simulated register is %g."
+		if numbers[i].e.Measure == estimate.RiskDifference {
+			v, code, text = 100*v, "known-truth-points", "The effect that was put into the simulated register is %g percentage points."
+		}
+		v = math.Round(10*v) / 10
+		numbers[i].notes = append(numbers[i].notes, table.Note{Code: code, Text: fmt.Sprintf(text, v), Args: map[string]any{"v": v}})
+	}
 }
 
 // effectNumbers are the effect and what stands beside it: a ratio that was asked for,
