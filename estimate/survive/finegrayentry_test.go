@@ -75,6 +75,11 @@ func lateSample(seed uint64, n int) *CompetingCovaried {
 func TestFineGrayEntryInfluenceIsTheDerivative(t *testing.T) {
 	f := lateSample(3, 240)
 	f.Cluster, f.Stratum, f.CensoringStratum = nil, nil, nil
+	for i := range f.Time { // most enter after others have left for another cause
+		if i%4 != 0 {
+			f.Entry[i] = f.Time[i] * (0.5 + 0.45*num.NewStream(4, "late", uint64(i)).Float())
+		}
+	}
 	base := mustFG(t, FineGray{}, f)
 	const h = 1e-4
 	var far, size float64
@@ -92,7 +97,7 @@ func TestFineGrayEntryInfluenceIsTheDerivative(t *testing.T) {
 			far, size = far+d*d, size+math.Pow(slope/base.Estimates[j].SE, 2)
 		}
 	}
-	require.Less(t, math.Sqrt(far/size), 0.01)
+	require.Less(t, math.Sqrt(far/size), 0.005)
 }
 
 func TestFineGrayEntryRelations(t *testing.T) {
