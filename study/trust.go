@@ -284,10 +284,15 @@ func (t *trustRun) leaveOut() error {
 		least[order[1]] = 0
 	}
 	var smallest, largest *found
+	unnamed := 0
 	for g := range names {
 		e := res.Estimates[g+1]
 		if math.IsNaN(e.Value) {
 			continue // the note says how many
+		}
+		if least[g] < t.s.policy.Threshold() && !t.declared(t.q.LeaveOut, names[g]) {
+			unnamed++ // that a group of few is there is told by its name already
+			continue
 		}
 		at := len(t.r.numbers)
 		t.add(e, nil, least[g])
@@ -302,6 +307,11 @@ func (t *trustRun) leaveOut() error {
 		if largest == nil || e.Value > largest.e.Value {
 			largest = &found{e: e, basis: n.basis}
 		}
+	}
+	if unnamed > 0 {
+		e := res.Estimates[0]
+		e.Term = "without=.."
+		t.add(e, nil, 0)
 	}
 	if smallest == nil {
 		for _, term := range []string{"without-smallest", "without-largest"} {
@@ -324,6 +334,22 @@ func (t *trustRun) leaveOut() error {
 		}
 	}
 	return nil
+}
+
+// declared reports whether the study file itself names a level of a column.
+func (t *trustRun) declared(column, level string) bool {
+	sources := []string{t.b.spec.Base}
+	if z := t.b.spec.TimeZero; z != nil {
+		sources = append(sources, z.Participations)
+	}
+	for _, name := range sources {
+		for _, c := range t.s.spec.Data[name].Columns {
+			if c.Name == column && slices.Contains(c.Levels, level) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // basisOf counts the people of the rows in, or of the others.

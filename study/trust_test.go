@@ -248,6 +248,20 @@ func TestTrustDoesNotTellOfSmallGroups(t *testing.T) {
 	require.Less(t, smallest.e.Value, largest.e.Value)
 	require.NotEqual(t, s.numberOf(t, "sure", "without=e", estimate.MeanDifference).e.Value, smallest.e.Value)
 	require.NotEqual(t, s.numberOf(t, "sure", "without=e", estimate.MeanDifference).e.Value, largest.e.Value)
+	// Levels that the study file does not declare are not even named.
+	free, err := trustRunOf(t, dir, strings.Replace(trustStudy, "{name: place, type: category, levels: [a, b, c, d, e]}", "{name: place, type: category}", 1))
+	require.NoError(t, err)
+	hidden := 0
+	for _, r := range free.bundle.records {
+		require.NotEqual(t, "sure/without=e/mean-difference", r.Address)
+		if r.Address == "sure/without=../mean-difference" {
+			hidden++
+			require.True(t, r.Withheld)
+			require.Nil(t, r.Estimate)
+		}
+	}
+	require.Equal(t, 1, hidden)
+	require.Equal(t, smallest.e.Value, free.numberOf(t, "sure", "without-smallest", estimate.MeanDifference).e.Value)
 	kept := s.bundle.findings["sure/without-smallest/mean-difference"]
 	n, _ := kept.Treated.Int()
 	all, _ := s.bundle.findings["claim/att/mean-difference"].Treated.Int()
