@@ -106,6 +106,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitLadder{} }},
 		{"pairs", "Who fared better, pair by pair, on outcomes in order of importance, times that have not ended included", "utfall fit pairs --data people.csv --treatment arm --outcomes life:event=died:threshold=3,health:lower --horizon 36",
 			func() fitMethod { return &fitPairs{} }},
+		{"sequences", "Months in a row: changes of authority, time between the chairs, self-support for good, and how varied the months are", "utfall fit sequences --data months.csv --id id --months m01,m02,m03 --treatment arm --authority sick=FK,seeking=AF,none=nobody,work=own",
+			func() fitMethod { return &fitSequences{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
 		{"surrogate", "Forecast of a long-term effect from short-term surrogates and an older cohort", "utfall fit surrogate --data people.csv --id id --sample older --treatment arm --surrogates months12,health12 --covariates age,months0 --outcome selfsupport36 --folds 5 --seed 1",
