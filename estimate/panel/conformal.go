@@ -106,7 +106,7 @@ func (c *conformal) interval(ctx context.Context, theta float64) (p float64, ci 
 		unit = math.Max(math.Abs(theta), 1)
 	}
 	end := func(sign float64) (float64, error) {
-		outside := math.NaN()
+		var outside float64
 		inside := theta
 		for reach := 8.0; ; reach *= 2 {
 			if reach > 1e5 {

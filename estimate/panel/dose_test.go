@@ -68,7 +68,7 @@ func TestDoseCovers(t *testing.T) {
 		out := map[string]bool{}
 		for _, e := range res.Estimates {
 			var d float64
-			want := math.NaN()
+			var want float64
 			if n, _ := fmt.Sscanf(e.Term, "dose=%f", &d); n == 1 {
 				want = 2*d - d*d/4
 			} else if n, _ := fmt.Sscanf(e.Term, "acrt=%f", &d); n == 1 {
