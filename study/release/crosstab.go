@@ -19,9 +19,10 @@ type Crosstab struct {
 }
 
 // Crosstab releases a table of counts. A cell below the threshold, an empty one among them, is
-// withheld; where a row or a column has withheld people then at least two cells of it, with together
-// at least the threshold, are: the margin of a row or column may be known from elsewhere, so that one
-// withheld cell, or few people in several, could be worked out. The error wraps [ErrInput].
+// withheld. In a row or column with withheld people its smallest cells are, until they are at least two
+// and together at least the threshold: the margin may be known from elsewhere, so that one withheld cell,
+// or few people in several, could be worked out. This is repeated until nothing changes. What is withheld is the
+// least set that the rule closes, so that a larger threshold never shows more. The error wraps [ErrInput].
 func (p Policy) Crosstab(place string, n [][]int) (Crosstab, []Withheld, error) {
 	if len(n) == 0 {
 		return Crosstab{}, nil, fmt.Errorf("%w: a table without rows", ErrInput)
@@ -61,23 +62,30 @@ func (p Policy) Crosstab(place string, n [][]int) (Crosstab, []Withheld, error) 
 	for again := true; again; {
 		again = false
 		for k := range rows + cols {
-			people, cells := 0, 0
-			var open []cell
+			var people []cell
+			touched := false
 			for _, c := range line(k) {
-				switch {
-				case !hidden[c.i][c.j]:
-					open = append(open, c)
-				case n[c.i][c.j] > 0:
-					people, cells = people+n[c.i][c.j], cells+1
+				if n[c.i][c.j] > 0 {
+					people = append(people, c)
+					touched = touched || hidden[c.i][c.j]
 				}
 			}
-			if people == 0 || len(open) == 0 || cells >= 2 && people >= p.Threshold() {
+			if !touched {
 				continue
 			}
-			slices.SortFunc(open, func(a, b cell) int {
+			slices.SortFunc(people, func(a, b cell) int {
 				return cmp.Or(cmp.Compare(n[a.i][a.j], n[b.i][b.j]), cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
 			})
-			hidden[open[0].i][open[0].j], again = true, true
+			sum := 0
+			for m, c := range people {
+				if m >= 2 && sum >= p.Threshold() {
+					break
+				}
+				sum += n[c.i][c.j]
+				if !hidden[c.i][c.j] {
+					hidden[c.i][c.j], again = true, true
+				}
+			}
 		}
 	}
 	rounded, rest := 0, 0

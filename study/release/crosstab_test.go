@@ -8,9 +8,8 @@ import (
 	"utfall/internal/num"
 )
 
-// By hand, with threshold 10 and base 5: of 4 in a cell nothing is shown; so that it cannot be had
-// from its row the smallest other cell of the row goes too, and so on until each row and column with
-// withheld people has two cells and 10 people of them.
+// By hand, with threshold 10 and base 5: the 4 take the 40 of their row and the 52 of their column with
+// them; the 40 takes the 33 of its column, the 52 the 30 of its row, the 33 the 20 of its row. Left are 100, 60, 80.
 func TestCrosstabByHand(t *testing.T) {
 	n := [][]int{{100, 40, 4}, {30, 60, 52}, {20, 33, 80}}
 	c, w, err := Policy{}.Crosstab("x", n)
@@ -19,7 +18,11 @@ func TestCrosstabByHand(t *testing.T) {
 	require.False(t, shown(0, 2), "4 people")
 	require.False(t, shown(0, 1), "the smallest other of the row")
 	require.False(t, shown(1, 2), "the smallest other of the column")
-	require.True(t, shown(0, 0))
+	for i := range n {
+		for j := range n {
+			require.Equal(t, i == j, shown(i, j))
+		}
+	}
 	sum := 0
 	for _, x := range w {
 		sum += x.Cells
@@ -83,6 +86,34 @@ func TestCrosstabMarginsGiveNothingAway(t *testing.T) {
 		}
 		if !c.N.Suppressed() {
 			require.InDelta(t, 1, sum, 1e-9)
+		}
+	}
+}
+
+// A larger minimum shows a subset.
+func TestCrosstabIsMonotone(t *testing.T) {
+	rng := num.NewStream(6, "crosstab", 0)
+	for range 400 {
+		n := make([][]int, 4)
+		for i := range n {
+			n[i] = make([]int, 5)
+			for j := range n[i] {
+				n[i][j] = rng.Intn(40) * rng.Intn(5)
+			}
+		}
+		before, _, err := Policy{MinCount: 5, RoundTo: 1}.Crosstab("x", n)
+		require.NoError(t, err)
+		for _, least := range []int{8, 10, 15, 30} {
+			now, _, err := Policy{MinCount: least, RoundTo: 1}.Crosstab("x", n)
+			require.NoError(t, err)
+			for i := range n {
+				for j := range n[i] {
+					if !now.Cells[i][j].Suppressed() {
+						require.False(t, before.Cells[i][j].Suppressed())
+					}
+				}
+			}
+			before = now
 		}
 	}
 }
