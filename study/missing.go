@@ -162,7 +162,7 @@ func (x *missingRun) bounds(method string) error {
 			low, high = x.m.Range[0], x.m.Range[1]
 		}
 		for i, k := range known {
-			if k && (f.Y[i] < low || f.Y[i] > high) {
+			if k && (f.Y[i] < low || f.Y[i] > high || x.m.Range == nil && f.Y[i] != low && f.Y[i] != high) {
 				return fmt.Errorf("%w: range: say how low and how high an outcome can be: some lie outside", ErrSpec)
 			}
 		}

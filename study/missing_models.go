@@ -46,6 +46,9 @@ func (x *missingRun) column(name string, rows []int) (missing.Variable, error) {
 		}
 		return v, nil
 	}
+	if col.Kind == table.DateKind {
+		return v, fmt.Errorf("%w: %q is a date, which is neither a number nor a category here: leave it out", ErrSpec, name)
+	}
 	f, err := t.Float(name)
 	if err != nil {
 		return v, err

@@ -23,7 +23,7 @@ name: gaps
 seed: 5
 language: ` + language + `
 data:
-  people: {kind: flat, path: people.csv, columns: [{name: id, type: integer, role: unit, required: true}, {name: t, type: integer}, {name: x, type: number}, {name: z, type: number}, {name: g, type: category, levels: [a, b, c]}, {name: y, type: number}, {name: v, type: number}, {name: full, type: number}]}
+  people: {kind: flat, path: people.csv, columns: [{name: id, type: integer, role: unit, required: true}, {name: t, type: integer}, {name: x, type: number}, {name: z, type: number}, {name: g, type: category, levels: [a, b, c]}, {name: y, type: number}, {name: v, type: number}, {name: full, type: number}, {name: u, type: number}]}
 cohorts:
   - {name: c, base: people, id: id, treatment: t}
   - {name: pairs, base: people, id: id, treatment: t, propensity: {covariates: [x]}, match: {}}
@@ -32,6 +32,7 @@ analyses:
   - {name: v, effect: {cohort: c, outcome: v, method: regression, covariates: [x, g]}}
   - {name: full, effect: {cohort: c, outcome: full}}
   - {name: paired, effect: {cohort: pairs, outcome: v}}
+  - {name: part-of-one, effect: {cohort: c, outcome: u}}
   - {name: part, effect: {cohort: c, outcome: v, where: x > 0}}
   - {name: gaps, outcome_label: {en: With the gaps, sv: Med luckorna}, unit: percentage-points, ` + asked + `}
 `
@@ -41,7 +42,7 @@ analyses:
 // 1, unknown for a fifth of the treated and a tenth of the others; g lacks some.
 func missingFiles(t testing.TB, dir string) (y, v []float64, treated []bool) {
 	var b strings.Builder
-	b.WriteString("id,t,x,z,g,y,v,full\n")
+	b.WriteString("id,t,x,z,g,y,v,full,u\n")
 	for i := range 400 {
 		s := num.NewStream(8, "gaps", uint64(i))
 		d := float64(i % 2)
@@ -61,7 +62,11 @@ func missingFiles(t testing.TB, dir string) (y, v []float64, treated []bool) {
 		if i%7 < 2 {
 			gs = ""
 		}
-		fmt.Fprintf(&b, "%d,%v,%v,%v,%s,%s,%s,%v\n", i, d, x, x+s.Normal(), gs, ys, vs, x)
+		part := "0.5" // within 0 and 1, and no outcome of 0 and 1
+		if i%10 == 0 {
+			part = ""
+		}
+		fmt.Fprintf(&b, "%d,%v,%v,%v,%s,%s,%s,%v,%s\n", i, d, x, x+s.Normal(), gs, ys, vs, x, part)
 		y, v, treated = append(y, bin), append(v, val), append(treated, d == 1)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "people.csv"), []byte(b.String()), 0o600))
@@ -243,6 +248,7 @@ func TestMissingKeys(t *testing.T) {
 		"missing: {of: y, imputations: 5}":                                           "imputations is of",
 		"missing: {of: y, iterations: 5}":                                            "iterations is of",
 		"missing: {of: v, methods: [imputation], imputations: 1}":                    "between 2 and 1000",
+		"missing: {of: part-of-one}":                                                 "say how low",
 		"missing: {of: v}":                                                           "say how low",
 		"missing: {of: v, methods: [worst-case], range: [0, 1]}":                     "say how low",
 		"missing: {of: v, methods: [imputation], background: [nope], iterations: 2}": "nope",

@@ -111,6 +111,9 @@ func (m *fitImpute) variable(d *fitData, name string) (v missing.Variable, err e
 	for i := range n {
 		v.Missing[i] = !col.Has(i)
 	}
+	if col.Kind == table.DateKind {
+		return v, &ingest.Problem{File: d.file, Column: name, Code: "date", Text: "a date is not imputed: leave the column out, or make it a number"}
+	}
 	if col.Kind != table.CategoryKind && col.Kind != table.TextKind && m.levels[name] == nil {
 		v.Kind = missing.Binary
 		f, err := d.t.Float(name)

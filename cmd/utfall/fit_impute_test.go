@@ -19,7 +19,7 @@ func imputable(order func(i int) int) string {
 	for k := range 60 {
 		i := order(k)
 		x := float64(i*37%61) / 10
-		y, g, ok := fmt.Sprint(x+float64(i*53%17)/10), []string{"low", "mid", "top"}[i*29%61/21], fmt.Sprint(i * 31 % 61 / 31)
+		y, g, ok := fmt.Sprint(x+float64(i*53%17)/10), []string{"low", "mid", "top"}[i*29%61/21], fmt.Sprint(i*31%61/31)
 		if i%4 == 0 {
 			y = ""
 		}
