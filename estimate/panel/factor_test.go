@@ -192,3 +192,27 @@ func TestFactorModelRefuses(t *testing.T) {
 	_, err = FactorModel{Method: InteractiveEffects, Errors: NoErrors}.Fit(t.Context(), f, make([]bool, len(f.Y)))
 	require.ErrorIs(t, err, estimate.ErrNoTreated)
 }
+
+// A period that is left out is predicted, not fitted: the error of leaving one out is above that of the fit.
+func TestFactorsAreChosenOutOfSample(t *testing.T) {
+	f, d := waves(5, 14, 4, 10, []int{6, 8}, 1)
+	p, _, err := layFactor(f, d)
+	require.NoError(t, err)
+	_, errs, err := p.chooseFactors()
+	require.NoError(t, err)
+	for r, left := range errs {
+		fitted, err := p.interactive(r, -1)
+		require.NoError(t, err)
+		sum, n := 0.0, 0.0
+		for u, s := range p.start {
+			if s == len(p.periods) {
+				continue
+			}
+			for q := range s {
+				sum += (p.y[u][q] - fitted[u][q]) * (p.y[u][q] - fitted[u][q])
+				n++
+			}
+		}
+		require.Greater(t, left, 1.2*sum/n, r)
+	}
+}

@@ -60,3 +60,29 @@ func TestPlaceboDateIsAnEarlierEntry(t *testing.T) {
 	reftest.Agree(t, "value", e.Value, want/weights, 12)
 	require.Greater(t, e.SE, 0.0)
 }
+
+// The error is that of the derivative in the weight of each unit, the shares of the cohorts among them: SE² = Σ (∂θ/∂log w)².
+func TestPlaceboDateErrorIsTheDerivative(t *testing.T) {
+	f := staggered{units: 24, periods: 7, cohorts: []int{4, 6, 0}, noise: 1, weights: true, balanced: true}.draw(9)
+	e, _, err := mustFit(t, GroupTime{}, f).PlaceboDate(2)
+	require.NoError(t, err)
+	const h = 1e-4
+	sum := 0.0
+	for u := range 24 {
+		var values [2]float64
+		for side, factor := range []float64{math.Exp(h), math.Exp(-h)} {
+			g := f.clone()
+			for i := range g.Unit {
+				if g.Unit[i] == f.Unit[u*7] {
+					g.Weight[i] *= factor
+				}
+			}
+			moved, _, err := mustFit(t, GroupTime{}, g).PlaceboDate(2)
+			require.NoError(t, err)
+			values[side] = moved.Value
+		}
+		d := (values[0] - values[1]) / (2 * h)
+		sum += d * d
+	}
+	reftest.Agree(t, "error", e.SE, math.Sqrt(sum), 6)
+}
