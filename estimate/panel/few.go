@@ -31,7 +31,7 @@ const (
 	Difference                 = "difference"    // statistic of randomisation
 	fewDraws                   = 999             // default
 	fewLeast                   = 99              // fewest draws
-	fewWork1                   = 4_000_000_000   // draws × cells × units beyond which resampling is not tried
+	fewEffort                  = 4_000_000_000   // draws × cells × units beyond which resampling is not tried
 )
 
 // FewMethods lists the methods in the order in which alternatives are shown.

@@ -42,7 +42,7 @@ func (t *fewTerm) fails(m FewMethod) table.Note {
 		}
 		return no("inference-needs-regression", "With covariates resampling needs the comparison by regression (method reg).", nil)
 	}
-	if n := float64(w.o.Draws) * float64(len(t.cells)) * float64(w.l.n); n > fewWork1 {
+	if n := float64(w.o.Draws) * float64(len(t.cells)) * float64(w.l.n); n > fewEffort {
 		return no("inference-not-computed", "Resampling so many units was not tried; it is not needed where units are many.", nil)
 	}
 	if least := t.leastP(m); least > w.alpha*(1+1e-12) {
@@ -279,7 +279,7 @@ func (t *fewTerm) compute(a *FewAnswer, o FewOptions) bool {
 		return false
 	}
 	se := math.Sqrt(r.Variance)
-	if r.Variance == 1 && !(a.Method == FewRandomisation && t.studentised(o)) {
+	if own := a.Method == FewWild || a.Method == FewRandomisation && t.studentised(o); !own {
 		sum := 0.0 // the root mean square of the estimates that arise without an effect
 		for b := 0; b < len(r.Sums); b += 5 {
 			sum += float64(r.Sums[b] * r.Sums[b])

@@ -1,10 +1,6 @@
 package panel
 
-import (
-	"math"
-
-	"utfall/internal/num"
-)
+import "utfall/internal/num"
 
 // wild is the restricted wild cluster bootstrap of Student's t (Cameron, Gelbach and
 // Miller 2008) in the regression whose coefficient is the term: changes of all cells
@@ -125,8 +121,5 @@ func (t *fewTerm) wild() *num.RatioTest {
 		rademacher(num.NewStream(w.o.Seed, "few-wild", uint64(b)), v)
 		evaluate(v, r.Sums[5*b:5*b+5])
 	})
-	if !(r.Variance > 0) {
-		r.Variance = math.SmallestNonzeroFloat64
-	}
 	return r
 }
