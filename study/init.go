@@ -20,7 +20,7 @@ var templates = []struct{ name, wants string }{
 	{"individual", "participants.csv"},
 	{"municipal", "panel.csv"},
 	{"states", "spells.csv"},
-	{"both", "people.csv, spells.csv, participations.csv, municipalities.csv and truth.json (utfall simulate writes them)"},
+	{"both", "people.csv, spells.csv, participations.csv, assessments.csv, municipalities.csv, ladder.yaml and truth.json (utfall simulate writes them)"},
 }
 
 // TemplateList names the templates.
