@@ -94,7 +94,6 @@ func (s *state) course(a *Analysis) (analysisResult, error) {
 	if each.Pointwise {
 		each.Replicates = 0
 	}
-	var of []int // month of each outcome
 	for i, level := range months.levels {
 		m := k.From + i
 		if k.Base != nil {
@@ -107,7 +106,6 @@ func (s *state) course(a *Analysis) (analysisResult, error) {
 			}
 			level = y
 		}
-		of = append(of, m)
 		each.Outcomes = append(each.Outcomes, effect.Outcome{Name: strconv.Itoa(m), Y: level})
 	}
 	res, err := each.Fit(s.ctx, f)

@@ -126,12 +126,14 @@ func (s *state) besideTruth(a *Analysis, numbers []found) {
 		if !ok || numbers[i].not != nil {
 			continue
 		}
-		code, text := "known-truth", "The effect that was put into the simulated register is %g."
+		note := table.Note{Code: "known-truth", Text: "The effect that was put into the simulated register is %g."}
 		if numbers[i].e.Measure == estimate.RiskDifference {
-			v, code, text = 100*v, "known-truth-points", "The effect that was put into the simulated register is %g percentage points."
+			v *= 100
+			note = table.Note{Code: "known-truth-points", Text: "The effect that was put into the simulated register is %g percentage points."}
 		}
 		v = math.Round(10*v) / 10
-		numbers[i].notes = append(numbers[i].notes, table.Note{Code: code, Text: fmt.Sprintf(text, v), Args: map[string]any{"v": v}})
+		note.Text, note.Args = fmt.Sprintf(note.Text, v), map[string]any{"v": v}
+		numbers[i].notes = append(numbers[i].notes, note)
 	}
 }
 
