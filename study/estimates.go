@@ -126,13 +126,12 @@ func (s *state) besideTruth(a *Analysis, numbers []found) {
 		if !ok || numbers[i].not != nil {
 			continue
 		}
-		note := table.Note{Code: "known-truth", Text: "The effect that was put into the simulated register is %g."}
+		shown := math.Round(10*v) / 10
+		note := table.Note{Code: "known-truth", Text: fmt.Sprintf("The effect that was put into the simulated register is %g.", shown), Args: map[string]any{"v": shown}}
 		if numbers[i].e.Measure == estimate.RiskDifference {
-			v *= 100
-			note = table.Note{Code: "known-truth-points", Text: "The effect that was put into the simulated register is %g percentage points."}
+			shown = math.Round(1000*v) / 10
+			note = table.Note{Code: "known-truth-points", Text: fmt.Sprintf("The effect that was put into the simulated register is %g percentage points.", shown), Args: map[string]any{"v": shown}}
 		}
-		v = math.Round(10*v) / 10
-		note.Text, note.Args = fmt.Sprintf(note.Text, v), map[string]any{"v": v}
 		numbers[i].notes = append(numbers[i].notes, note)
 	}
 }
