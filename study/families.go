@@ -90,7 +90,12 @@ func (s *state) adjust() error {
 	for i := range s.results {
 		r := &s.results[i]
 		if !in[r.spec.Name] && r.spec.Role == "" && (r.kind == "effect" || r.kind == "association") {
-			r.notes = append(r.notes, table.Note{Code: "exploratory", Text: "This was not among what the study set out to test together: it is exploratory, and its interval is not adjusted for how much was looked at."})
+			note := table.Note{Code: "exploratory", Text: "This was not among what the study set out to test together: it is exploratory, and its interval is not adjusted for how much was looked at."}
+			if own, ok := r.own.(*progressResult); ok { // its headlines are a family of their own
+				own.mark(r, note)
+				continue
+			}
+			r.notes = append(r.notes, note)
 		}
 	}
 	return nil
