@@ -104,17 +104,16 @@ func (s *state) panel(d *dataset, p *Panel) error {
 	}
 	var notes []table.Note
 	lines := d.line
-	note := func(code, text string, args map[string]any) {
-		notes = append(notes, table.Note{Code: code, Text: text, Args: args})
-	}
 	if p.Changes != "" {
 		t, origin, n, err := cohort.Recode(d.table, cohort.RecodeSpec{Unit: placeColumn, Time: periodColumn, Sum: p.Sum, Mean: p.Mean}, changes)
 		if err != nil {
 			return s.rowError(d.name, err)
 		}
 		d.table, d.line = t, func(row int) int { return lines(origin[row]) }
-		note("codes-recoded", fmt.Sprintf("%d rows of the panel were put on later codes; %d rows were made of several places, and %d places were divided by the shares given", n.Rows, n.Merged, n.Split),
-			map[string]any{"recoded": n.Rows, "merged": n.Merged, "split": n.Split})
+		notes = append(notes, table.Note{
+			Code: "codes-recoded", Text: fmt.Sprintf("%d rows of the panel were put on later codes; %d rows were made of several places, and %d places were divided by the shares given", n.Rows, n.Merged, n.Split),
+			Args: map[string]any{"recoded": n.Rows, "merged": n.Merged, "split": n.Split},
+		})
 	}
 	if p.Members != "" {
 		spells, err := s.memberSpells(p.Members)
@@ -127,14 +126,21 @@ func (s *state) panel(d *dataset, p *Panel) error {
 			return s.rowError(p.Members, err)
 		}
 		d.table, d.line = t, func(row int) int { return lines(kept[row]) }
-		note("membership", fmt.Sprintf("%d of %d places were members at some time, %d left again, and %d passed from one association to another, which is no exit", n.Ever, n.Places, n.Left, n.Moved),
-			map[string]any{"ever": n.Ever, "places": n.Places, "left": n.Left, "moved": n.Moved})
+		notes = append(notes, table.Note{
+			Code: "membership", Text: fmt.Sprintf("%d of %d places were members at some time, %d left again, and %d passed from one association to another, which is no exit", n.Ever, n.Places, n.Left, n.Moved),
+			Args: map[string]any{"ever": n.Ever, "places": n.Places, "left": n.Left, "moved": n.Moved},
+		})
 		if n.Differ > 0 {
-			note("membership-differs", fmt.Sprintf("for %d place-periods of %d places another source says otherwise; the source that goes first was followed", n.Differ, n.DifferPlaces),
-				map[string]any{"cells": n.Differ, "places": n.DifferPlaces})
+			notes = append(notes, table.Note{
+				Code: "membership-differs", Text: fmt.Sprintf("for %d place-periods of %d places another source says otherwise; the source that goes first was followed", n.Differ, n.DifferPlaces),
+				Args: map[string]any{"cells": n.Differ, "places": n.DifferPlaces},
+			})
 		}
 		if n.Mixed > 0 {
-			note("membership-mixed", fmt.Sprintf("%d places were left out of the panel: they became one of several, of which some were members and some were not", n.Mixed), map[string]any{"mixed": n.Mixed})
+			notes = append(notes, table.Note{
+				Code: "membership-mixed", Text: fmt.Sprintf("%d places were left out of the panel: they became one of several, of which some were members and some were not", n.Mixed),
+				Args: map[string]any{"mixed": n.Mixed},
+			})
 		}
 	}
 	places, periods, missing, err := balance(d.table)
@@ -142,9 +148,15 @@ func (s *state) panel(d *dataset, p *Panel) error {
 		return err
 	}
 	if missing == 0 {
-		note("panel-balanced", fmt.Sprintf("the panel is balanced: %d places in each of %d periods", places, periods), map[string]any{"places": places, "periods": periods})
+		notes = append(notes, table.Note{
+			Code: "panel-balanced", Text: fmt.Sprintf("the panel is balanced: %d places in each of %d periods", places, periods),
+			Args: map[string]any{"places": places, "periods": periods},
+		})
 	} else {
-		note("panel-unbalanced", fmt.Sprintf("the panel is not balanced: of %d places in %d periods, %d rows are missing", places, periods, missing), map[string]any{"places": places, "periods": periods, "missing": missing})
+		notes = append(notes, table.Note{
+			Code: "panel-unbalanced", Text: fmt.Sprintf("the panel is not balanced: of %d places in %d periods, %d rows are missing", places, periods, missing),
+			Args: map[string]any{"places": places, "periods": periods, "missing": missing},
+		})
 	}
 	d.result.Report.Notes = append(slices.Clone(d.result.Report.Notes), notes...)
 	return nil
