@@ -28,7 +28,7 @@ func municipalPart(t *testing.T) *Spec {
 			kept = append(kept, a)
 		}
 	}
-	spec.Analyses = kept
+	spec.Analyses, spec.Families = kept, nil
 	return spec
 }
 
