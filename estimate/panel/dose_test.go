@@ -178,3 +178,31 @@ func TestDoseRefuses(t *testing.T) {
 	_, err = Dose{Dose: doses, Knots: 20}.Fit(t.Context(), f)
 	require.ErrorIs(t, err, estimate.ErrTooFew)
 }
+
+// The influence function is the derivative in the weight of each unit, of units that are treated and compared with too.
+func TestDoseInfluenceIsTheDerivative(t *testing.T) {
+	f, doses := dosed(5, 30)
+	f.Weight = ones(len(f.Y))
+	fit := func(g *Frame) *estimate.Result {
+		res, err := Dose{Dose: doses, Degree: 1, At: []float64{2}}.Fit(t.Context(), g)
+		require.NoError(t, err)
+		return res
+	}
+	base := fit(f)
+	const h = 1e-4
+	for at, u := range base.InfluenceUnit {
+		var values [2][]estimate.Estimate
+		for side, factor := range []float64{math.Exp(h), math.Exp(-h)} {
+			g := f.clone()
+			for i := range g.Unit {
+				if g.Unit[i] == u {
+					g.Weight[i] = factor
+				}
+			}
+			values[side] = fit(g).Estimates
+		}
+		for j := range base.Estimates {
+			require.InDelta(t, (values[0][j].Value-values[1][j].Value)/(2*h), base.Influence.At(at, j), 1e-6, "%s %s", u, base.Estimates[j].Term)
+		}
+	}
+}
