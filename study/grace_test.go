@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,9 +28,18 @@ func designOf(t *testing.T, design string) *Spec {
 	}
 	cut("      design: risk-set", "      look_back:")
 	cut("    propensity:", "\nanalyses:")
-	cut("  - name: ladder", "  - name: work-24\n")
-	cut("  - name: work-24-women", "  - name: subsidised-24\n")
-	cut("  - name: before-after", "# What the design must meet")
+	head, rest, ok := strings.Cut(text, "\nanalyses:\n")
+	require.True(t, ok)
+	body, tail, ok := strings.Cut(rest, "# What the design must meet")
+	require.True(t, ok)
+	text = head + "\nanalyses:\n"
+	for _, part := range strings.Split(body, "  - name: ")[1:] { // effects that weights by month can carry
+		name, _, _ := strings.Cut(part, "\n")
+		if slices.Contains([]string{"work-24", "subsidised-24", "sickness-24", "disability-24"}, name) {
+			text += "  - name: " + part
+		}
+	}
+	text += "# What the design must meet" + tail
 	cut("lock:", "known_truth:")
 	text = strings.Replace(text, "      look_back: [6, 24]", design+"      look_back: [6, 24]", 1)
 	text = regexp.MustCompile(`(?m)^    truth: \{att: .*\n`).ReplaceAllString(text, "") // of another estimand
