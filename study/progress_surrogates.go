@@ -1,0 +1,132 @@
+package study
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+
+	"utfall/estimate/progress"
+	"utfall/study/release"
+)
+
+// surrogates are the months on each step before the month of the forecast and the step in it, for
+// steps on which both outcomes occur.
+func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressUnits, l *Ladder, f *Forecast) {
+	values := l.values()
+	n := len(d.unit)
+	months, on := make([][]float64, len(values)), make([][]float64, len(values))
+	for k := range values {
+		months[k], on[k] = make([]float64, n), make([]float64, n)
+	}
+	step := func(c int8) int { return slices.Index(values, l.Steps[u.b.paths.States[c]]) }
+	for i, unit := range d.unit {
+		for m := range f.At {
+			if c := u.b.paths.At(unit, m); c >= 0 {
+				months[step(c)][i]++
+			}
+		}
+		on[step(u.b.paths.At(unit, f.At))][i] = 1
+	}
+	var columns [][]float64
+	for _, x := range []struct {
+		name string
+		of   [][]float64
+	}{{"months on ", months}, {"on ", on}} {
+		base := true // the lowest step that some leave for good and some do not: the others are compared with it
+		for k, v := range x.of {
+			if !d.tells(v) {
+				continue
+			}
+			if !base {
+				columns, sample.SNames = append(columns, v), append(sample.SNames, x.name+stepName(values[k]))
+			}
+			base = false
+		}
+	}
+	if len(columns) == 0 {
+		return
+	}
+	sample.S = mat.NewDense(n, len(columns), nil)
+	for k, v := range columns {
+		sample.S.SetCol(k, v)
+	}
+}
+
+// tells reports whether a column that is 0 or above can say something about the outcome: among the
+// people of the older cohorts who have some of it there are both outcomes.
+func (d *forecastData) tells(v []float64) bool {
+	with, without := 0, 0
+	for i, x := range v {
+		if x > 0 && d.older[i] && d.y[i] == 1 {
+			with++
+		}
+		if x > 0 && d.older[i] && d.y[i] == 0 {
+			without++
+		}
+	}
+	return with >= fewOnStep && without >= fewOnStep
+}
+
+func (d *forecastData) arms(u *progressUnits, in func(i int) bool) release.Arms {
+	var out release.Arms
+	for i, unit := range d.unit {
+		switch {
+		case !in(i):
+		case u.b.treated[unit]:
+			out.Treated++
+		default:
+			out.Control++
+		}
+	}
+	return out
+}
+
+// basis counts people with and without the outcome under a truth test.
+func (d *forecastData) basis(u *progressUnits, in func(i int) bool) release.Basis {
+	n := d.arms(u, in)
+	ev := d.arms(u, func(i int) bool { return in(i) && d.y[i] == 1 })
+	return release.Basis{Treated: n.Treated, Control: n.Control, Cohort: u.sizes, Events: &ev, DF: math.Inf(1)}
+}
+
+// years are the calendar years in which people of the older cohorts started.
+func (d *forecastData) years(u *progressUnits) []int {
+	var out []int
+	for i, unit := range d.unit {
+		if y := u.zero[unit] / 12; d.older[i] && !slices.Contains(out, y) {
+			out = append(out, y)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// someRows is a sample of some of the rows.
+func someRows(s *progress.SurrogateSample, in func(i int) bool) *progress.SurrogateSample {
+	var rows []int
+	for i := range s.Unit {
+		if in(i) {
+			rows = append(rows, i)
+		}
+	}
+	out := &progress.SurrogateSample{SNames: s.SNames, XNames: s.XNames, Level: s.Level, S: takeRows(s.S, rows), X: takeRows(s.X, rows)}
+	for _, i := range rows {
+		out.Unit, out.Older, out.Treated, out.Y = append(out.Unit, s.Unit[i]), append(out.Older, s.Older[i]), append(out.Treated, s.Treated[i]), append(out.Y, s.Y[i])
+	}
+	if s.Cluster != nil {
+		out.Cluster = dense(s.Cluster, rows)
+	}
+	return out
+}
+
+func takeRows(x *mat.Dense, rows []int) *mat.Dense {
+	if x == nil || len(rows) == 0 {
+		return nil
+	}
+	_, k := x.Dims()
+	out := mat.NewDense(len(rows), k, nil)
+	for to, from := range rows {
+		out.SetRow(to, x.RawRowView(from))
+	}
+	return out
+}
