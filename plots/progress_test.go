@@ -180,7 +180,7 @@ func TestRibbonsFillTheirBars(t *testing.T) {
 			bar = box{it.points[0].x, it.points[0].y, it.points[2].x, it.points[2].y}
 		}
 	}
-	require.Len(t, ribbons, 12+11-0)
+	require.Len(t, ribbons, 12+11)
 	full := (bar.y1 - bar.y0) / 0.6 // the first bar is the lowest step of the participants, .6
 	want := []float64{0.3, 0.1, 0.1, 0.1}
 	below := bar.y1
@@ -193,5 +193,11 @@ func TestRibbonsFillTheirBars(t *testing.T) {
 		}
 		require.InDelta(t, below, ps[0].y, 0.01, "one on the other")
 		below = ps[49].y
+	}
+	// At the other end ribbons to one step lie on each other too: those to the lowest step are .3, .06 and .02.
+	at := bar.y1
+	for _, r := range []int{0, 4, 8} {
+		require.InDelta(t, at, ribbons[r].points[24].y, 0.01)
+		at = ribbons[r].points[25].y
 	}
 }

@@ -51,6 +51,7 @@ func TestLifeByHand(t *testing.T) {
 	require.Equal(t, l.Never, newLife(&g, 0).Wait)
 	g.waited[0] = [horizon + 2]int64{9: 2, horizon + 1: 2}
 	reftest.Near(t, "half of them have gained for nine months", float64(newLife(&g, 0).Wait.SD), float64(l.Never.SD)-gain(9)/2/float64(l.SD), 1e-12)
+	require.Less(t, float64(newLife(&g, 0).Wait.NetShare), float64(l.Never.NetShare)-0.1, "and some of them have changed for the better")
 	require.True(t, math.IsNaN(float64(newLife(&group{}, 0).Never.NetShare)))
 }
 
