@@ -164,10 +164,11 @@ func TestWordsFollowGates(t *testing.T) {
 	r := &s.results[0]
 	own := r.own.(*progressResult)
 	h := own.heads[0]
+	design := "effect"
 	say := func(gates ...progress.Gate) string {
 		kept := *h
 		kept.gates = gates
-		again := &analysisResult{spec: r.spec, kind: "effect", own: &progressResult{ladder: own.ladder, heads: []*headline{&kept}}}
+		again := &analysisResult{spec: r.spec, kind: design, own: &progressResult{ladder: own.ladder, heads: []*headline{&kept}}}
 		require.NoError(t, s.judge(again, r.spec, &progressUnits{cluster: make([]string, 1)}))
 		if kept.not != nil {
 			return "refused"
@@ -178,5 +179,8 @@ func TestWordsFollowGates(t *testing.T) {
 	require.Contains(t, say(met), "effect")
 	require.Equal(t, "refused", say(met, progress.ArmSize(5, 100)))
 	require.Equal(t, "nothing effect", say(met, progress.Orders(progress.OrderCheck{Verdict: progress.Disagree})))
+	design = "association"
+	require.Contains(t, say(met), "association", "groups that no design made alike")
+	design = "effect"
 	require.Contains(t, say(met, progress.Placebo(h.estimate.CI, h.estimate.Value/100)), "association")
 }
