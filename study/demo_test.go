@@ -53,6 +53,9 @@ func TestDemoRecoversTheTruth(t *testing.T) {
 	require.NotContains(t, page, "https://")
 	require.NotContains(t, page, "<script")
 	require.GreaterOrEqual(t, strings.Count(page, "<figure"), 6)
+	v, err := Verify(t.Context(), done.Bundle, "", Options{})
+	require.NoError(t, err)
+	require.NoError(t, v.Err(), "a bundle with a locked plan and a ladder is unchanged since its run")
 }
 
 // A small register does not pass the gate: the demo says so and goes on without a plan.

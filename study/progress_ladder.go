@@ -244,3 +244,8 @@ func (s *state) loadLadders() error {
 	}
 	return nil
 }
+
+// namesLadder reports whether an analysis reads the ladder of this file.
+func (s *Spec) namesLadder(file string) bool {
+	return slices.ContainsFunc(s.Analyses, func(a Analysis) bool { return a.Progress != nil && a.Progress.Ladder == file })
+}

@@ -49,6 +49,8 @@ func checkPlan(fsys fs.FS, m *Manifest) []string {
 		for _, f := range m.Inputs {
 			if _, ok := spec.Data[f.Name]; ok {
 				now.Data[f.Name] = f.Logical
+			} else if spec.namesLadder(f.File) {
+				now.Data[f.File] = f.Logical
 			}
 		}
 		for _, d := range plan.deviations(now) {
