@@ -107,6 +107,15 @@ func (o Meta) fit(ctx context.Context, f *Effects) (*estimate.Result, error) {
 	res := &estimate.Result{Method: "meta", N: estimate.Counts{Units: m.k}, Fit: estimate.Convergence{Converged: true, Iterations: steps}}
 	if o.Test == "knapp-hartung" {
 		df, scale = m.free(), at.q/m.free()
+		squares := 0.0
+		for i, y := range m.y {
+			squares += float64(y*y) / (m.v[i] + tau2)
+		}
+		if at.q <= 1e-20*squares { // the residuals are rounding: they can carry no error
+			scale = math.NaN()
+			res.Notes = append(res.Notes, table.Note{Code: "knapp-hartung-undefined",
+				Text: "The effects do not differ at all, so that the Knapp-Hartung error cannot be worked out; use the test z."})
+		}
 		if scale < 1 {
 			res.Notes = append(res.Notes, table.Note{Code: "knapp-hartung-narrower", Args: map[string]any{"scale": scale},
 				Text: fmt.Sprintf("The effects vary less than their errors and tau2 say (scale %.3g): the Knapp-Hartung error is smaller than the usual one.", scale)})
@@ -123,7 +132,11 @@ func (o Meta) fit(ctx context.Context, f *Effects) (*estimate.Result, error) {
 	for j, n := range names {
 		res.Estimates = append(res.Estimates, estimate.Wald(n, measure, at.fit.Coef[j], math.Sqrt(cov.At(j, j)), df, f.Level))
 	}
-	if m.p > 1 {
+	if m.p > 1 && math.IsNaN(scale) {
+		nan := math.NaN()
+		res.Estimates = append(res.Estimates, estimate.Estimate{Term: "QM", Measure: ChiSquare, Value: nan, SE: nan,
+			CI: estimate.Interval{Lo: nan, Hi: nan}, Test: estimate.Test{Stat: nan, DF: nan, P: nan}})
+	} else if m.p > 1 {
 		qm, err := m.joint(at.fit.Coef, cov, df)
 		if err != nil {
 			return nil, err

@@ -238,3 +238,27 @@ func TestMetaErrors(t *testing.T) {
 	_, err = Meta{}.Fit(t.Context(), &Effects{Unit: []string{"1"}, Y: []float64{1, 2}, Variance: []float64{1, 1}, Level: .95})
 	require.ErrorIs(t, err, estimate.ErrInvalidFrame)
 }
+
+// Effects that are all alike say nothing of how effects vary: Knapp and Hartung's error
+// would be rounding. Nothing is given, and a note says what to use.
+func TestMetaOfEqualEffects(t *testing.T) {
+	for _, y := range [][]float64{{0.3, 0.3}, {0.2, 0.2, 0.2, 0.2}} {
+		f := &Effects{Y: y, Level: 0.95}
+		for i := range y {
+			f.Unit, f.Variance = append(f.Unit, string(rune('a'+i))), append(f.Variance, 0.25)
+		}
+		res, err := Meta{Test: "knapp-hartung"}.Fit(t.Context(), f)
+		require.NoError(t, err)
+		require.InDelta(t, y[0], res.Estimates[0].Value, 1e-15)
+		require.False(t, res.Estimates[0].HasSE())
+		require.True(t, math.IsNaN(res.Estimates[0].Test.P))
+		codes := ""
+		for _, n := range res.Notes {
+			codes += n.Code + " "
+		}
+		require.Contains(t, codes, "knapp-hartung-undefined")
+		z, err := Meta{Test: "z"}.Fit(t.Context(), f)
+		require.NoError(t, err)
+		require.InDelta(t, math.Sqrt(0.25/float64(len(y))), z.Estimates[0].SE, 1e-12)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -290,7 +291,7 @@ func (s *doseRun) result(o Dose, level float64) (*estimate.Result, error) {
 	at := o.At
 	if at == nil {
 		for i := 1; i <= 9; i++ {
-			at = append(at, s.quantile(float64(i)/10))
+			at = append(at, tidy(s.quantile(float64(i)/10)))
 		}
 		at = slices.Compact(at)
 	}
@@ -385,4 +386,13 @@ func (s *doseRun) estimates(o Dose, level float64, names []string, measures []es
 		note("few-clusters", map[string]any{"clusters": l.clusters}, "Standard errors rest on %d independent units or clusters; below about 30 normal intervals are too narrow.", l.clusters)
 	}
 	return res, nil
+}
+
+// tidy rounds to twelve digits: a term is read and written by people.
+func tidy(v float64) float64 {
+	out, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 12, 64), 64)
+	if err != nil {
+		return v
+	}
+	return out
 }

@@ -171,6 +171,8 @@ func (s *Synthetic) staggeredErrors(ctx context.Context, cohorts []cohortBlock, 
 		return jackknifeCohorts(cohorts, weights, out)
 	case s.Errors == PlaceboErrors && n0 <= n1:
 		return nil, nil, fmt.Errorf("%w: placebo errors need more controls (%d) than treated units (%d); use the jackknife or the bootstrap", estimate.ErrTooFew, n0, n1)
+	case s.Errors == BootstrapErrors && loneCohort(cohorts) >= 0:
+		return nil, nil, fmt.Errorf("%w: the bootstrap needs two treated units or more in every cohort, and the one that starts at %d has one; use placebo errors", estimate.ErrTooFew, cohorts[loneCohort(cohorts)].start)
 	case s.Errors == BootstrapErrors && (n0 < 2 || n1 < 2):
 		return nil, nil, fmt.Errorf("%w: the bootstrap needs two treated units and two controls or more; use placebo errors", estimate.ErrTooFew)
 	case s.Errors == PlaceboErrors:
@@ -283,6 +285,12 @@ func (s *Synthetic) staggeredErrors(ctx context.Context, cohorts []cohortBlock, 
 	return out, spread, nil
 }
 
+// loneCohort is the first cohort with a single treated unit, or -1: drawing it again or leaving
+// it out says nothing of how it varies.
+func loneCohort(cohorts []cohortBlock) int {
+	return slices.IndexFunc(cohorts, func(c cohortBlock) bool { return len(c.y)-c.n0 == 1 })
+}
+
 // jackknifeCohorts leaves out one unit of all after the other; the errors of single cohorts need two treated units.
 func jackknifeCohorts(cohorts []cohortBlock, weights []*synthWeights, out []float64) ([]float64, map[string]any, error) {
 	k, n0, n1 := len(cohorts), cohorts[0].n0, 0
@@ -342,6 +350,8 @@ func jackknifeCohorts(cohorts []cohortBlock, weights []*synthWeights, out []floa
 			}
 		}
 	}
-	out[k] = deviation(values, 0) * math.Sqrt(float64(len(values)-1))
+	if loneCohort(cohorts) < 0 { // without its only unit a cohort vanishes: that is no draw of another one
+		out[k] = deviation(values, 0) * math.Sqrt(float64(len(values)-1))
+	}
 	return out, map[string]any{"units": len(values)}, nil
 }

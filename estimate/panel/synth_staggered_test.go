@@ -88,9 +88,23 @@ func TestSyntheticStaggeredByHand(t *testing.T) {
 	reftest.Agree(t, "a", res.Estimates[0].Value, 3, 13)
 	reftest.Agree(t, "b", res.Estimates[1].Value, 22.0/3, 13)
 	reftest.Agree(t, "overall", res.Estimates[2].Value, 40.0/9, 13)
-	values := []float64{(4 + 20.0/3) / 3, (8 + 8) / 3.0, 22.0 / 3, 3}
-	reftest.Agree(t, "jackknife", res.Estimates[2].SE, deviation(values, 0)*math.Sqrt(3), 12)
-	require.False(t, res.Estimates[0].HasSE()) // one treated unit alone
+	for _, e := range res.Estimates { // one treated unit alone in a cohort: nobody knows how it varies
+		require.False(t, e.HasSE(), e.Term)
+	}
+	_, err := Synthetic{Method: DifferenceInMeans, Errors: BootstrapErrors, Replicates: 50}.Fit(t.Context(), f, d)
+	require.ErrorIs(t, err, estimate.ErrTooFew)
+	require.ErrorContains(t, err, "starts at 3")
+	// Each treated unit twice: the same effects. Without one a (2·3 + 2·22/3)/4 = 31/6, without one b (4·3 + 22/3)/5 = 58/15.
+	f = rect([]int{0, 0, 0, 0, 0, 0}, [][]float64{{0, 0, 0, 0}, {0, 0, 2, 2}, {1, 1, 5, 5}, {1, 1, 5, 5}, {0, 0, 3, 9}, {0, 0, 3, 9}})
+	f.Cohort = nil
+	d = make([]bool, 24)
+	for _, i := range []int{10, 11, 14, 15, 19, 23} {
+		d[i] = true
+	}
+	res = mustSynth(t, Synthetic{Method: DifferenceInMeans, Errors: JackknifeErrors}, f, d)
+	reftest.Agree(t, "overall", res.Estimates[2].Value, 40.0/9, 13)
+	values := []float64{(4 + 20.0/3) / 3, (8 + 8) / 3.0, 31.0 / 6, 31.0 / 6, 58.0 / 15, 58.0 / 15}
+	reftest.Agree(t, "jackknife", res.Estimates[2].SE, deviation(values, 0)*math.Sqrt(5), 12)
 }
 
 func TestSyntheticStaggeredErrors(t *testing.T) {

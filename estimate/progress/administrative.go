@@ -50,13 +50,15 @@ func withoutAdministrative(states []string, steps []int, names []string) ([]int,
 		if !own[j] {
 			continue
 		}
-		to := slices.Min(others)
+		to, below := 0, false
 		for _, s := range others {
-			if s < steps[j] {
-				to = max(to, s)
+			if s < steps[j] && (!below || s > to) {
+				to, below = s, true
 			}
 		}
-		out[j] = to
+		if below { // the lowest step has none below it and stays: merged upwards it would add to the effect
+			out[j] = to
+		}
 	}
 	return out, nil
 }
