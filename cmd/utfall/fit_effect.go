@@ -215,7 +215,7 @@ func (m *fitEffect) checkMeans() (problems []string) {
 		if m.vcov != "" && !clustered && len(m.cluster) > 0 {
 			bad("--vcov %s does not use --cluster", m.vcov)
 		}
-		if m.weights.column != "" && m.weights.kind == string(estimate.Matching) && m.method != "g-computation" {
+		if m.weights.column != "" && slices.Contains(effectFlags[m.method], "weights") && m.weights.kind == string(estimate.Matching) && m.method != "g-computation" {
 			bad("--method %s makes its own weights: with weights of a sample give --weight-kind sampling (or frequency), with those of a design use difference, regression or g-computation", m.method)
 		}
 	}

@@ -273,3 +273,23 @@ func TestBoundsCoverageNotAtRandom(t *testing.T) {
 	require.GreaterOrEqual(t, float64(manski)/float64(reps), .95-.0359)
 	require.Less(t, float64(naive)/float64(reps), .5)
 }
+
+// A range beyond 0 and 1 is not that of a share, also where every known outcome is 0 or 1.
+func TestManskiMeasureFollowsTheRange(t *testing.T) {
+	f := &estimate.Frame{Level: 0.95}
+	for i := range 12 {
+		f.Unit, f.Treated, f.Y = append(f.Unit, string(rune('a'+i))), append(f.Treated, i%2 == 0), append(f.Y, float64(i%3%2))
+	}
+	observed := make([]bool, 12)
+	for i := range observed {
+		observed[i] = i > 2
+	}
+	for _, c := range []struct {
+		high float64
+		want estimate.Measure
+	}{{1, estimate.RiskDifference}, {10, estimate.MeanDifference}} {
+		res, err := Manski{Observed: observed, Low: 0, High: c.high}.Fit(t.Context(), f)
+		require.NoError(t, err)
+		require.Equal(t, c.want, res.Estimates[0].Measure)
+	}
+}

@@ -76,7 +76,11 @@ func (m Manski) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, e
 	for s := range y {
 		value[s], phi[s] = a.difference(y[s])
 	}
-	res, err := a.result("manski", f, measureOf(f, m.Observed), value[0], value[1], phi[0], phi[1])
+	measure := measureOf(f, m.Observed)
+	if m.Low != 0 || m.High != 1 {
+		measure = estimate.MeanDifference // the unknown outcomes may be more than 0 and 1
+	}
+	res, err := a.result("manski", f, measure, value[0], value[1], phi[0], phi[1])
 	if err != nil {
 		return nil, err
 	}

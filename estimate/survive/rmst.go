@@ -144,7 +144,7 @@ func (e RMST) horizon(curves []*kmCurve, res *estimate.Result) (float64, error) 
 		return 0, fmt.Errorf("%w: the last time of a group is 0", estimate.ErrNotIdentified)
 	}
 	res.Notes = append(res.Notes, table.Note{
-		Code: "tau-default", Text: "The horizon was not given; the last time at which every group is still observed was taken.",
+		Code: "tau-default", Text: "The horizon was not given; the last time at which every group is still observed, or nobody in it is left, was taken.",
 		Args: map[string]any{"tau": tau},
 	})
 	return tau, nil
@@ -166,8 +166,9 @@ func rmstEstimates(res *estimate.Result, curves []*kmCurve, mean []float64, vcov
 		return math.Sqrt(max(0, v))
 	}
 	add := func(e estimate.Estimate) {
-		if !(e.SE > 0) {
+		if !(e.SE > 0) { // an interval without width would claim to be certain
 			undefined++
+			e.CI.Lo, e.CI.Hi = math.NaN(), math.NaN()
 		}
 		res.Estimates = append(res.Estimates, e)
 		row++

@@ -239,3 +239,14 @@ func TestRMSTCoverage(t *testing.T) {
 		t.Errorf("coverage %.3f, want 0.95 ± %.3f", rate, half)
 	}
 }
+
+// Without an event nothing varies: no interval is given, rather than one without width.
+func TestRMSTWithoutVariationHasNoInterval(t *testing.T) {
+	f := twoMeans()
+	f.Event = make([]bool, 6)
+	for _, e := range mustRMST(t, 3, f).Estimates {
+		if !math.IsNaN(e.CI.Lo) || !math.IsNaN(e.CI.Hi) {
+			t.Errorf("%s: interval from %v to %v", e.Term, e.CI.Lo, e.CI.Hi)
+		}
+	}
+}
