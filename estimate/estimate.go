@@ -78,10 +78,15 @@ type Estimate struct {
 // HasSE reports whether the estimate has a standard error.
 func (e Estimate) HasSE() bool { return !math.IsNaN(e.SE) }
 
+// Certain reports whether the interval has no width: nothing varied in the data, which
+// does not make the number certain. Whoever shows estimates leaves such an interval out.
+func (e Estimate) Certain() bool { return e.SE == 0 && e.CI.Lo == e.CI.Hi }
+
 // Wald builds the estimate of a term from its value and standard error, with the
 // interval value ± q·SE and the two-sided test of 0, on df degrees of freedom of
 // Student's t; df = +Inf gives the normal distribution. A standard error of 0 or
-// NaN gives an interval without bounds and a test without p-value.
+// NaN gives a test without p-value; of NaN an interval without bounds, of 0 one without
+// width ([Estimate.Certain]), which nobody is shown.
 func Wald(term string, m Measure, value, se, df, level float64) Estimate {
 	e := Estimate{Term: term, Measure: m, Value: value, SE: se, Test: Test{Stat: math.NaN(), DF: df, P: math.NaN()}}
 	method := "t"

@@ -43,6 +43,9 @@ func TestWaldWithoutError(t *testing.T) {
 	z := Wald("x", Mean, 1, 0, 5, 0.95)
 	require.True(t, z.HasSE() && math.IsNaN(z.Test.P))
 	require.Equal(t, 1.0, z.CI.Lo)
+	require.True(t, z.Certain())
+	require.False(t, e.Certain())
+	require.False(t, Wald("x", Mean, 1, 0.1, 5, 0.95).Certain())
 }
 
 func TestFrameCheck(t *testing.T) {

@@ -76,6 +76,10 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 		if n.not != nil {
 			continue
 		}
+		if n.e.Certain() {
+			r.numbers[i] = n.withoutWidth()
+			n = r.numbers[i]
+		}
 		re, w := s.policy.Estimate(place, n.e, n.basis)
 		released[i] = re
 		event[i] = isEvent(n.term) || isSubgroup(n.term)

@@ -39,6 +39,14 @@ type found struct {
 	not   *refusal // nil where there is a number
 }
 
+// withoutWidth takes the interval off a number whose standard error is 0: nothing varied
+// in the data, which does not make it certain.
+func (n found) withoutWidth() found {
+	n.e.CI.Lo, n.e.CI.Hi = math.NaN(), math.NaN()
+	n.notes = append(slices.Clip(n.notes), table.Note{Code: "no-variation", Text: "The standard error is 0: nothing varied in the data, which does not make the number certain, and no interval is given."})
+	return n
+}
+
 // refusal is why a number is not given, and what would change that.
 type refusal struct{ why, fix table.Note }
 

@@ -34,7 +34,7 @@ func (s *state) funnelFigure(r *analysisResult) (plots.Figure, error) {
 func (s *state) placeFigure(r *analysisResult) (plots.Figure, error) {
 	p, out := r.spec.Places, r.own.(*placeResult)
 	d := plots.PlaceData{Class: map[string]int{}, Value: map[string]float64{}, Letters: true, Classes: []plots.PlaceClass{
-		{Label: s.lang.Text("study.places-higher"), Look: plots.PlaceHigher}, {Label: s.lang.Text("study.places-same"), Look: plots.PlaceSame},
+		{Label: s.lang.Text("study.places-higher"), Look: plots.PlaceHigher}, {Label: capital(s.lang.Text("study.places-same")), Look: plots.PlaceSame},
 		{Label: s.lang.Text("study.places-lower"), Look: plots.PlaceLower}, {Label: s.lang.Text("study.places-hidden"), Look: plots.PlaceHidden},
 	}}
 	for k, name := range out.names {

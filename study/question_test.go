@@ -67,3 +67,18 @@ func TestRefusedNumberSaysWhy(t *testing.T) {
 	require.Len(t, rec.Notes, 2)
 	require.Equal(t, "why", rec.Notes[0].Text)
 }
+
+// A number whose data did not vary leaves a study without an interval, and says why.
+func TestCertainNumberHasNoInterval(t *testing.T) {
+	s := &state{spec: &Spec{Level: 0.95}, policy: Disclosure{MinCount: 10, RoundTo: 5}.Policy(), lang: lang.EN}
+	e := estimate.Wald("att", estimate.MeanDifference, 1, 0, 40, 0.95)
+	r := &analysisResult{spec: &Analysis{Name: "life", Describe: &Describe{}}, method: "describe", kind: "effect",
+		numbers: []found{{term: "att", e: e, basis: release.Basis{Treated: 50, Control: 50, DF: 40}}}}
+	out := &assembled{findings: map[string]release.Estimate{}}
+	require.NoError(t, s.releaseAnalysis(out, r, map[string]bool{}, func([]release.Withheld) {}))
+	rec := out.records[0]
+	require.Equal(t, 1.0, *rec.Estimate)
+	require.Nil(t, rec.ConfLow)
+	require.Nil(t, rec.ConfHigh)
+	require.Equal(t, "no-variation", rec.Notes[0].Code)
+}

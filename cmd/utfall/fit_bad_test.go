@@ -171,3 +171,18 @@ func TestFitFormats(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "x,mean,2,")
 }
+
+// Where nothing varied there is no interval of no width, which would claim to be certain.
+func TestFitWithoutVariationIsNotCertain(t *testing.T) {
+	path := writeTestFile(t, "s.csv", "t,y\n0,0\n0,0\n0,0\n1,1\n1,1\n1,1\n")
+	a := fitted(t, "effect", "--data", path, "--treatment", "t", "--outcome", "y", "--method", "difference")
+	e := a.get(t, "att", "")
+	require.InDelta(t, 1, *e.Estimate, 1e-12)
+	require.Nil(t, e.ConfLow)
+	require.Nil(t, e.ConfHigh)
+	codes := ""
+	for _, n := range a.Notes {
+		codes += n.Code + " "
+	}
+	require.Contains(t, codes, "no-variation")
+}

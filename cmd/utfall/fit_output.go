@@ -61,8 +61,12 @@ func newFitOutput(r *estimate.Result, wanted ...string) *fitOutput {
 
 // whyNull adds the notes that explain values that do not exist.
 func (o *fitOutput) whyNull() {
-	value, se, test, only := 0, 0, 0, 0
-	for _, e := range o.estimates {
+	value, se, test, only, certain := 0, 0, 0, 0, 0
+	for i, e := range o.estimates {
+		if e.Certain() {
+			certain++
+			o.estimates[i].CI.Lo, o.estimates[i].CI.Hi = math.NaN(), math.NaN()
+		}
 		switch {
 		case !finite(e.Value):
 			value++
@@ -79,6 +83,7 @@ func (o *fitOutput) whyNull() {
 			o.notes = append(o.notes, table.Note{Code: code, Text: fmt.Sprintf(text, n, len(o.estimates)), Args: map[string]any{"estimates": n, "of": len(o.estimates)}})
 		}
 	}
+	add(certain, "no-variation", "%d of %d numbers have a standard error of 0: nothing varied in the data, which does not make them certain, and their interval is null.")
 	add(value, "no-estimate", "%d of %d estimates do not exist for these data and are null.")
 	add(se, "no-standard-error", "%d of %d numbers have no standard error, so that interval, statistic and p-value are null.")
 	add(only, "test-only", "%d of %d numbers are test statistics, which have no standard error and no interval.")

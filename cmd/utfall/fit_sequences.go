@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -198,10 +197,6 @@ func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 		}},
 	} {
 		r, err := x.fit()
-		if errors.Is(err, estimate.ErrTooFew) { // few leave for good where people are only passed on: the measures above stand
-			out.addNotes([]table.Note{{Code: "too-few-exits", Text: "Too few people left for good, or came back, for " + x.name + ": it is not given."}})
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}

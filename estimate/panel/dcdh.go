@@ -90,6 +90,10 @@ func (e Intertemporal) fit(ctx context.Context, f *Frame) (*estimate.Result, err
 		l.note("switchers-alone", map[string]any{"units": p.alone},
 			"%d units change their treatment without another unit like them: their error is counted from the mean of them and those they are compared with.", p.alone)
 	}
+	if len(p.turned) > 0 {
+		l.note("switchers-turned", map[string]any{"units": len(p.turned)},
+			"%d units crossed their first treatment in both directions: from then on they are in no effect.", len(p.turned))
+	}
 	res, err := l.finish("dcdh", p.terms(e.Anticipation), e.EventOptions, f.Level)
 	if err != nil {
 		return nil, err
@@ -130,12 +134,13 @@ type path struct {
 	inf     []float64    // of overall
 	lost    []string
 	alone   int
+	turned  map[int]bool // units left out of events after they went beyond their first treatment
 }
 
 // path estimates all events; times is how often each unit counts.
 func (e Intertemporal) path(s *switching, times []float64, influence bool) *path {
 	l, n := s.l, len(s.l.periods)
-	out := &path{}
+	out := &path{turned: map[int]bool{}}
 	groups := s.starts()
 	before, after := n, n
 	if e.Before != nil {
@@ -176,6 +181,8 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 			for _, u := range g {
 				if h < 0 || s.oneWay(u, to) {
 					m.switchers = append(m.switchers, u)
+				} else {
+					out.turned[u] = true
 				}
 			}
 			for u := range s.start {

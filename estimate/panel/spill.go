@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
+	"utfall/table"
 )
 
 // Spillover estimates the effect of treatment on treated units and on untreated units
@@ -118,6 +120,16 @@ func (s Spillover) fit(ctx context.Context, f *Frame, exposure []float64) (*esti
 	}
 	if !slices.ContainsFunc(terms, func(t *fewTerm) bool { return t.name == "exposed" }) {
 		return nil, fmt.Errorf("%w: no untreated unit is exposed in a period that can be compared; without exposure the effect on the treated is that of method did", estimate.ErrNotIdentified)
+	}
+	bins := 0
+	for _, t := range terms {
+		if strings.HasPrefix(t.name, "exposed,above=") {
+			bins++
+		}
+	}
+	if empty := len(s.Borders) + 1 - bins; len(s.Borders) > 0 && empty > 0 {
+		res.Notes = append(res.Notes, table.Note{Code: "exposure-empty", Args: map[string]any{"bins": empty},
+			Text: fmt.Sprintf("No untreated unit is in %d of the levels of exposure that were asked for: they are missing from the answer.", empty)})
 	}
 	res.Influence = mat.NewDense(c.w.l.n, len(terms), nil)
 	sums := make([][]float64, len(terms))

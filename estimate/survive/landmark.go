@@ -53,7 +53,7 @@ func (e Landmark) fit(ctx context.Context, s *Spells) (*estimate.Result, error) 
 		}
 	}
 	if state < 0 {
-		return nil, fmt.Errorf("%w: landmark: none of the %d states has the name that was asked for", estimate.ErrInvalidFrame, len(s.States))
+		return nil, fmt.Errorf("%w: no state %q among the %d states", estimate.ErrInvalidFrame, e.State, len(s.States))
 	}
 	h, err := s.histories()
 	if err != nil {
