@@ -86,6 +86,22 @@ func TestForestNumbers(t *testing.T) {
 	require.Contains(t, texts(ForestData{Decimals: -1, PercentagePoints: true}, lang.EN), "−6.1 (")
 }
 
+// A number whose data did not vary has no interval: it is drawn as a point, its cells of the
+// CSV are empty, and nobody is told that it is clear of zero.
+func TestPointWithoutInterval(t *testing.T) {
+	e := wald("event=0", 0.5, 0)
+	e.CI.Lo, e.CI.Hi = math.NaN(), math.NaN()
+	f, err := Forest(ForestData{Groups: []ForestGroup{{Rows: []ForestRow{{Estimate: e}}}}}, nil, plain)
+	require.NoError(t, err)
+	require.Contains(t, string(f.csv), "event=0,mean-difference,0.5,0,,,")
+	f, err = EventStudy(EventStudyData{Estimates: []estimate.Estimate{e, wald("event=1", 0.5, 0.1)}}, plain)
+	require.NoError(t, err)
+	require.Contains(t, string(f.csv), "event=0,0,0.5,0,,,0.95")
+	e.SE = 0.1
+	_, err = EventStudy(EventStudyData{Estimates: []estimate.Estimate{e}}, plain)
+	require.ErrorIs(t, err, ErrNotFinite, "with an error the interval has to be there")
+}
+
 func TestForestArrowsOnlyWhereAnIntervalGoesOn(t *testing.T) {
 	rows := func(last float64) []forestRow {
 		var out []forestRow

@@ -13,7 +13,8 @@ import (
 
 // EventStudyData is what an event study shows: one estimate per event time, terms
 // "event=E". An estimate without a standard error is a reference period and is drawn
-// hollow. Intervals whose method is "uniform-band" are drawn as a band, others as bars.
+// hollow. One with a standard error of 0 and no interval, where nothing varied, is drawn
+// as a point. Intervals whose method is "uniform-band" are drawn as a band, others as bars.
 type EventStudyData struct {
 	Estimates []estimate.Estimate
 	XLabel    string // "" = time relative to the start
@@ -29,6 +30,7 @@ type eventPoint struct {
 	e         int
 	est       estimate.Estimate
 	reference bool
+	lo, hi    float64 // what is drawn as the interval
 }
 
 // EventStudy draws effects before and after the start, with a line at zero and one
@@ -71,7 +73,7 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 		case p.reference:
 			hasReference = true
 		default:
-			values = append(values, p.est.CI.Lo, p.est.CI.Hi)
+			values = append(values, p.lo, p.hi)
 			level = p.est.CI.Level
 			hasBefore, hasAfter = hasBefore || p.e < 0, hasAfter || p.e >= 0
 		}
@@ -131,7 +133,7 @@ func EventStudy(d EventStudyData, s Style) (Figure, error) {
 	for _, q := range points {
 		x := a.x.at(float64(q.e))
 		if !q.reference && !uniform {
-			p.line(look(q).color, min(1.3, r*0.5), nil, point{x, a.y.at(q.est.CI.Lo)}, point{x, a.y.at(q.est.CI.Hi)})
+			p.line(look(q).color, min(1.3, r*0.5), nil, point{x, a.y.at(q.lo)}, point{x, a.y.at(q.hi)})
 		}
 	}
 	for _, q := range points {
@@ -180,12 +182,15 @@ func eventPoints(es []estimate.Estimate) (points []eventPoint, uniform bool, err
 		if !ok || convErr != nil {
 			return nil, false, fmt.Errorf("%w: term %q is not of the form event=E", ErrInconsistent, est.Term)
 		}
-		q := eventPoint{e, est, !est.HasSE()}
-		if !drawable(est.Value) || (!q.reference && !drawable(est.CI.Lo, est.CI.Hi)) {
+		q := eventPoint{e, est, !est.HasSE(), est.CI.Lo, est.CI.Hi}
+		if bare(est) { // drawn, the point is its own interval
+			q.lo, q.hi = est.Value, est.Value
+		}
+		if !drawable(est.Value) || (!q.reference && !drawable(q.lo, q.hi)) {
 			return nil, false, fmt.Errorf("%s: %w", est.Term, ErrNotFinite)
 		}
 		if !q.reference {
-			if est.CI.Lo > est.CI.Hi || est.Value < est.CI.Lo || est.Value > est.CI.Hi {
+			if q.lo > q.hi || est.Value < q.lo || est.Value > q.hi {
 				return nil, false, fmt.Errorf("%s: %w: the value lies outside its interval", est.Term, ErrInconsistent)
 			}
 			if est.CI.Level != es[firstWithSE(es)].CI.Level {
@@ -249,7 +254,7 @@ func (s *page) eventBand(a axes, points []eventPoint, look func(eventPoint) seri
 		run := points[i:j]
 		var upper, lower []point
 		for _, q := range run {
-			x, lo, hi := a.x.at(float64(q.e)), a.y.at(q.est.CI.Lo), a.y.at(q.est.CI.Hi)
+			x, lo, hi := a.x.at(float64(q.e)), a.y.at(q.lo), a.y.at(q.hi)
 			if len(run) == 1 { // one period alone still needs an area
 				w := 0.2 * (a.x.at(1) - a.x.at(0))
 				upper = append(upper, point{x - w, hi}, point{x + w, hi})

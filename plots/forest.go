@@ -174,6 +174,11 @@ type forestRow struct {
 	known                          *float64
 }
 
+// bare says that an estimate has neither variation nor interval: a point is all there is to draw.
+func bare(e estimate.Estimate) bool {
+	return e.SE == 0 && math.IsNaN(e.CI.Lo) && math.IsNaN(e.CI.Hi)
+}
+
 func (r forestRow) hasInterval() bool { return !r.heading && finite(r.est.CI.Lo, r.est.CI.Hi) }
 
 func forestRows(d ForestData, labels Labels) (rows []forestRow, level float64, err error) {
@@ -196,7 +201,7 @@ func forestRows(d ForestData, labels Labels) (rows []forestRow, level float64, e
 				return nil, 0, fmt.Errorf("%q: %w", e.Term, ErrNotFinite)
 			case r.Known != nil && !drawable(*r.Known):
 				return nil, 0, fmt.Errorf("%q: known value: %w", e.Term, ErrNotFinite)
-			case e.HasSE() && !drawable(e.CI.Lo, e.CI.Hi):
+			case e.HasSE() && !bare(e) && !drawable(e.CI.Lo, e.CI.Hi):
 				return nil, 0, fmt.Errorf("%q: interval: %w", e.Term, ErrNotFinite)
 			case e.HasSE() && (e.Value < e.CI.Lo || e.Value > e.CI.Hi):
 				return nil, 0, fmt.Errorf("%q: %w: the value lies outside its interval", e.Term, ErrInconsistent)

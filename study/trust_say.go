@@ -25,7 +25,7 @@ func (q *Trust) say(s *state, r *analysisResult) []string {
 		return []string{text("hidden")}
 	}
 	ci := main.Number.CI
-	established := ci.Lo > 0 || ci.Hi < 0
+	established := excludesZero(ci)
 	var out []string
 	if !established {
 		out = append(out, text("unclear"))
@@ -47,7 +47,7 @@ func (q *Trust) say(s *state, r *analysisResult) []string {
 	if lo, ok := get("without-smallest", measure); ok {
 		if hi, ok := get("without-largest", measure); ok {
 			key := "without"
-			if lo.CI.Lo <= 0 && 0 <= lo.CI.Hi || hi.CI.Lo <= 0 && 0 <= hi.CI.Hi {
+			if !excludesZero(lo.CI) || !excludesZero(hi.CI) {
 				key = "without-unclear"
 			}
 			if !established {
@@ -63,7 +63,7 @@ func (q *Trust) say(s *state, r *analysisResult) []string {
 		out = append(out, text("controls", "of", n.of, "n", n.significant))
 		if e, ok := get("calibrated", measure); ok {
 			key := "calibrated"
-			if e.CI.Lo <= 0 && 0 <= e.CI.Hi {
+			if !excludesZero(e.CI) {
 				key = "calibrated-unclear"
 			}
 			out = append(out, text(key, "value", w.signed(e.Value), "interval", w.between(e.CI.Lo, e.CI.Hi)))
@@ -129,7 +129,7 @@ func (q *Trust) sayBenchmarks(s *state, r *analysisResult, w trustWords, measure
 	}
 	times, name, _ := strings.Cut(strings.TrimPrefix(worst.Term, "omitted="), "x ")
 	key := "study.trust-say-omitted"
-	if worst.CI.Lo <= 0 && 0 <= worst.CI.Hi {
+	if !excludesZero(worst.CI) {
 		key = "study.trust-say-omitted-unclear"
 	}
 	return []string{s.lang.Text(key, "times", s.decimal(times), "name", s.labelsOf(name), "value", w.signed(worst.Value))}
@@ -195,3 +195,6 @@ func (w trustWords) between(lo, hi float64) string {
 	scale, d := w.decimals()
 	return w.name(w.s.lang.Interval(scale*lo, scale*hi, d))
 }
+
+// excludesZero reports whether an interval lies on one side of zero; one that is not given does not.
+func excludesZero(ci estimate.Interval) bool { return ci.Lo > 0 || ci.Hi < 0 }
