@@ -86,9 +86,9 @@ func (e Intertemporal) fit(ctx context.Context, f *Frame) (*estimate.Result, err
 		l.note("cells-not-compared", map[string]any{"cells": len(p.lost), "names": p.lost},
 			"%d cells have no unit that is untreated for long enough to compare with, or lack rows, and are left out: %s.", len(p.lost), strings.Join(p.lost, "; "))
 	}
-	if p.alone > 0 {
-		l.note("switchers-alone", map[string]any{"units": p.alone},
-			"%d units change their treatment without another unit like them: their error is counted from the mean of them and those they are compared with.", p.alone)
+	if len(p.alone) > 0 {
+		l.note("switchers-alone", map[string]any{"units": len(p.alone)},
+			"%d units change their treatment without another unit like them: their error is counted from the mean of them and those they are compared with.", len(p.alone))
 	}
 	if len(p.turned) > 0 {
 		l.note("switchers-turned", map[string]any{"units": len(p.turned)},
@@ -107,6 +107,7 @@ func (e Intertemporal) fit(ctx context.Context, f *Frame) (*estimate.Result, err
 	overallWeights(res, share)
 	res.Details["reference_event"] = -1 - e.Anticipation
 	res.Details["normalised"] = p.normalised(l)
+	res.Details["compared"] = p.compared()
 	res.Details["did_m"] = s.contemporaneous(nil, true).json(l)
 	res.Details["errors"] = "analytic"
 	if e.Bootstrap > 0 {
@@ -124,6 +125,7 @@ type pathEffect struct {
 	dose   float64 // Σ w·S·(D - D[1]) at the event
 	sum    float64 // the same, cumulated since the first change
 	units  int
+	fewest int // stayers of any of its comparisons
 }
 
 // path is what one data set gives.
@@ -133,14 +135,15 @@ type path struct {
 	total   float64      // Σ w·S·DID over events from 0 on
 	inf     []float64    // of overall
 	lost    []string
-	alone   int
+	alone   map[int]bool // units without another like them at some event
+	units   map[int]bool // in an effect from event 0 on
 	turned  map[int]bool // units left out of events after they went beyond their first treatment
 }
 
 // path estimates all events; times is how often each unit counts.
 func (e Intertemporal) path(s *switching, times []float64, influence bool) *path {
 	l, n := s.l, len(s.l.periods)
-	out := &path{turned: map[int]bool{}}
+	out := &path{turned: map[int]bool{}, alone: map[int]bool{}, units: map[int]bool{}}
 	groups := s.starts()
 	before, after := n, n
 	if e.Before != nil {
@@ -152,11 +155,6 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 	reference := -1 - e.Anticipation
 	if influence {
 		out.inf = make([]float64, len(l.names))
-		for _, g := range groups {
-			if len(g) == 1 {
-				out.alone++
-			}
-		}
 	}
 	for h := -min(before, n); h <= min(after, n); h++ {
 		if h == reference {
@@ -205,6 +203,7 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 					sum += float64(w * (s.d[u][p] - s.d[u][0]))
 				}
 				if h >= 0 {
+					out.units[u] = true
 					dose += float64(w * (s.d[u][to] - s.d[u][0]))
 				}
 			}
@@ -222,7 +221,10 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 		for u := range c.inf {
 			c.inf[u] /= c.weight
 		}
-		out.effects = append(out.effects, pathEffect{event: h, value: c.total / c.weight, inf: c.inf, weight: c.weight, dose: dose, sum: sum, units: c.units})
+		for _, u := range c.alone {
+			out.alone[u] = true
+		}
+		out.effects = append(out.effects, pathEffect{event: h, value: c.total / c.weight, inf: c.inf, weight: c.weight, dose: dose, sum: sum, units: c.units, fewest: c.fewest})
 	}
 	if !slices.ContainsFunc(out.effects, func(p pathEffect) bool { return p.event >= 0 }) {
 		out.effects = nil
@@ -246,6 +248,19 @@ func (p *path) terms(anticipation int) []term {
 		out = append(out, term{name: eventTerm(h.event), value: h.value, inf: h.inf, df: math.Inf(1)})
 	}
 	return append(out, term{name: Overall, value: p.total / p.dose, inf: p.inf, df: math.Inf(1)})
+}
+
+// compared counts who is under each number: units that changed, and the fewest that they were compared with in any period and first treatment.
+func (p *path) compared() []map[string]any {
+	fewest := math.MaxInt
+	var out []map[string]any
+	for _, h := range p.effects {
+		out = append(out, map[string]any{"term": eventTerm(h.event), "switchers": h.units, "stayers": h.fewest})
+		if h.event >= 0 {
+			fewest = min(fewest, h.fewest)
+		}
+	}
+	return append(out, map[string]any{"term": Overall, "switchers": len(p.units), "stayers": fewest})
 }
 
 // normalised divides effects by the mean of the treatment cumulated since the first change.

@@ -91,6 +91,25 @@ func TestIntertemporalOnAndOffByHand(t *testing.T) {
 	require.Len(t, res.Estimates, 4) // events -2, -1, 0, overall
 }
 
+// Who is under a number: of the panel by hand a and b at event 0, against 3 and 2 units. A unit that goes up and one that goes down in the same period
+// are each alone, however many events they have, and the note says so once.
+func TestIntertemporalCounts(t *testing.T) {
+	res := mustStudy(t, Intertemporal{}, rect([]int{2, 3, 0, 0}, [][]float64{{0, 2, 6}, {1, 1, 2}, {0, 1, 1}, {0, 1, 3}}))
+	want := []map[string]any{{"term": "event=-2", "switchers": 1, "stayers": 2}, {"term": "event=0", "switchers": 2, "stayers": 2},
+		{"term": "event=1", "switchers": 1, "stayers": 2}, {"term": Overall, "switchers": 2, "stayers": 2}}
+	require.Equal(t, want, res.Details["compared"])
+	f, d := switched(1, [][]float64{{0, 1, 1}, {0, -1, -1}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}}, [][]float64{{0, 2, 3}, {1, 0, 0}, {0, 1, 2}, {1, 1, 1}, {2, 1, 0}})
+	res = mustStudy(t, Intertemporal{Treatment: d}, f)
+	said := 0
+	for _, n := range res.Notes {
+		if n.Code == "switchers-alone" {
+			require.Equal(t, 2, n.Args["units"])
+			said++
+		}
+	}
+	require.Equal(t, 1, said)
+}
+
 // Absorbing treatment: events from 0 on are ATT(g,t) against those not yet treated, with weights, anticipation and clusters.
 func TestIntertemporalIsGroupTime(t *testing.T) {
 	f := staggered{units: 90, periods: 8, cohorts: []int{4, 5, 6, 0}, noise: 1, weights: true, effect: func(g, t int) float64 { return float64((t - g) * g) }}.draw(61)

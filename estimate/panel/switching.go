@@ -169,6 +169,8 @@ type compared struct {
 	weight float64   // Σ w of the switchers
 	inf    []float64 // of each unit, on total; nil if not asked for
 	units  int       // switchers
+	fewest int       // stayers of the match that has fewest
+	alone  []int     // switchers without another of the same match and direction
 }
 
 // add compares; ok is false if a side is empty.
@@ -200,6 +202,9 @@ func (s *switching) add(c *compared, m match, times []float64) (ok bool) {
 		c.total += float64(w * (change(u) - control))
 	}
 	c.weight += w1
+	if c.units == 0 || n0 < c.fewest {
+		c.fewest = n0
+	}
 	c.units += n1
 	if c.inf == nil {
 		return true
@@ -214,6 +219,9 @@ func (s *switching) add(c *compared, m match, times []float64) (ok bool) {
 		}
 		for _, u := range m.switchers {
 			if n > 0 && in(u) {
+				if n == 1 {
+					c.alone = append(c.alone, u)
+				}
 				c.inf[u] += float64(factor * s.weight(u, m.from, times) * sign * (change(u) - own))
 			}
 		}
