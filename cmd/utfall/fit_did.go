@@ -247,14 +247,7 @@ func (m *fitDid) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		out.notes = append(out.notes, table.Note{Code: "errors-as-did", Args: map[string]any{"errors": m.errors},
 			Text: "Standard errors are those of R's did 2.1.2 with DRDID 1.0.7, which differ from the derived ones by up to 0.5 % here; --errors derived gives those."})
 	}
-	t := fitTable{title: "Units by first treated period", header: []string{"cohort", "units", "weight"}}
-	for _, c := range r.Cohorts() {
-		name := fmt.Sprint(c.Group)
-		if c.Group == 0 {
-			name = "never"
-		}
-		t.rows = append(t.rows, []any{name, c.Units, c.Weight})
-	}
+	t := cohortTable(r)
 	out.tables = append(out.tables, t)
 	return out, nil
 }

@@ -95,3 +95,25 @@ func (m *fitDid) fitDose(ctx context.Context, d *fitData, f *panel.Frame) (*fitO
 	out.details["vcov"] = "influence function, summed by cluster; no small-sample factor"
 	return out, nil
 }
+
+// cohortTable counts units by cohort; of triple differences both parts of a unit are one, and are counted beside it.
+func cohortTable(r *panel.GroupTimeResult) fitTable {
+	t := fitTable{title: "Units by first treated period", header: []string{"cohort", "units", "weight"}}
+	name := func(group int) string {
+		if group == 0 {
+			return "never"
+		}
+		return fmt.Sprint(group)
+	}
+	if parts := r.Parts(); parts != nil {
+		t.header = []string{"cohort", "units", "eligible", "others"}
+		for _, p := range parts {
+			t.rows = append(t.rows, []any{name(p.Group), p.Units, p.Eligible, p.Others})
+		}
+		return t
+	}
+	for _, c := range r.Cohorts() {
+		t.rows = append(t.rows, []any{name(c.Group), c.Units, c.Weight})
+	}
+	return t
+}

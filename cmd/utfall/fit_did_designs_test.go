@@ -27,6 +27,7 @@ func TestFitDidTriple(t *testing.T) {
 	require.InDelta(t, 3, *a.get(t, "overall", "mean-difference").Estimate, 1e-12)
 	require.InDelta(t, 10.0/4, *a.get(t, "overall", "").StdError**a.get(t, "overall", "").StdError, 1e-12)
 	require.Equal(t, 4, a.N["clusters"])
+	require.Equal(t, 4, a.N["units"])
 	code, _, errOut := runFit(t, args("--triple", "e", "--panel=false", "--errors", "did-2.1.2", "--degree", "2")...)
 	require.Equal(t, exitUsage, code)
 	for _, s := range []string{"--panel=false does not go with", "--errors did-2.1.2 does not go with", "--degree goes with --dose"} {

@@ -161,6 +161,8 @@ func (o *FewOptions) check(r *GroupTimeResult) error {
 		return bad("a statistic is for method %s", FewRandomisation)
 	case o.Method == FewFermanPinto && o.Size == nil:
 		return bad("method %s needs the sizes of the units", FewFermanPinto)
+	case r.parts != nil:
+		return bad("triple differences have errors from their influence functions only: these methods reassign whole units and know no parts")
 	case r.Options.RepeatedCrossSection:
 		return bad("units that are not followed cannot be reassigned; aggregate the rows to a panel first")
 	}

@@ -96,8 +96,17 @@ type Cell struct {
 	Control     int
 	Err         error // why the cell is not identified; nil if it is
 
-	spans []span    // positions of inf
-	inf   []float64 // influence divided by n
+	spans  []span    // positions of inf
+	inf    []float64 // influence divided by n
+	fewest int       // of triple differences, whose comparison has three groups
+}
+
+// Fewest is the size of the smallest group that the treated are compared with: of triple differences there are three, else it is Control.
+func (c *Cell) Fewest() int {
+	if c.fewest > 0 {
+		return c.fewest
+	}
+	return c.Control
 }
 
 // Identified reports whether the cell has a number.

@@ -24,6 +24,7 @@ type GroupTimeResult struct {
 	index  []cellIndex // of each cell
 	noBase []int       // cohorts without a base period
 	notes  []table.Note
+	parts  []PartCount // of triple differences
 }
 
 // cellIndex is where a cell lies: indices into cohorts and periods.
@@ -222,6 +223,12 @@ func (r *GroupTimeResult) noteSmall(note func(string, map[string]any, string, ..
 func (r *GroupTimeResult) counts() estimate.Counts {
 	l := r.layout
 	n := estimate.Counts{Units: l.n, Clusters: l.clusters}
+	if r.parts != nil { // positions are parts of units
+		n.Units = 0
+		for _, p := range r.parts {
+			n.Units += p.Units
+		}
+	}
 	last := l.periods[len(l.periods)-1]
 	for c, g := range l.cohorts {
 		if g <= last {

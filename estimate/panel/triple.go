@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -76,7 +78,7 @@ func (d Triple) fit(ctx context.Context, f *Frame) (*GroupTimeResult, error) {
 	}
 	asked := g.Control
 	g.Control = NeverTreated
-	r := &GroupTimeResult{Options: g, Level: f.Level, layout: l, notes: append(notes, l.notes...)}
+	r := &GroupTimeResult{Options: g, Level: f.Level, layout: l, notes: append(notes, l.notes...), parts: countParts(parts, l.unit)}
 	if err := r.plan(); err != nil {
 		return nil, err
 	}
@@ -99,6 +101,53 @@ func (d Triple) fit(ctx context.Context, f *Frame) (*GroupTimeResult, error) {
 	}
 	return r, r.finish(nil)
 }
+
+// PartCount is how many units of a cohort there are, and how many of them are seen as eligible and as not: most often both.
+type PartCount struct {
+	Group                   int // 0 = never treated
+	Units, Eligible, Others int
+}
+
+// Parts counts the units of triple differences by cohort, never treated last; nil for other methods, which have no parts.
+func (r *GroupTimeResult) Parts() []PartCount { return r.parts }
+
+// countParts counts the units of the parts that were kept, by the cohorts of the split frame.
+func countParts(f *Frame, kept []string) []PartCount {
+	cohort := make(map[string]int, len(kept))
+	for i, part := range f.Unit {
+		cohort[part] = f.Cohort[i]
+	}
+	of, units := map[int]*PartCount{}, map[string]bool{}
+	for _, part := range kept {
+		g := cohort[part]
+		c := of[g]
+		if c == nil {
+			c = &PartCount{Group: g}
+			of[g] = c
+		}
+		unit, mark, _ := strings.Cut(part, partMark)
+		if !units[unit] {
+			units[unit] = true
+			c.Units++
+		}
+		if mark == "1" {
+			c.Eligible++
+		} else {
+			c.Others++
+		}
+	}
+	out := []PartCount{}
+	for _, g := range slices.Sorted(maps.Keys(of)) {
+		out = append(out, *of[g])
+	}
+	if len(out) > 0 && out[0].Group == 0 {
+		out = append(out[1:], out[0])
+	}
+	return out
+}
+
+// partMark stands between the name of a unit and 1 for its eligible part or 0 for the other.
+const partMark = "\x1f"
 
 // eligibleOf says whether a row of the split frame is of an eligible part: its name says so.
 func (d *Triple) eligibleOf(f *Frame, i int) bool { return f.Unit[i][len(f.Unit[i])-1] == '1' }
@@ -145,7 +194,7 @@ func (d *Triple) split(f *Frame) (*Frame, []int, []table.Note, error) {
 			return nil, nil, nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: both parts of a unit have its cohort, in all rows", ErrCohortChanges)}
 		}
 		cohortOf[f.Unit[i]] = f.Cohort[i]
-		out.Unit, out.Time, out.Y = append(out.Unit, f.Unit[i]+"\x1f"+mark), append(out.Time, f.Time[i]), append(out.Y, f.Y[i])
+		out.Unit, out.Time, out.Y = append(out.Unit, f.Unit[i]+partMark+mark), append(out.Time, f.Time[i]), append(out.Y, f.Y[i])
 		out.Cohort, out.Cluster = append(out.Cohort, f.Cohort[i]), append(out.Cluster, cluster)
 		if f.Weight != nil {
 			out.Weight = append(out.Weight, f.Weight[i])
@@ -251,6 +300,7 @@ func (t *tripleRun) cohort(ctx context.Context, g int, cells []int, control stri
 		}
 		var values []float64
 		var inf [][]float64
+		eligible, others := 0, 0 // of the comparison cohorts
 		reason := notIdentified(estimate.ErrNoControls, "no cohort with eligible and other units is untreated then")
 		if own == nil {
 			reason = notIdentified(estimate.ErrNoControls, "the cohort has no units that are not eligible")
@@ -283,8 +333,11 @@ func (t *tripleRun) cohort(ctx context.Context, g int, cells []int, control stri
 				for k, u := range part.fit.layout.unit {
 					sum[t.position[u]] += one[k]
 				}
-				if part.times > 0 && part.fit == c.eligFit || part.times < 0 {
-					cell.Control += p.Control
+				switch part.fit {
+				case c.eligFit:
+					eligible += p.Control
+				case c.otherFit:
+					others += p.Control
 				}
 			}
 			if bad != nil {
@@ -297,7 +350,8 @@ func (t *tripleRun) cohort(ctx context.Context, g int, cells []int, control stri
 			cell.Err = reason
 			continue
 		}
-		cell.Control += own[cell.Time].Control
+		cell.Control = own[cell.Time].Control + eligible + others
+		cell.fewest = min(own[cell.Time].Control, eligible, others)
 		if err := t.combine(cell, values, inf); err != nil {
 			return err
 		}

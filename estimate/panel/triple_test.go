@@ -56,6 +56,31 @@ func TestTripleByHand(t *testing.T) {
 	reftest.Agree(t, "error of units", res.Estimates[0].SE, math.Sqrt(10.0/4), 12)
 }
 
+// A unit with both its parts is one unit, in the counts and by cohort; a cell's smallest comparison group is told; methods that reassign units refuse.
+func TestTripleCountsUnits(t *testing.T) {
+	f, e := parted(3, 30, 1)
+	var keep []int // one never-treated unit loses its other part
+	var left []bool
+	for i := range f.Y {
+		if f.Unit[i] != "u002" || e[i] {
+			keep, left = append(keep, i), append(left, e[i])
+		}
+	}
+	r, err := Triple{Eligible: left, GroupTime: GroupTime{Control: NeverTreated}}.Fit(t.Context(), f.rows(keep))
+	require.NoError(t, err)
+	require.Equal(t, []PartCount{{3, 10, 10, 10}, {5, 10, 10, 10}, {0, 10, 10, 9}}, r.Parts())
+	res := mustAggregate(t, r, Simple, AggregateOptions{})
+	require.Equal(t, estimate.Counts{Units: 30, Treated: 20, Clusters: 30}, res.N)
+	for i := range r.Cells {
+		if c := &r.Cells[i]; !c.Reference {
+			require.Equal(t, 9, c.Fewest())
+			require.Equal(t, 29, c.Control)
+		}
+	}
+	_, err = r.Infer(t.Context(), Simple, FewOptions{})
+	require.ErrorIs(t, err, ErrOption)
+}
+
 // Without covariates and with never-treated units it is difference-in-differences of the differences between the parts, cell by cell, with the same errors.
 func TestTripleIsADifferenceOfParts(t *testing.T) {
 	f, e := parted(3, 60, 1)
