@@ -96,7 +96,7 @@ func (c *conformal) interval(ctx context.Context, theta float64) (p float64, ci 
 	n := len(c.b.periods)
 	alpha := 1 - c.level
 	if 1/float64(n) > alpha {
-		return 0, ci, fmt.Errorf("%w: %d periods give no p-value below %.3g; at least %d are needed for a level of %v", estimate.ErrTooFew, n, 1/float64(n), int(math.Ceil(1/alpha)), c.level)
+		return 0, ci, fmt.Errorf("%w: %d give no p-value below %.3g; at least %d are needed for a level of %v", ErrFewPeriods, n, 1/float64(n), int(math.Ceil(1/alpha)), c.level)
 	}
 	if p, err = c.p(ctx, 0); err != nil {
 		return 0, ci, err

@@ -21,8 +21,11 @@ func (p *factorPanel) interactive(r, leave int) ([][]float64, error) {
 		}
 	}
 	n0 := len(controls)
-	if r > min(n0-1, k-1) {
-		return nil, fmt.Errorf("%w: %d factors from %d controls and %d periods", estimate.ErrTooFew, r, n0, k)
+	switch {
+	case r > n0-1:
+		return nil, fmt.Errorf("%w: %d controls for %d factors, one more is needed at least; take fewer factors", estimate.ErrTooFew, n0, r)
+	case r > k-1:
+		return nil, fmt.Errorf("%w: %d for %d factors, one more is needed at least; take fewer factors", ErrFewPeriods, k, r)
 	}
 	mean := make([]float64, k)
 	for t := range mean {
@@ -72,7 +75,7 @@ func (p *factorPanel) interactive(r, leave int) ([][]float64, error) {
 			}
 		}
 		if d.N < r+1 {
-			return nil, fmt.Errorf("%w: a unit has %d periods before treatment for its own level and %d factors", estimate.ErrTooFew, d.N, r)
+			return nil, fmt.Errorf("%w: a unit has %d before treatment for its own level and %d factors", ErrFewPeriods, d.N, r)
 		}
 		fit, err := num.LeastSquares(d)
 		var column *num.SingularColumn
@@ -103,7 +106,7 @@ func (p *factorPanel) chooseFactors() (int, []float64, error) {
 	}
 	most := min(mostFactors, fewest-2, controls-1, k-1)
 	if most < 0 {
-		return 0, nil, fmt.Errorf("%w: a treated unit has %d periods before treatment; 2 are needed to choose the number of factors", estimate.ErrTooFew, fewest)
+		return 0, nil, fmt.Errorf("%w: a treated unit has %d before treatment; 2 are needed to choose the number of factors", ErrFewPeriods, fewest)
 	}
 	var errs []float64
 	best := 0

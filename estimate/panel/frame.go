@@ -21,7 +21,17 @@ var (
 	ErrCohortChanges = errors.New("the cohort of a unit changes over time")
 	ErrNotNested     = errors.New("the cluster of a unit changes over time")
 	ErrOnePeriod     = errors.New("fewer than two periods")
+	// ErrFewPeriods is too few periods for a method. It is also an [estimate.ErrTooFew],
+	// whose words are about units.
+	ErrFewPeriods error = fewPeriods{}
 )
+
+type fewPeriods struct{}
+
+func (fewPeriods) Error() string { return "too few periods" }
+
+// Is makes the error one of too little data.
+func (fewPeriods) Is(target error) bool { return target == estimate.ErrTooFew }
 
 // DidVersion is the software whose numbers [GroupTime.Reproduce] can give.
 const DidVersion = "did-2.1.2"

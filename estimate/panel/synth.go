@@ -52,7 +52,7 @@ const (
 // are left out and counted, as are units treated from the first period on.
 //
 // Errors: [estimate.ErrInvalidFrame], [ErrOption], [ErrNotAbsorbing], [ErrStaggered], [ErrDuplicate], [ErrOnePeriod],
-// [estimate.ErrNoTreated], [estimate.ErrNoControls], [estimate.ErrTooFew], [estimate.ErrNotConverged].
+// [estimate.ErrNoTreated], [estimate.ErrNoControls], [estimate.ErrTooFew], [ErrFewPeriods], [estimate.ErrNotConverged].
 //
 // Source: Abadie, Diamond and Hainmueller (2010), JASA 105(490); Arkhangelsky et al. (2021), AER 111(12); Ben-Michael, Feller and
 // Rothstein (2021), JASA 116(536). METHODS.md#synth.

@@ -40,6 +40,10 @@ func TestSyntheticBadInput(t *testing.T) {
 	sdid := Synthetic{Method: SyntheticDID, Errors: PlaceboErrors}
 	require.ErrorIs(t, fit(sdid, 2, 2, three), estimate.ErrTooFew, "as many treated as controls")
 	require.ErrorIs(t, fit(sdid, 1, 1, three), estimate.ErrTooFew, "one period before")
+	err := fit(sdid, 1, 1, three)
+	require.ErrorIs(t, err, ErrFewPeriods)
+	require.ErrorContains(t, err, "too few periods: 1 before treatment, 2 are needed")
+	require.NotContains(t, err.Error(), "units")
 	require.ErrorIs(t, fit(sdid, 3, 2, three), estimate.ErrNoControls)
 	require.ErrorIs(t, fit(sdid, 1, 0, three), estimate.ErrNoTreated, "treated throughout")
 	require.ErrorIs(t, fit(sdid, 1, 4, three), estimate.ErrNoTreated)
@@ -48,7 +52,7 @@ func TestSyntheticBadInput(t *testing.T) {
 	require.ErrorIs(t, fit(Synthetic{Method: AugmentedSynthetic, Errors: NoErrors}, 1, 2, three), estimate.ErrTooFew)
 
 	g, marks := marked(rect([]int{0, 3, 4}, three))
-	_, err := Synthetic{Method: SyntheticDID, Errors: ConformalErrors}.Fit(t.Context(), g, marks)
+	_, err = Synthetic{Method: SyntheticDID, Errors: ConformalErrors}.Fit(t.Context(), g, marks)
 	require.ErrorIs(t, err, ErrStaggered)
 }
 

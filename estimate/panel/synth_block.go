@@ -80,7 +80,7 @@ func (s *Synthetic) block(f *Frame, treated []bool) (*block, []table.Note, error
 		least = 3
 	}
 	if b.t0 < least {
-		return nil, nil, fmt.Errorf("%w: %d periods before treatment, %d are needed", estimate.ErrTooFew, b.t0, least)
+		return nil, nil, fmt.Errorf("%w: %d before treatment, %d are needed", ErrFewPeriods, b.t0, least)
 	}
 	return b, l.notes, b.predict(s.Predictors, f)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -73,7 +74,7 @@ func (s *Synthetic) stagger(f *Frame, treated []bool) ([]cohortBlock, []table.No
 		out = append(out, cohortBlock{b, g + offset})
 	}
 	if len(out) == 0 {
-		return nil, nil, fmt.Errorf("%w: no cohort has %d periods before treatment", estimate.ErrTooFew, fewest)
+		return nil, nil, fmt.Errorf("%w: no cohort has %d before treatment", ErrFewPeriods, fewest)
 	}
 	for _, g := range short {
 		l.note("cohort-too-early", map[string]any{"group": g, "periods": fewest},
@@ -127,7 +128,7 @@ func (s *Synthetic) staggered(ctx context.Context, f *Frame, treated []bool) (*e
 	}
 	res := &estimate.Result{Method: "synth", Notes: notes, Fit: estimate.Convergence{Converged: true, Tolerance: worst},
 		N:       estimate.Counts{Units: units, Treated: units - cohorts[0].n0},
-		Details: map[string]any{"errors": s.Errors, "cohorts": rows}}
+		Details: map[string]any{"errors": s.Errors, "cohorts": rows, "path": pathByEvent(cohorts, rows)}}
 	for i, c := range cohorts {
 		res.Estimates = append(res.Estimates, estimate.Wald(fmt.Sprintf("group=%d", c.start), estimate.MeanDifference, values[i], errs[i], math.Inf(1), f.Level))
 	}
@@ -139,6 +140,24 @@ func (s *Synthetic) staggered(ctx context.Context, f *Frame, treated []bool) (*e
 		res.Notes = append(res.Notes, table.Note{Code: "errors-not-asked", Text: "No standard error was asked for."})
 	}
 	return res, nil
+}
+
+// pathByEvent is the mean gap of the treated by periods since their start, over the
+// cohorts that are seen then.
+func pathByEvent(cohorts []cohortBlock, rows []map[string]any) []map[string]any {
+	sum, count := map[int]float64{}, map[int]int{}
+	for i, c := range cohorts {
+		n := len(c.y) - c.n0
+		for t, p := range rows[i]["path"].([]PathPoint) {
+			sum[t-c.t0] += float64(float64(n) * p.Gap)
+			count[t-c.t0] += n
+		}
+	}
+	var out []map[string]any
+	for _, e := range slices.Sorted(maps.Keys(count)) {
+		out = append(out, map[string]any{"event": e, "gap": sum[e] / float64(count[e]), "units": count[e]})
+	}
+	return out
 }
 
 // weighCohorts is the mean over treated units and periods from treatment on.

@@ -73,6 +73,14 @@ func TestSyntheticStaggeredIsItsCohorts(t *testing.T) {
 			total += w
 		}
 		reftest.Agree(t, method, res.Estimates[2].Value, want/total, 13)
+		gap, rows := 0.0, 0.0 // the path from the start on has overall as its mean
+		for _, p := range res.Details["path"].([]map[string]any) {
+			if p["event"].(int) >= 0 {
+				gap += p["gap"].(float64) * float64(p["units"].(int))
+				rows += float64(p["units"].(int))
+			}
+		}
+		reftest.Agree(t, method, gap/rows, res.Estimates[2].Value, 12)
 	}
 }
 
