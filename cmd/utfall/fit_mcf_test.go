@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,9 @@ func TestFitMCF(t *testing.T) {
 	require.Contains(t, a.codes(), "few-persons")
 	// Nobody dies: the plain count, and the rate ratio.
 	living := writeTestFile(t, "l.csv", "id,time,what,g,from\np,1,1,a,0\np,2,0,a,1\nq,1,1,a,0\nq,3,1,a,1\nq,4,0,a,3\ns,4,0,a,0\nu,2,1,b,0\nu,4,0,b,2\nv,4,0,b,0\n")
+	code, text, _ := runFit(t, "mcf", "--data", living, "--id", "id", "--time", "time", "--event", "what", "--at", "3,8,9")
+	require.Zero(t, code)
+	require.Equal(t, 1, strings.Count(text, "Nobody of the group"), "two times, one sentence")
 	args = []string{"mcf", "--data", living, "--id", "id", "--time", "time", "--event", "what", "--by", "g", "--at", "3"}
 	b := fitted(t, args...)
 	requireNear(t, 7.0/6, b.get(t, "time=3,group=a", "").Estimate, "death as end of observation")

@@ -315,8 +315,10 @@ func (o *fitOutput) text(w io.Writer) {
 	if len(o.notes) > 0 {
 		fmt.Fprintln(w)
 	}
+	said := map[string]bool{} // one sentence for several times or groups is said once; JSON has all
 	for _, n := range o.notes {
-		if n.Code != "data-read" {
+		if n.Code != "data-read" && !said[n.Text] {
+			said[n.Text] = true
 			fmt.Fprintf(w, "note: %s\n", n.Text)
 		}
 	}

@@ -28,7 +28,7 @@ const (
 //
 // with S the Kaplan–Meier curve of the terminal event (Ghosh and Lin 2000), or S = 1 where no
 // row has one (Nelson; Lawless and Nadeau). Robust variance Σ_i IF_i² over persons, no
-// factor. With two groups also difference and ratio at each time, and, unless there are
+// factor; with clusters G/(G−1)·Σ_c(Σ_{i∈c} IF_i)². With two groups also difference and ratio at each time, and, unless there are
 // terminal events, the marginal rate ratio (Lin, Wei, Yang and Ying) with the sandwich over persons.
 //
 // Estimates, in this order: for each group G and time T time=T[,group=G]
@@ -115,6 +115,8 @@ type mcfFit struct {
 	curves  []*mcfCurve
 	persons int
 	deaths  int
+	order   []int32 // persons of weight above 0
+	cluster []int   // of each person; nil = independent
 	columns [][]float64 // influence by column
 	res     *estimate.Result
 }
@@ -123,12 +125,16 @@ type mcfFit struct {
 func (f *mcfFit) split(persons []*recurrent) error {
 	lists, rows := make([][]*recurrent, len(f.names)), make([][]int, len(f.names))
 	open, zero := 0, 0
-	for _, p := range persons {
+	for i, p := range persons {
 		f.res.InfluenceUnit = append(f.res.InfluenceUnit, p.id)
+		if f.r.Cluster != nil {
+			f.cluster = append(f.cluster, p.cluster)
+		}
 		if p.weight == 0 {
 			zero++
 			continue
 		}
+		f.order = append(f.order, int32(i))
 		lists[p.group] = append(lists[p.group], p)
 		rows[p.group] = append(rows[p.group], len(f.res.InfluenceUnit)-1)
 		if p.lastIsMark {
@@ -188,10 +194,13 @@ func (f *mcfFit) run() (*estimate.Result, error) {
 			if f.r.Group != nil {
 				term += ",group=" + f.names[g]
 			}
-			f.add(positive(term, MeanCount, value, inf, f.r.Level, false), inf)
+			f.add(positive(term, MeanCount, value, f.spread(inf), f.r.Level, false), inf)
 		}
 	}
 	f.res.Details = map[string]any{"terminal": f.deaths > 0, "vcov": "influence over persons"}
+	if f.cluster != nil {
+		f.res.Details["vcov"] = "influence, clustered, factor G/(G-1)"
+	}
 	if len(f.curves) == 2 {
 		if err := f.contrast(); err != nil {
 			return nil, err
@@ -200,21 +209,36 @@ func (f *mcfFit) run() (*estimate.Result, error) {
 	f.details()
 	m := len(f.columns)
 	f.res.Influence = mat.NewDense(f.persons, m, nil)
-	order := make([]int32, f.persons)
-	for i := range order {
-		order[i] = int32(i)
-		for a, col := range f.columns {
-			f.res.Influence.Set(i, a, col[i])
-		}
+	for a, col := range f.columns {
+		f.res.Influence.SetCol(a, col)
 	}
 	var err error
-	f.res.Cov, _, err = survive.Covariance(f.res.Influence, order, nil, f.e.Workers)
+	f.res.Cov, f.res.N.Clusters, err = survive.Covariance(f.res.Influence, f.order, f.cluster, f.e.Workers)
 	return f.res, err
 }
 
+// spread is the standard error of a number with this influence function.
+func (f *mcfFit) spread(inf []float64) float64 {
+	if f.cluster == nil {
+		return math.Sqrt(num.Dot(inf, inf))
+	}
+	sum := make([]float64, slices.Max(f.cluster)+1)
+	seen := make([]bool, len(sum))
+	groups := 0.0
+	for _, i := range f.order {
+		c := f.cluster[i]
+		if !seen[c] {
+			seen[c] = true
+			groups++
+		}
+		sum[c] += inf[i]
+	}
+	return math.Sqrt(num.Dot(sum, sum) * groups / (groups - 1))
+}
+
 // positive is the estimate of a number above 0, with the interval and, for a ratio, the test of its logarithm.
-func positive(term string, measure estimate.Measure, value float64, inf []float64, level float64, ratio bool) estimate.Estimate {
-	est := estimate.Estimate{Term: term, Measure: measure, Value: value, SE: math.Sqrt(num.Dot(inf, inf)), CI: noInterval(), Test: noTest()}
+func positive(term string, measure estimate.Measure, value, se, level float64, ratio bool) estimate.Estimate {
+	est := estimate.Estimate{Term: term, Measure: measure, Value: value, SE: se, CI: noInterval(), Test: noTest()}
 	if !(value > 0) || !(est.SE > 0) {
 		est.SE = math.NaN() // a mean of 0 has no spread to estimate one from
 		return est
@@ -244,8 +268,8 @@ func (f *mcfFit) contrast() error {
 			ratio[i] = y/first.Value - float64(value*x/first.Value)
 		}
 		term := "time=" + survive.FormatTime(t) + ",contrast=" + b
-		f.add(estimate.Wald(term+"-"+a, MeanCountDifference, second.Value-first.Value, math.Sqrt(num.Dot(diff, diff)), math.Inf(1), f.r.Level), diff)
-		f.add(positive(term+"/"+a, MeanCountRatio, value, ratio, f.r.Level, true), ratio)
+		f.add(estimate.Wald(term+"-"+a, MeanCountDifference, second.Value-first.Value, f.spread(diff), math.Inf(1), f.r.Level), diff)
+		f.add(positive(term+"/"+a, MeanCountRatio, value, f.spread(ratio), f.r.Level, true), ratio)
 	}
 	if f.deaths > 0 {
 		return nil // the ratio of rates among the living is another question
@@ -269,7 +293,7 @@ func (f *mcfFit) contrast() error {
 			inf[g.index[k]] = m.influence(p, x)
 		}
 	}
-	f.add(estimate.Wald(est.Term, est.Measure, m.beta, math.Sqrt(num.Dot(inf, inf)), math.Inf(1), f.r.Level), inf)
+	f.add(estimate.Wald(est.Term, est.Measure, m.beta, f.spread(inf), math.Inf(1), f.r.Level), inf)
 	f.res.Fit = estimate.Convergence{Converged: true, Iterations: m.iters, Tolerance: m.moved}
 	ties := "efron"
 	if !m.efron {

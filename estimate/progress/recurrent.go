@@ -23,7 +23,7 @@ const (
 // Recurrent are rows of persons under observation: person Person[i] is at risk in
 // (Start[i], Time[i]] and Event[i] happens at Time[i]. Without Start a row begins where the
 // person's row before ended, the first at 0. Two events of a person at one time are two
-// rows without Start. Group and weight must not change within a person.
+// rows without Start. Group, weight and cluster must not change within a person.
 type Recurrent struct {
 	Person     []string
 	Start      []float64 // nil = where the row before ended
@@ -32,6 +32,7 @@ type Recurrent struct {
 	Group      []int // dense from 0; nil = one group
 	GroupNames []string
 	Weight     estimate.Weights // sampling or matching
+	Cluster    []int            // dense from 0; nil = persons are independent
 	Level      float64
 }
 
@@ -39,6 +40,7 @@ type Recurrent struct {
 type recurrent struct {
 	id         string
 	group      int
+	cluster    int
 	weight     float64
 	start      []float64
 	stop       []float64
@@ -65,6 +67,8 @@ func (r *Recurrent) check() error {
 		return bad("%d group numbers for %d times", len(r.Group), n)
 	case r.Weight.Values != nil && len(r.Weight.Values) != n:
 		return bad("%d weights for %d times", len(r.Weight.Values), n)
+	case r.Cluster != nil && len(r.Cluster) != n:
+		return bad("%d cluster numbers for %d times", len(r.Cluster), n)
 	case (r.Weight.Values == nil) != (r.Weight.Kind == estimate.NoWeights):
 		return bad("weights without a kind, or a kind without weights")
 	case !(r.Level > 0 && r.Level < 1):
@@ -86,6 +90,8 @@ func (r *Recurrent) check() error {
 			why = fmt.Sprintf("unknown occurrence %d", r.Event[i])
 		case r.Group != nil && (r.Group[i] < 0 || r.Group[i] >= len(r.GroupNames)):
 			why = "the group has no name"
+		case r.Cluster != nil && r.Cluster[i] < 0:
+			why = "a cluster number is below 0"
 		case r.Weight.Values != nil && (!(r.Weight.Values[i] >= 0) || math.IsInf(r.Weight.Values[i], 1)):
 			why = "a weight must be finite and at least 0"
 		}
@@ -121,6 +127,9 @@ func (r *Recurrent) persons() ([]*recurrent, error) {
 			if r.Group != nil {
 				p.group = r.Group[i]
 			}
+			if r.Cluster != nil {
+				p.cluster = r.Cluster[i]
+			}
 			if r.Weight.Values != nil {
 				p.weight = r.Weight.Values[i]
 			}
@@ -139,6 +148,8 @@ func (r *Recurrent) persons() ([]*recurrent, error) {
 			return nil, bad("the group changes within a person")
 		case r.Weight.Values != nil && r.Weight.Values[i] != r.Weight.Values[first]:
 			return nil, bad("the weight changes within a person")
+		case r.Cluster != nil && r.Cluster[i] != r.Cluster[first]:
+			return nil, bad("the cluster changes within a person")
 		case !math.IsNaN(p.terminal):
 			return nil, bad("a row after the person's terminal event")
 		case start < before:

@@ -69,6 +69,7 @@ func TestFill(t *testing.T) {
 		{"{n} {n?rad|rader}", map[string]any{"n": 1}, "1 rad", "1 rad"},
 		{"{n} {n?rad|rader}", map[string]any{"n": 2.0}, "2 rader", "2 rader"},
 		{"{n} {n?rad|rader}", map[string]any{"n": 0}, "0 rader", "0 rader"},
+		{"{n} {n?rad|rader}", map[string]any{"n": ".."}, ".. rader", ".. rader"},
 		{"{{{a}}}", map[string]any{"a": "x"}, "{x}", "{x}"},
 		{"{a}", map[string]any{"a": []string{"x", "y"}}, "x och y", "x and y"},
 		{"{a}", map[string]any{"a": "{b}"}, "{b}", "{b}"}, // a value is never read as a text

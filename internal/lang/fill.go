@@ -119,10 +119,15 @@ func (l Lang) fill(pieces []piece, values map[string]any) (string, error) {
 	return b.String(), nil
 }
 
+// withheld stands in the place of a count that disclosure control does not show: its sentence is said all the same.
+const withheld = ".."
+
 func (l Lang) write(p piece, v any) (string, error) {
 	number, isNumber := toFloat(v)
 	if p.choice {
 		switch {
+		case v == withheld:
+			return p.other, nil
 		case !isNumber:
 			return "", fmt.Errorf("%w: {%s} is not a number", ErrArgument, p.name)
 		case number == 1:
