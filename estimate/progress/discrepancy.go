@@ -20,12 +20,15 @@ type Discrepancy struct {
 }
 
 // Discrepancies compares n×n distances within groups (0 to groups − 1) with all of them (Studer, Ritschard, Gabadinho and
-// Müller 2011). unit orders the people, so that neither rows nor workers change a permutation.
-func Discrepancies(distance []float64, group []int, unit []string, permutations int, seed uint64, workers int) (*Discrepancy, error) {
+// Müller 2011). unit orders the people, so that neither rows nor workers change a permutation. With blocks (from 0; nil =
+// one) labels are exchanged within them only: those of a matched set, as a draw within it would have done.
+func Discrepancies(distance []float64, group []int, unit []string, block []int, permutations int, seed uint64, workers int) (*Discrepancy, error) {
 	n := len(group)
 	switch {
 	case len(distance) != n*n || len(unit) != n:
 		return nil, invalid("%d distances and %d units for %d people", len(distance), len(unit), n)
+	case block != nil && len(block) != n:
+		return nil, invalid("%d block numbers for %d people", len(block), n)
 	case permutations < 0:
 		return nil, invalid("%d permutations", permutations)
 	}
@@ -85,13 +88,32 @@ func Discrepancies(distance []float64, group []int, unit []string, permutations 
 	if permutations == 0 {
 		return d, nil
 	}
+	places := [][]int{make([]int, n)} // of each block, in order of their first units
+	if block == nil {
+		for a := range n {
+			places[0][a] = a
+		}
+	} else {
+		places = nil
+		number := map[int]int{}
+		for a, i := range order {
+			k, ok := number[block[i]]
+			if !ok {
+				k, places = len(places), append(places, nil)
+				number[block[i]] = k
+			}
+			places[k] = append(places[k], a)
+		}
+	}
 	larger := make([]bool, permutations)
 	num.ForEach(permutations, workers, func(k int) {
 		s := num.NewStream(seed, "discrepancy", uint64(k))
 		mixed := append([]int(nil), label...)
-		for a := n - 1; a > 0; a-- {
-			b := s.Intn(a + 1)
-			mixed[a], mixed[b] = mixed[b], mixed[a]
+		for _, p := range places {
+			for a := len(p) - 1; a > 0; a-- {
+				b := s.Intn(a + 1)
+				mixed[p[a]], mixed[p[b]] = mixed[p[b]], mixed[p[a]]
+			}
 		}
 		larger[k] = f(within(mixed)) >= d.F
 	})

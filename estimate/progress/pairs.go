@@ -71,8 +71,8 @@ type OutcomeLevel struct {
 	Benefit   float64 `json:"net_benefit"` // of this level and those before
 }
 
-// mostPairs bounds the work.
-const mostPairs = 200_000_000
+// MostPairs bounds the work.
+const MostPairs = 200_000_000
 
 // Fit compares the sample, which it does not change.
 func (e PrioritisedPairs) Fit(ctx context.Context, s *PairSample) (*estimate.Result, error) {
@@ -157,7 +157,7 @@ func (e PrioritisedPairs) fit(ctx context.Context, s *PairSample) (*estimate.Res
 		return nil, estimate.ErrNoControls
 	case min(len(p.arm[0]), len(p.arm[1])) < e.MinPerArm:
 		return nil, fmt.Errorf("%w: an arm has %d persons, at least %d are needed", estimate.ErrTooFew, min(len(p.arm[0]), len(p.arm[1])), e.MinPerArm)
-	case len(p.arm[0])*len(p.arm[1]) > mostPairs:
+	case len(p.arm[0])*len(p.arm[1]) > MostPairs:
 		return nil, fmt.Errorf("%w: %d pairs are too many to compare one by one; take a sample of the comparison people, at random, or compare at one time (Wins) or over time (NetMonths)",
 			estimate.ErrInvalidFrame, len(p.arm[0])*len(p.arm[1]))
 	}

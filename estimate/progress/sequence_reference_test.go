@@ -104,7 +104,7 @@ func TestSequencesReference(t *testing.T) {
 		require.InDelta(t, w.Distances[name].Mean, sum/float64(n*(n-1)/2), 1e-9, name)
 		require.InDelta(t, w.Distances[name].Max, largest, 1e-9, name)
 		if metric == OptimalMatching {
-			r, err := Discrepancies(d, group, m.Unit, 99, 1, 0)
+			r, err := Discrepancies(d, group, m.Unit, nil, 99, 1, 0)
 			require.NoError(t, err)
 			require.InDelta(t, w.R2, r.R2, 1e-11)
 			require.InDelta(t, w.F, r.F, 1e-8)

@@ -70,25 +70,25 @@ func TestSequenceDistancesByHand(t *testing.T) {
 func TestDiscrepancyByHand(t *testing.T) {
 	unit := []string{"a", "b", "c", "d"}
 	d := []float64{0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0}
-	r, err := Discrepancies(d, []int{0, 0, 1, 1}, unit, 0, 0, 0)
+	r, err := Discrepancies(d, []int{0, 0, 1, 1}, unit, nil, 0, 0, 0)
 	require.NoError(t, err)
 	require.Equal(t, 1.0, r.Total)
 	require.Equal(t, 1.0, r.R2)
 	require.True(t, math.IsNaN(r.P))
 	// Groups {a, c} and {b, d}: each has one pair at 1 of two: within ½ + ½.
-	r, err = Discrepancies(d, []int{0, 1, 0, 1}, unit, 0, 0, 0)
+	r, err = Discrepancies(d, []int{0, 1, 0, 1}, unit, nil, 0, 0, 0)
 	require.NoError(t, err)
 	require.Equal(t, 0.0, r.R2)
 	// {a, b, c} and {d}: within (0 + 1 + 1)/3: R² 1/3, F = (1/3)/(2/3/2) = 1.
-	r, err = Discrepancies(d, []int{0, 0, 0, 1}, unit, 0, 0, 0)
+	r, err = Discrepancies(d, []int{0, 0, 0, 1}, unit, nil, 0, 0, 0)
 	require.NoError(t, err)
 	require.InDelta(t, 1.0/3, r.R2, 1e-15)
 	require.InDelta(t, 1, r.F, 1e-14)
 	for _, g := range [][]int{{0, 0, 0}, {0, 0, 2, 2}, {0, 0, -1, 0}} {
-		_, err = Discrepancies(d, g, unit, 0, 0, 0)
+		_, err = Discrepancies(d, g, unit, nil, 0, 0, 0)
 		require.ErrorIs(t, err, estimate.ErrInvalidFrame)
 	}
-	_, err = Discrepancies(d, []int{0, 0, 0, 0}, unit, 0, 0, 0)
+	_, err = Discrepancies(d, []int{0, 0, 0, 0}, unit, nil, 0, 0, 0)
 	require.ErrorIs(t, err, estimate.ErrTooFew)
 }
 
@@ -107,13 +107,40 @@ func TestDiscrepancyPermutation(t *testing.T) {
 	}
 	d, err := SequenceDistances(m, OptimalMatching, rows, 0)
 	require.NoError(t, err)
-	a, err := Discrepancies(d, group, m.Unit, 199, 3, 1)
+	a, err := Discrepancies(d, group, m.Unit, nil, 199, 3, 1)
 	require.NoError(t, err)
-	b, err := Discrepancies(d, group, m.Unit, 199, 3, 8)
+	b, err := Discrepancies(d, group, m.Unit, nil, 199, 3, 8)
 	require.NoError(t, err)
 	require.Equal(t, a, b)
 	require.Greater(t, a.P, .01)
-	c, err := Discrepancies(d, group, m.Unit, 199, 4, 8)
+	c, err := Discrepancies(d, group, m.Unit, nil, 199, 4, 8)
 	require.NoError(t, err)
 	require.NotEqual(t, a.P, c.P)
+}
+
+// Two blocks in which nobody differs from the other: labels that are exchanged within them change nothing, so that every draw is as
+// large and p = 1. Exchanged over both, 1/3 of the draws are. Blocks of one person each: only the labels as they are.
+func TestDiscrepancyExchangesWithinBlocks(t *testing.T) {
+	d := []float64{
+		0, 0, 4, 4,
+		0, 0, 4, 4,
+		4, 4, 0, 0,
+		4, 4, 0, 0,
+	}
+	unit, group := []string{"a", "b", "c", "d"}, []int{0, 1, 0, 1}
+	within, err := Discrepancies(d, group, unit, []int{5, 5, 2, 2}, 999, 1, 2)
+	require.NoError(t, err)
+	require.Equal(t, 1.0, within.P)
+	// The sets' own courses differ between the groups: within sets half of a pair's labels turn.
+	apart, err := Discrepancies(d, []int{0, 0, 1, 1}, unit, nil, 999, 1, 2)
+	require.NoError(t, err)
+	require.InDelta(t, 1.0/3, apart.P, .05)
+	paired, err := Discrepancies(d, []int{0, 0, 1, 1}, unit, []int{0, 1, 0, 1}, 999, 1, 2)
+	require.NoError(t, err)
+	require.InDelta(t, .5, paired.P, .05)
+	alone, err := Discrepancies(d, []int{0, 0, 1, 1}, unit, []int{0, 1, 2, 3}, 99, 1, 2)
+	require.NoError(t, err)
+	require.Equal(t, 1.0, alone.P)
+	_, err = Discrepancies(d, group, unit, []int{0}, 9, 1, 1)
+	require.ErrorIs(t, err, estimate.ErrInvalidFrame)
 }
