@@ -254,8 +254,10 @@ func (q *Trust) shows(_ *Analysis, n found) bool {
 
 func (q *Trust) unit(_ *Analysis, n found) report.Unit {
 	switch n.e.Measure {
-	case sensitivity.EValueMeasure, sensitivity.GammaValue, sensitivity.PUpper, standardised, sensitivity.SystematicError, sensitivity.ErrorSpread, sensitivity.ExpectedError:
+	case sensitivity.EValueMeasure, sensitivity.GammaValue, standardised, sensitivity.SystematicError, sensitivity.ErrorSpread, sensitivity.ExpectedError:
 		return report.Plain
+	case sensitivity.PUpper:
+		return report.PValue
 	case sensitivity.RobustnessValue, sensitivity.MissingShare, sensitivity.ShareOfClaim:
 		return report.Percent
 	}

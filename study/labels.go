@@ -20,7 +20,7 @@ func (s *state) shownRow(a *Analysis, n found) bool {
 // unitOf is the unit of a number: that of the analysis, except where the method says another.
 func unitOf(a *Analysis, n found) report.Unit {
 	if n.e.Measure == adjustedP {
-		return report.Plain
+		return report.PValue
 	}
 	if q, ok := a.ask().(namer); ok {
 		if u := q.unit(a, n); u != "" {

@@ -23,7 +23,7 @@ func (s *state) judge(r *analysisResult, a *Analysis, u *progressUnits) error {
 	for _, h := range own.heads {
 		if h.not != nil {
 			n := refuse(h.term, h.measure, h.not.why, h.not.fix)
-			n.notes = gateNotes(h.gates)
+			n.notes = s.gateNotes(h.gates)
 			first = append(first, n)
 			continue
 		}
@@ -34,13 +34,13 @@ func (s *state) judge(r *analysisResult, a *Analysis, u *progressUnits) error {
 		if f := h.finding; f.Kind == progress.Refused {
 			h.not = &refusal{*f.Reason, *f.Fix}
 			n := refuse(h.term, h.measure, *f.Reason, *f.Fix)
-			n.notes = gateNotes(h.gates)
+			n.notes = s.gateNotes(h.gates)
 			first = append(first, n)
 			continue
 		}
 		e := h.estimate
 		e.CI = h.finding.Interval
-		notes := append(slices.Clone(own.notes[h.term]), gateNotes(h.gates)...)
+		notes := append(slices.Clone(own.notes[h.term]), s.gateNotes(h.gates)...)
 		if h.finding.Exploratory {
 			notes = append(notes, table.Note{Code: "not-registered", Text: "The ladder and the questions were not written down before the outcomes were opened: the number is exploratory."})
 		}
@@ -94,22 +94,30 @@ func (own *progressResult) mark(r *analysisResult, note table.Note) {
 }
 
 // gateNotes are the gates of a number as notes: what each asks, with what it was decided by.
-func gateNotes(gates []progress.Gate) []table.Note {
+func (s *state) gateNotes(gates []progress.Gate) []table.Note {
 	var out []table.Note
 	for _, g := range gates {
 		n := g.Meaning
 		n.Args = map[string]any{"gate": g.ID, "check": g.Check, "status": string(g.Status)}
-		for _, x := range []struct {
-			name  string
-			value float64
-		}{{"value", g.Value}, {"limit", g.Limit}} {
-			if !math.IsNaN(x.value) && !math.IsInf(x.value, 0) {
-				n.Args[x.name] = hundredths(x.value)
-			}
+		if v, ok := s.gateValue(g); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			n.Args["value"] = v
+		}
+		if !math.IsNaN(g.Limit) && !math.IsInf(g.Limit, 0) {
+			n.Args["limit"] = hundredths(g.Limit)
 		}
 		out = append(out, n)
 	}
 	return out
+}
+
+// gateValue is what a gate was decided by, as it may be shown: a count of people as all counts
+// are (false: too few), another number in hundredths.
+func (s *state) gateValue(g progress.Gate) (float64, bool) {
+	if !g.People || g.Value == 0 {
+		return hundredths(g.Value), true
+	}
+	n, ok := s.policy.Count(int(g.Value)).Int()
+	return float64(n), ok
 }
 
 // hundredths keeps a share of few people from giving back the counts that were rounded.

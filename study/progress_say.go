@@ -141,6 +141,7 @@ func (p *Headlines) findings(s *state, r *analysisResult) []report.Finding {
 			f := s.progressFinding(r, n.term, n.e.Measure)
 			f.Outcome, f.Question = s.lang.Text("study.progress-outcome-bouncing"), s.lang.Text("study.progress-question-bouncing")
 			f.Kind, f.Unit = report.Description, report.Plain
+			f.Row = p.label(s, a, *n)
 			f.Says = []string{s.lang.Text("study.progress-say-bouncing")}
 			f.Notes = s.releaseNotes(n.notes)
 			f.Rows = s.progressRows(r, p, "bouncing")
@@ -274,18 +275,24 @@ func (s *state) progressGate(g progress.Gate) report.Gate {
 		Status: l.Text("study.progress-status-" + string(g.Status)), Met: g.Status == progress.Met,
 		Means: l.Note(g.Meaning.Code, g.Meaning.Text, nil), Value: "–", Must: "–",
 	}
-	if !math.IsNaN(g.Value) {
-		out.Value = l.Number(hundredths(g.Value), 2)
-		if math.IsInf(g.Value, 1) {
-			out.Value = "∞"
-		}
+	decimals := 2
+	if g.Whole {
+		decimals = 0
+	}
+	switch v, ok := s.gateValue(g); {
+	case !ok:
+		out.Value = ".."
+	case math.IsInf(v, 1):
+		out.Value = "∞"
+	case !math.IsNaN(v):
+		out.Value = l.Number(v, decimals)
 	}
 	if !math.IsNaN(g.Limit) {
 		key := "study.gate-must-most"
 		if g.AtLeast {
 			key = "study.gate-must-least"
 		}
-		out.Must = l.Text(key, "threshold", l.Number(hundredths(g.Limit), 2))
+		out.Must = l.Text(key, "threshold", l.Number(hundredths(g.Limit), decimals))
 	}
 	if g.Consequence != progress.NoConsequence {
 		out.Consequence = l.Text("study.progress-consequence-" + string(g.Consequence))

@@ -31,9 +31,9 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	}
 	seen := map[string]bool{}
 	for i := range s.spec.Analyses {
-		if d := s.spec.Analyses[i].DID; d != nil && !seen[panelName(d)] {
-			seen[panelName(d)] = true
-			in.Comparisons = append(in.Comparisons, s.panelComparison(d))
+		if q, ok := s.spec.Analyses[i].ask().(inPanel); ok && !seen[q.rests().compared] {
+			seen[q.rests().compared] = true
+			in.Comparisons = append(in.Comparisons, q.comparison(s))
 		}
 	}
 	naive := s.naive()
@@ -180,9 +180,10 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	if q, ok := a.ask().(sentencer); ok {
 		f.Says = q.say(s, r)
 	}
-	if a.Missing != nil {
+	if f.Kind == report.Check {
 		f.Row = s.termLabel(a, n)
 	}
+	f.Signed = a.Places != nil
 	if x := n.not; x != nil {
 		f.Kind, f.Why, f.Fix = report.Refused, s.lang.Note(x.why.Code, x.why.Text, x.why.Args), s.lang.Note(x.fix.Code, x.fix.Text, x.fix.Args)
 	}

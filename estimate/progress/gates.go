@@ -44,6 +44,8 @@ type Gate struct {
 	Value       float64     `json:"value"`
 	Limit       float64     `json:"limit"`
 	AtLeast     bool        `json:"at_least"`
+	Whole       bool        `json:"whole,omitempty"`  // value and limit are counts or whole months
+	People      bool        `json:"people,omitempty"` // value counts people or their events
 	Consequence Consequence `json:"consequence,omitempty"`
 	Meaning     table.Note  `json:"meaning"`
 }
@@ -108,7 +110,7 @@ func Coverage(covered, expected float64) Gate {
 func Overlaps(unsettled int) Gate {
 	return gate("G0", "overlaps", float64(unsettled), 0, false, NotShown, table.Note{
 		Code: "gate-overlaps", Text: "Where two authorities are responsible in the same month, an order decided beforehand says which state counts.",
-	})
+	}).counted()
 }
 
 // FollowUp is gate G0: both arms are followed as long, P > .01 in a log-rank test of the end
@@ -230,7 +232,19 @@ func Horizon(forecast, tested float64) Gate {
 	}
 	return gate("G4", "horizon", forecast, tested, false, Unconfirmed, table.Note{
 		Code: "gate-horizon", Text: "A forecast does not look farther ahead than it has been tested on people who started earlier.",
-	})
+	}).whole()
+}
+
+// whole marks a gate in whole months.
+func (g Gate) whole() Gate {
+	g.Whole = true
+	return g
+}
+
+// counted marks a gate that counts people or what happened to them: disclosure control is for its value too.
+func (g Gate) counted() Gate {
+	g.Whole, g.People = true, true
+	return g
 }
 
 // MarshalJSON writes a value or limit that does not exist as null.

@@ -88,12 +88,12 @@ func DominatesAt(d []Dominance, times ...float64) bool {
 func ArmSize(participants, comparison int) Gate {
 	return gate("G8", "arm-size", float64(min(participants, comparison)), MinArm, true, NotShown, table.Note{
 		Code: "gate-arm-size", Text: "With fewer than 15 people in a group no effect is shown: add people, or start years, to the group.",
-	})
+	}).counted()
 }
 
 // EventCount is gate G8: a rate rests on at least 10 events.
 func EventCount(events int) Gate {
 	return gate("G8", "events", float64(events), MinExits, true, NotShown, table.Note{
 		Code: "gate-events", Text: "With fewer than 10 events no rate is shown: follow people for longer, or join groups.",
-	})
+	}).counted()
 }

@@ -29,6 +29,8 @@ func newGauge(l lang.Lang, u Unit, e estimate.Estimate) gauge {
 		// Three digits of the widest number: a report that gives single kronor of an
 		// uncertain thousand pretends to know them.
 		g.step = math.Pow(10, math.Max(math.Floor(math.Log10(widest(e)))-2, 0))
+	case u == PValue:
+		g.decimals = 3
 	case u == PercentagePoints || u == Percent || u == Months:
 		g.decimals = 1
 	case u == Points:
@@ -98,7 +100,13 @@ func (g gauge) scale(v float64) float64 {
 }
 
 // plain writes the number alone, signed one with its sign.
-func (g gauge) plain(v float64) string  { return g.lang.Number(g.scale(v), g.decimals) }
+func (g gauge) plain(v float64) string {
+	if g.unit == PValue {
+		return g.lang.PValue(v)
+	}
+	return g.lang.Number(g.scale(v), g.decimals)
+}
+
 func (g gauge) signed(v float64) string { return g.mark(v, g.lang.Signed(g.scale(v), g.decimals)) }
 
 func (g gauge) mark(v float64, signed string) string {
@@ -123,7 +131,7 @@ func (g gauge) name(number string, v float64) string {
 	switch {
 	case g.ratio:
 		return number
-	case g.unit == Plain || g.unit == "":
+	case g.unit == Plain || g.unit == PValue || g.unit == "":
 		return number
 	case g.unit == Percent:
 		if g.lang == lang.SV {

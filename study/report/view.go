@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"html/template"
 	"math"
 	"slices"
@@ -82,11 +83,47 @@ type findingView struct {
 type numberTable struct {
 	Caption, Interval, Treated, Control string
 	Rows                                []numberRow
+	Foot                                []footnote
+}
+
+// footnote is said once of all the rows that carry its mark.
+type footnote struct {
+	Mark string
+	noteView
+}
+
+// gather makes a footnote of what is said of several rows, in the order of the rows.
+func (t *numberTable) gather() {
+	said := map[noteView]int{}
+	for _, r := range t.Rows {
+		for _, n := range r.Notes {
+			said[n]++
+		}
+	}
+	mark := map[noteView]string{}
+	for i := range t.Rows {
+		r := &t.Rows[i]
+		var own []noteView
+		for _, n := range r.Notes {
+			if said[n] == 1 {
+				own = append(own, n)
+				continue
+			}
+			if mark[n] == "" {
+				mark[n] = string(rune('a' + len(mark)))
+				t.Foot = append(t.Foot, footnote{mark[n], n})
+			}
+			r.Marks = append(r.Marks, mark[n])
+		}
+		slices.Sort(r.Marks)
+		r.Notes = own
+	}
 }
 
 type numberRow struct {
 	Label, Value, Interval, Treated, Control string
-	Notes                                    []noteView
+	Marks                                    []string   // of footnotes
+	Notes                                    []noteView // of this row alone
 }
 
 type methodView struct{ Outcome, Estimand, Method, StandardErrors, Treated, Control string }
@@ -186,10 +223,11 @@ func (p *page) finding(i int, f Finding, names groupNames) (findingView, error) 
 	if len(f.Rows) > 0 {
 		t := p.newTable(p.Lang.Text("report.h-further"), f.Rows[0].Estimate, names)
 		for _, r := range f.Rows {
-			row := p.estimateRow(r.Label, r.unit(f), r.Estimate, differs(r.Estimate))
+			row := p.estimateRow(r.Label, r.unit(f), r.Estimate, f.Signed || differs(r.Estimate))
 			row.Notes = p.notes(r.Notes)
 			t.Rows = append(t.Rows, row)
 		}
+		t.gather()
 		out.Further = t
 	}
 	return out, nil
@@ -220,14 +258,12 @@ func (p *page) numbers(f Finding, names groupNames) *numberTable {
 		label := l.Text("report.row-description")
 		if f.Kind == Check {
 			label = l.Text("report.row-check")
-			if f.Row != "" {
-				label = f.Row
-			}
 		}
+		label = cmp.Or(f.Row, label)
 		if f.Kind == Effect || f.Kind == Association {
 			label = l.Text("report.row-difference", "kind", l.Text("report.kind-"+string(f.Kind)))
 		}
-		t.Rows = append(t.Rows, p.estimateRow(label, f.Unit, f.Estimate, f.Kind == Effect || f.Kind == Association || differs(f.Estimate)))
+		t.Rows = append(t.Rows, p.estimateRow(label, f.Unit, f.Estimate, f.Kind == Effect || f.Kind == Association || f.Signed || differs(f.Estimate)))
 	}
 	mean := func(label string, m release.Mean) numberRow {
 		return numberRow{Label: label, Value: value(m.Value, g.level), Treated: count(l, m.N), Control: "–", Interval: "–"}

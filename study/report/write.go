@@ -88,7 +88,7 @@ func (in Input) check() error {
 		}
 		for _, u := range units {
 			switch u {
-			case PercentagePoints, Points, Months, Kronor, Percent, Plain, "":
+			case PercentagePoints, Points, Months, Kronor, Percent, PValue, Plain, "":
 			default:
 				return fmt.Errorf("%w: finding %q: unit %q", ErrInput, f.Address, string(u))
 			}
