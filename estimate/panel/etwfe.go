@@ -65,10 +65,12 @@ func (e ExtendedTwoWay) fit(ctx context.Context, f *Frame) (*estimate.Result, er
 	for j, c := range cells {
 		names[j] = fmt.Sprintf("group=%d,time=%d", c.group, c.time)
 	}
-	fit, err := l.interacted(cells, at).regress(ctx, dummies{names: names, column: func(i int) int { return at[i] }}, e.Workers)
+	wide := l.interacted(cells, at)
+	fit, err := wide.regress(ctx, dummies{names: names, column: func(i int) int { return at[i] }}, e.Workers)
 	if err != nil {
 		return nil, err
 	}
+	l.notes = wide.notes
 	var lost []string
 	for j, v := range fit.coef {
 		if !finite(v) {
@@ -133,7 +135,7 @@ func (l *long) treatedCells(anticipation int) ([]saturated, []int) {
 }
 
 // interacted returns the rows with covariates interacted with periods and cells. It
-// shares all else, but for the notes, which go to l.
+// shares all else; notes made with it are its own.
 func (l *long) interacted(cells []saturated, at []int) *long {
 	if len(l.x) == 0 {
 		return l

@@ -45,9 +45,20 @@ func (r *regressed) combine(name string, columns []int, weights []float64) term 
 	return t
 }
 
-// regress fits by [effect.OLS] with cr1 errors: G/(G-1)·(N-1)/(N-K), unit effects
-// nested in the clusters counted once in K (fixest's rule); t on G-1.
+// regress fits with cr1 errors: G/(G-1)·(N-1)/(N-K), unit effects nested in the clusters
+// counted once in K (fixest's rule); t on G-1.
 func (l *long) regress(ctx context.Context, d dummies, workers int) (*regressed, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if out, ok := l.regressSparse(d); ok {
+		return out, nil
+	}
+	return l.regressDense(ctx, d, workers)
+}
+
+// regressDense is regress by [effect.OLS].
+func (l *long) regressDense(ctx context.Context, d dummies, workers int) (*regressed, error) {
 	n, k := len(l.y), len(d.names)
 	x := mat.NewDense(n, k+len(l.x), nil)
 	f := &estimate.Frame{Unit: make([]string, n), Y: l.fromFirst(), X: x, XNames: append(append([]string{}, d.names...), l.xnames...), Cluster: make([]int, n), Level: 0.95}
