@@ -10,6 +10,7 @@ import (
 	"utfall/estimate"
 	"utfall/estimate/combine"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // parts are effects of subgroups of people of their own: member j has n people.
@@ -83,7 +84,7 @@ func TestInteractionCountsSharedPeople(t *testing.T) {
 // The null is rejected in 5 % of 400 samples of three subgroups, within 3.6 points.
 func TestInteractionSize(t *testing.T) {
 	wrong := 0
-	for rep := range 400 {
+	for rep := range 400 * sim.Factor {
 		var members []combine.Member
 		for g := range 3 {
 			m := combine.Member{Name: fmt.Sprint(g)}
@@ -108,7 +109,9 @@ func TestInteractionSize(t *testing.T) {
 			wrong++
 		}
 	}
-	require.InDelta(t, 0.05, float64(wrong)/400, 0.036)
+	share := float64(wrong) / (400 * sim.Factor)
+	sim.Share(t, "interaction test rejects", share, 400*sim.Factor)
+	require.InDelta(t, 0.05, share, 0.036)
 }
 
 func TestInteractionRefuses(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // coreFrame is a sample of clusters of six with a shared shock on the linear predictor,
@@ -93,7 +94,7 @@ func TestCoreCoverage(t *testing.T) {
 		"ols jackknife, shock": {1, linear, OLS{Vcov: Jackknife}, true, 2, -0.4, false},
 	} {
 		hit, n := 0, 0
-		for rep := range 400 {
+		for rep := range 400 * sim.Factor {
 			s := num.NewStream(77, name, uint64(rep))
 			f := coreFrame(s, 60, c.shock, c.draw(s))
 			if !c.clusters {
@@ -116,7 +117,7 @@ func TestCoreCoverage(t *testing.T) {
 			}
 		}
 		share := float64(hit) / float64(n)
-		t.Logf("%s: %.4f", name, share)
+		sim.Share(t, name, share, n)
 		if c.low == (math.Abs(share-0.95) <= wide) {
 			t.Errorf("%s covers %.4f", name, share)
 		}

@@ -13,6 +13,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 // gainFrame has people who all gain 1, or more the larger their x1 is (slope).
@@ -183,7 +184,7 @@ func TestHeterogeneitySize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps = 400
+	const reps = 400 * sim.Factor
 	h := Heterogeneity{Folds: 2, Repeats: 1, Groups: 2, Replicates: 199, Workers: 1}
 	rejected, met, covered, naive := 0, 0, 0, 0
 	for rep := range uint64(reps) {
@@ -221,7 +222,10 @@ func TestHeterogeneitySize(t *testing.T) {
 			naive++
 		}
 	}
-	t.Logf("rejected %d, met %d, ate covered %d, without folds rejected %d of %d", rejected, met, covered, naive, reps)
+	sim.Share(t, "cate: test of heterogeneity rejects", float64(rejected)/reps, reps)
+	sim.Share(t, "cate: average effect covered", float64(covered)/reps, reps)
+	sim.Share(t, "cate: called calibrated", float64(met)/reps, reps)
+	sim.Share(t, "cate without folds: test of heterogeneity rejects (must fail)", float64(naive)/reps, reps)
 	if math.Abs(float64(rejected)/reps-0.05) > coverageBand || met > reps*5/100 || math.Abs(float64(covered)/reps-0.95) > coverageBand {
 		t.Error("size or coverage")
 	}

@@ -325,7 +325,7 @@ func TestCoverage(t *testing.T) {
 		{"pairs, hc1", paired, Difference{Vcov: HC1}, 0.97, 1},
 	} {
 		r := rate(c.frame, c.e)
-		t.Logf("%s: %.4f", c.what, r)
+		sim.Share(t, c.what, r, 400*sim.Factor)
 		if r < c.lo || r > c.hi {
 			t.Errorf("%s: coverage %.4f outside [%.4f, %.4f]", c.what, r, c.lo, c.hi)
 		}

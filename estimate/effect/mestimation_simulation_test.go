@@ -57,6 +57,7 @@ func covers(t *testing.T, truth map[string]float64, list map[string]estimate.Est
 		bias := s[1] / reps
 		sd := math.Sqrt(s[2]/reps - bias*bias)
 		out[name] = [3]float64{s[0] / reps, bias, s[3] / reps / sd}
+		sim.Share(t, name, s[0]/reps, reps)
 		t.Logf("%-22s coverage %.3f, bias %+.3f (%.1f sd), error/spread %.3f", name, s[0]/reps, bias, bias/sd*math.Sqrt(reps), s[3]/reps/sd)
 	}
 	return out

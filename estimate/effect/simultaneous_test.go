@@ -134,7 +134,8 @@ func TestSimultaneousCoverage(t *testing.T) {
 		}
 		joint, single = joint+float64(index(all)), single+float64(index(alone))
 	}
-	t.Logf("band %.3f, single intervals %.3f", joint/reps, single/reps)
+	sim.Share(t, "simultaneous band", joint/reps, reps)
+	sim.Share(t, "single intervals together (must fail)", single/reps, reps)
 	if math.Abs(joint/reps-0.95) > coverageBand || single/reps > 0.9 {
 		t.Errorf("band %.3f, single intervals %.3f", joint/reps, single/reps)
 	}

@@ -2,6 +2,7 @@ package effect
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // bruteWild is the restricted bootstrap by its definition: fit with β_j = b, draw
@@ -167,9 +169,10 @@ func TestWildSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a simulation")
 	}
+	const reps = 400 * sim.Factor
 	for _, g := range []int{6, 10, 20} {
 		wild, cr1 := 0, 0
-		for rep := range 400 {
+		for rep := range reps {
 			s := num.NewStream(uint64(g), "wild size", uint64(rep))
 			f := &estimate.Frame{Level: 0.95, XNames: []string{"x"}}
 			var x []float64
@@ -196,12 +199,13 @@ func TestWildSize(t *testing.T) {
 				cr1++
 			}
 		}
-		t.Logf("%d clusters: wild %.4f, cr1 %.4f", g, float64(wild)/400, float64(cr1)/400)
-		if math.Abs(float64(wild)/400-0.05) > 0.0359 {
-			t.Errorf("%d clusters: wild rejects %.4f", g, float64(wild)/400)
+		sim.Share(t, fmt.Sprintf("wild bootstrap rejects, %d clusters", g), float64(wild)/reps, reps)
+		sim.Share(t, fmt.Sprintf("cr1 rejects, %d clusters (must fail)", g), float64(cr1)/reps, reps)
+		if math.Abs(float64(wild)/reps-0.05) > 0.0359 {
+			t.Errorf("%d clusters: wild rejects %.4f", g, float64(wild)/reps)
 		}
-		if float64(cr1)/400 < 0.0859 {
-			t.Errorf("%d clusters: cr1 rejects %.4f; the scenario must be one in which it fails", g, float64(cr1)/400)
+		if float64(cr1)/reps < 0.0859 {
+			t.Errorf("%d clusters: cr1 rejects %.4f; the scenario must be one in which it fails", g, float64(cr1)/reps)
 		}
 	}
 }

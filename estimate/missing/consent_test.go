@@ -9,6 +9,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // Cell 0: 4 people, 2 known with outcomes 1 and 3; cell 1: 6 people, 3 known with 4, 5, 6.
@@ -87,7 +88,7 @@ func TestConsentErrors(t *testing.T) {
 // Consent depends on x, the outcome too: the mean of those who consented is wrong, the
 // weighted one right, with an interval that covers 95 % when the model's own error is in.
 func TestConsentCoverage(t *testing.T) {
-	reps := 400
+	reps := 400 * sim.Factor
 	const n = 400
 	var weighted, naive int
 	for r := range reps {
@@ -124,7 +125,8 @@ func TestConsentCoverage(t *testing.T) {
 			naive++
 		}
 	}
-	t.Logf("weighted %.3f, consenting only %.3f", float64(weighted)/float64(reps), float64(naive)/float64(reps))
+	sim.Share(t, "consent weights", float64(weighted)/float64(reps), reps)
+	sim.Share(t, "consenting people only (must fail)", float64(naive)/float64(reps), reps)
 	require.InDelta(t, .95, float64(weighted)/float64(reps), .0359)
 	require.Less(t, float64(naive)/float64(reps), .2)
 }

@@ -10,6 +10,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // Two resamples with two imputations each, 1, 3 and 5, 9: θ̄_b 2 and 7, MSW = (2 + 8)/2 = 5,
@@ -107,7 +108,7 @@ func TestImputeCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, n = 400, 120
+	const reps, n = 400 * sim.Factor, 120
 	var mi, cc, slope, ccSlope int
 	for r := range reps {
 		d := Data{Unit: names(n)}
@@ -160,7 +161,9 @@ func TestImputeCoverage(t *testing.T) {
 		y.Missing = w.Missing
 		ccSlope += covers(complete(slopes))
 	}
-	t.Logf("mean: imputed %.3f, complete %.3f; slope: imputed %.3f, complete %.3f", float64(mi)/reps, float64(cc)/reps, float64(slope)/reps, float64(ccSlope)/reps)
+	for what, k := range map[string]int{"mean, imputed": mi, "mean, complete cases (must fail)": cc, "slope, imputed": slope, "slope, complete cases (must fail)": ccSlope} {
+		sim.Share(t, what, float64(k)/reps, reps)
+	}
 	require.InDelta(t, .95, float64(mi)/reps, .0359)
 	require.InDelta(t, .95, float64(slope)/reps, .0359)
 	require.Less(t, float64(cc)/reps, .6)
@@ -172,7 +175,7 @@ func TestBootstrapImputeCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, n = 400, 60
+	const reps, n = 400 * sim.Factor, 60
 	covered := 0
 	for r := range reps {
 		y, x := Variable{Name: "y", Kind: Number, Method: Linear, Values: make([]float64, n), Missing: make([]bool, n)}, Variable{Name: "x", Kind: Number, Values: make([]float64, n)}
@@ -189,7 +192,7 @@ func TestBootstrapImputeCoverage(t *testing.T) {
 			covered++
 		}
 	}
-	t.Logf("%.3f", float64(covered)/reps)
+	sim.Share(t, "mean, imputing inside the bootstrap", float64(covered)/reps, reps)
 	require.InDelta(t, .95, float64(covered)/reps, .0359)
 }
 

@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func controls(se float64, y ...float64) (out []Control) {
@@ -291,8 +292,11 @@ func TestCalibrationCoverage(t *testing.T) {
 		k              int
 		bias, tau, rho float64
 	}{{5, .3, .2, 0}, {10, .3, .2, 0}, {30, .3, .2, 0}, {10, .3, .2, .7}, {10, .3, 0, 0}} {
-		nominal, plug, got := coverCalibration(400, c.k, c.bias, c.tau, c.rho)
-		t.Logf("K %d, bias %v, spread %v, correlation %v: nominal %.1f, plug-in %.1f, calibrated %.1f", c.k, c.bias, c.tau, c.rho, nominal, plug, got)
+		nominal, plug, got := coverCalibration(400*sim.Factor, c.k, c.bias, c.tau, c.rho)
+		design := fmt.Sprintf("%d controls, bias %v, spread %v, correlation %v: ", c.k, c.bias, c.tau, c.rho)
+		sim.Share(t, design+"nominal (must fail)", nominal/100, 400*sim.Factor)
+		sim.Share(t, design+"plug-in", plug/100, 400*sim.Factor)
+		sim.Share(t, design+"calibrated", got/100, 400*sim.Factor)
 		require.Less(t, nominal, 50.)
 		require.GreaterOrEqual(t, got, 95-3.59)
 		if c.tau > 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // p 1 (se 2), claim -20 (se 3), f ½, covariance 1: margin 10. Lower (1+10)/√(4+9/4-1), upper (10-1)/√(4+9/4+1).
@@ -61,7 +62,7 @@ func TestEquivalenceRelations(t *testing.T) {
 // On the margin the test rejects as often as its level says (400 draws, 5 % ± 3.59).
 func TestEquivalenceSize(t *testing.T) {
 	rejected := 0
-	for rep := range 400 {
+	for rep := range 400 * sim.Factor {
 		s := num.NewStream(2, "equivalence", uint64(rep))
 		e0 := s.Normal()
 		c := 10 + e0
@@ -72,7 +73,9 @@ func TestEquivalenceSize(t *testing.T) {
 			rejected++
 		}
 	}
-	require.InDelta(t, 5, float64(rejected)/4, 3.59)
+	share := float64(rejected) / (400 * sim.Factor)
+	sim.Share(t, "equivalence shown at its margin", share, 400*sim.Factor)
+	require.InDelta(t, 0.05, share, 0.0359)
 }
 
 func TestEquivalenceRefuses(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"utfall/estimate"
 	"utfall/estimate/effect"
 	"utfall/internal/num"
+	"utfall/internal/sim"
 )
 
 // gaps is a frame with missing outcomes.
@@ -248,7 +249,7 @@ func TestTippingRefuses(t *testing.T) {
 // Coverage when outcomes go missing by what they are: the known alone miss the effect, the
 // right shift holds its level.
 func TestTippingCoverage(t *testing.T) {
-	const reps = 400
+	const reps = 400 * sim.Factor
 	naive, right := 0, 0
 	for rep := range reps {
 		s := num.NewStream(17, "tipping coverage", uint64(rep))
@@ -269,7 +270,8 @@ func TestTippingCoverage(t *testing.T) {
 			right++
 		}
 	}
-	t.Logf("known alone %.1f, shifted %.1f", float64(naive)/4, float64(right)/4)
-	require.Less(t, float64(naive)/4, 60.)
-	require.InDelta(t, 95, float64(right)/4, 3.59)
+	sim.Share(t, "tipping: known outcomes alone (must fail)", float64(naive)/reps, reps)
+	sim.Share(t, "tipping: at the true shift", float64(right)/reps, reps)
+	require.Less(t, float64(naive)/reps, .6)
+	require.InDelta(t, .95, float64(right)/reps, .0359)
 }

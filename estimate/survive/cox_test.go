@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustCox(t testing.TB, e Cox, f *Covaried) *estimate.Result {
@@ -262,7 +263,7 @@ func TestCoxCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, truth = 600, 0.5
+	const reps, truth = 600 * sim.Factor, 0.5
 	covered := map[bool]int{}
 	for r := range uint64(reps) {
 		f := &Covaried{XNames: []string{"a", "x"}, X: mat.NewDense(200, 2, nil)}
@@ -282,6 +283,7 @@ func TestCoxCoverage(t *testing.T) {
 	}
 	for robust, n := range covered {
 		rate, half := float64(n)/reps, 3.09*math.Sqrt(0.95*0.05/reps)
+		sim.Share(t, fmt.Sprintf("cox, robust %v", robust), rate, reps)
 		if math.Abs(rate-0.95) > half {
 			t.Errorf("robust %v: coverage %.3f, want 0.95 ± %.3f", robust, rate, half)
 		}

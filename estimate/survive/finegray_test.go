@@ -347,7 +347,8 @@ func TestFineGrayCoverage(t *testing.T) {
 			naive++
 		}
 	}
-	t.Logf("coverage %.4f, other events as censored %.4f", float64(covered)/reps, float64(naive)/reps)
+	sim.Share(t, "fine-gray", float64(covered)/reps, reps)
+	sim.Share(t, "cox with other events as censored (must fail)", float64(naive)/reps, reps)
 	require.InDelta(t, 0.95, float64(covered)/reps, 0.0359)
 	require.Less(t, float64(naive)/reps, 0.9)
 }

@@ -11,6 +11,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustGray(t testing.TB, rho float64, f *Competing) *estimate.Result {
@@ -133,7 +134,7 @@ func TestGraySize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps = 800
+	const reps = 800 * sim.Factor
 	rejected := 0
 	for r := range uint64(reps) {
 		f := &Competing{Stratified: Stratified{Times: Times{Level: 0.95, GroupNames: []string{"x", "y"}}}, CauseNames: []string{"x", "y"}}
@@ -154,6 +155,7 @@ func TestGraySize(t *testing.T) {
 		}
 	}
 	rate, half := float64(rejected)/reps, 3.09*math.Sqrt(0.05*0.95/reps)
+	sim.Share(t, "gray's test rejects", rate, reps)
 	if math.Abs(rate-0.05) > half {
 		t.Errorf("rejects %.3f, want 0.05 ± %.3f", rate, half)
 	}

@@ -12,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustIPCW(t testing.TB, e IPCW, f *CompetingCovaried) *estimate.Result {
@@ -208,7 +209,7 @@ func TestIPCWCoverage(t *testing.T) {
 		t.Skip("simulation")
 	}
 	// The truth, from two hundred thousand people who are not censored.
-	const many, reps, n, at = 200000, 400, 300, 0.7
+	const many, reps, n, at = 200000, 400 * sim.Factor, 300, 0.7
 	var truth [2]float64
 	for i := range many {
 		st := num.NewStream(99, "truth", uint64(i))
@@ -240,7 +241,10 @@ func TestIPCWCoverage(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("coverage of %d: share %d, mean time %d; censoring taken as independent %d, %d", reps, in[0], in[1], naive[0], naive[1])
+	for k, what := range []string{"share", "restricted mean"} {
+		sim.Share(t, "ipcw, "+what, float64(in[k])/reps, reps)
+		sim.Share(t, "censoring taken as independent, "+what+" (must fail)", float64(naive[k])/reps, reps)
+	}
 	for _, k := range in {
 		require.InDelta(t, 0.95, float64(k)/reps, 0.0359)
 	}

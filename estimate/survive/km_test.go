@@ -9,6 +9,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustKM(t testing.TB, e KaplanMeier, f *Times) *estimate.Result {
@@ -237,7 +238,7 @@ func TestKaplanMeierCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps = 1000
+	const reps = 1000 * sim.Factor
 	truth := math.Exp(-12.0 / 30)
 	for _, conf := range []string{"log", "plain", "loglog"} {
 		covered := 0
@@ -254,6 +255,7 @@ func TestKaplanMeierCoverage(t *testing.T) {
 			}
 		}
 		rate, half := float64(covered)/reps, 3.09*math.Sqrt(0.95*0.05/reps)
+		sim.Share(t, "kaplan-meier, "+conf, rate, reps)
 		if math.Abs(rate-0.95) > half {
 			t.Errorf("%s: coverage %.3f, want 0.95 ± %.3f", conf, rate, half)
 		}

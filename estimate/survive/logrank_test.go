@@ -1,6 +1,7 @@
 package survive
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustLogRank(t testing.TB, rho float64, f *Stratified) *estimate.Result {
@@ -151,7 +153,7 @@ func TestLogRankSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps = 1000
+	const reps = 1000 * sim.Factor
 	rejected := map[float64]int{}
 	for r := range uint64(reps) {
 		f := &Stratified{Times: Times{Level: 0.95, GroupNames: []string{"x", "y"}}}
@@ -169,6 +171,7 @@ func TestLogRankSize(t *testing.T) {
 	}
 	for rho, n := range rejected {
 		rate, half := float64(n)/reps, 3.09*math.Sqrt(0.05*0.95/reps)
+		sim.Share(t, fmt.Sprintf("log-rank family rejects, rho %v", rho), rate, reps)
 		if math.Abs(rate-0.05) > half {
 			t.Errorf("rho %v: rejects %.3f, want 0.05 ± %.3f", rho, rate, half)
 		}

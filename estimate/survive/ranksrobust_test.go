@@ -10,6 +10,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func ones(n int) (out []float64) {
@@ -166,7 +167,7 @@ func TestRobustRankSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, n = 400, 240
+	const reps, n = 400 * sim.Factor, 240
 	var rank, gray, naive int
 	for r := range reps {
 		f := &Competing{Stratified: Stratified{Times: Times{Level: 0.95, GroupNames: []string{"a", "b"}}}, CauseNames: []string{"x", "y"}}
@@ -208,7 +209,9 @@ func TestRobustRankSize(t *testing.T) {
 			naive++
 		}
 	}
-	t.Logf("rejected of %d: log-rank %d, Gray %d, as counts %d", reps, rank, gray, naive)
+	sim.Share(t, "weighted log-rank rejects", float64(rank)/reps, reps)
+	sim.Share(t, "weighted gray's test rejects", float64(gray)/reps, reps)
+	sim.Share(t, "weights as counts: log-rank rejects (must fail)", float64(naive)/reps, reps)
 	for _, k := range []int{rank, gray} {
 		require.InDelta(t, 0.05, float64(k)/reps, 0.034)
 	}

@@ -11,6 +11,7 @@ import (
 	"utfall/estimate"
 	"utfall/internal/num"
 	"utfall/internal/reftest"
+	"utfall/internal/sim"
 )
 
 func mustRMST(t testing.TB, tau float64, f *Times) *estimate.Result {
@@ -215,7 +216,7 @@ func TestRMSTCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulation")
 	}
-	const reps, tau = 1000, 12.0
+	const reps, tau = 1000 * sim.Factor, 12.0
 	mean := func(rate float64) float64 { return (1 - math.Exp(-tau*rate)) / rate }
 	truth := mean(1.0/20) - mean(1.0/10)
 	covered := 0
@@ -235,6 +236,7 @@ func TestRMSTCoverage(t *testing.T) {
 		}
 	}
 	rate, half := float64(covered)/reps, 3.09*math.Sqrt(0.95*0.05/reps)
+	sim.Share(t, "rmst difference", rate, reps)
 	if math.Abs(rate-0.95) > half {
 		t.Errorf("coverage %.3f, want 0.95 ± %.3f", rate, half)
 	}
