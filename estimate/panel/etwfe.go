@@ -3,7 +3,6 @@ package panel
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"utfall/estimate"
 )
@@ -19,8 +18,10 @@ import (
 //	event=e: Σ_{t-g=e} n[g,t]·δ[g,t] / Σ_{t-g=e} n[g,t]     overall: the same over t ≥ g
 //
 // Without covariates and with all units in all periods they are those of [Imputation].
-// There are none before treatment: the regression uses those rows. A covariate x enters
-// as x·1{T = t} and, in each treated cell, as x less its mean over the cell's rows, so
+// There are none before treatment: the regression uses those rows. With Control "never" every
+// cell but that of the base period has a coefficient, so that only never-treated units are the
+// comparison, and there are effects before treatment: without covariates [SunAbraham]. A covariate x enters
+// as x·1{T = t} and, in each cell that has a coefficient, as x less its mean over the cell's rows, so
 // that effects and trends may differ by x and δ is the effect at that mean; one that
 // varies within units enters by itself and by cohort too.
 //
@@ -34,104 +35,37 @@ import (
 // Errors: as [SunAbraham].
 //
 // Source: Wooldridge (2021), SSRN 3906345; (2025), Empirical Economics 69.
-type ExtendedTwoWay struct{ EventOptions }
+type ExtendedTwoWay struct {
+	EventOptions
+	Averages
+	Control string // "not-yet" (default) or "never"
+}
 
 // Fit estimates. f is read only; X holds covariates as they are in each period.
 func (e ExtendedTwoWay) Fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
-	res, err := e.fit(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("extended two-way fixed effects: %w", err)
+	never, err := onlyNever(e.Control)
+	if err == nil {
+		m := saturatedModel{name: "etwfe", leads: never, interact: true, EventOptions: e.EventOptions, Averages: e.Averages}
+		if never {
+			m.control = NeverTreated
+		}
+		var res *estimate.Result
+		if res, err = m.fit(ctx, f); err == nil {
+			return res, nil
+		}
 	}
-	return res, nil
+	return nil, fmt.Errorf("extended two-way fixed effects: %w", err)
 }
 
-func (e ExtendedTwoWay) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
-	if err := e.check(); err != nil {
-		return nil, err
+// onlyNever reports whether a control leaves out units that are not yet treated.
+func onlyNever(control string) (bool, error) {
+	switch control {
+	case "", NotYetTreated:
+		return false, nil
+	case NeverTreated:
+		return true, nil
 	}
-	l, err := layLong(f, e.Anticipation, false)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.compareLast(e.Anticipation); err != nil {
-		return nil, err
-	}
-	if err := l.dropBaseless(e.Anticipation); err != nil {
-		return nil, err
-	}
-	l.noteGaps()
-	cells, at := l.treatedCells(e.Anticipation)
-	names := make([]string, len(cells))
-	for j, c := range cells {
-		names[j] = fmt.Sprintf("group=%d,time=%d", c.group, c.time)
-	}
-	wide := l.interacted(cells, at)
-	fit, err := wide.regress(ctx, dummies{names: names, column: func(i int) int { return at[i] }}, e.Workers)
-	if err != nil {
-		return nil, err
-	}
-	l.notes = wide.notes
-	var lost []string
-	for j, v := range fit.coef {
-		if !finite(v) {
-			lost = append(lost, names[j])
-		}
-	}
-	if lost != nil {
-		return nil, fmt.Errorf("%w: %s cannot be told from unit and period effects; leave out the units or periods that have too few rows", estimate.ErrNotIdentified, strings.Join(lost, "; "))
-	}
-	mean := func(name string, in func(c saturated) bool) term {
-		var columns []int
-		var weights []float64
-		total := 0.0
-		for _, c := range cells {
-			if in(c) {
-				columns, weights = append(columns, c.column), append(weights, c.weight)
-				total += c.weight
-			}
-		}
-		for i := range weights {
-			weights[i] /= total
-		}
-		return fit.combine(name, columns, weights)
-	}
-	var terms []term
-	for _, v := range l.events(func(i int) bool { return at[i] >= 0 }) {
-		terms = append(terms, mean(eventTerm(v), func(c saturated) bool { return c.event == v }))
-	}
-	terms = append(terms, mean(Overall, func(c saturated) bool { return c.event >= 0 }))
-	l.noteFew(cells)
-	res, err := l.finish("etwfe", terms, e.EventOptions, f.Level)
-	if err != nil {
-		return nil, err
-	}
-	fit.covariates = nil // nuisances, as many as there are cells
-	l.describe(res, cells, fit, e.Anticipation)
-	delete(res.Details, "reference_event")
-	return res, nil
-}
-
-// treatedCells lists the cells from the anticipation on by cohort and time, and the cell
-// of each row, -1 for rows not yet treated.
-func (l *long) treatedCells(anticipation int) ([]saturated, []int) {
-	all, of := l.cells(anticipation)
-	var out []saturated
-	move := make([]int, len(all))
-	for c, cell := range all {
-		move[c] = -1
-		if cell.time+anticipation >= cell.group {
-			move[c], cell.column = len(out), len(out)
-			out = append(out, cell)
-		}
-	}
-	at := make([]int, len(of))
-	for i, c := range of {
-		at[i] = -1
-		if c >= 0 {
-			at[i] = move[c]
-		}
-	}
-	return out, at
+	return false, fmt.Errorf("%w: control %q is not one of %s, %s", ErrOption, control, NotYetTreated, NeverTreated)
 }
 
 // interacted returns the rows with covariates interacted with periods and cells. It
@@ -185,6 +119,9 @@ func (l *long) interacted(cells []saturated, at []int) *long {
 			}
 		}
 		for c, cell := range cells {
+			if cell.reference {
+				continue
+			}
 			add(fmt.Sprintf("%s,group=%d,time=%d", name, cell.group, cell.time), func(i int) float64 {
 				if at[i] == c {
 					return x[i] - mean[c]/cell.weight

@@ -19,7 +19,7 @@ func TestReferenceExtendedTwoWay(t *testing.T) {
 	x := c.Floats(t, "lpop")
 	f := &Frame{Unit: c["countyreal"], Time: ints(t, c, "year"), Cohort: ints(t, c, "first.treat"), Y: c.Floats(t, "lemp"),
 		X: mat.NewDense(len(x), 1, x), XNames: []string{"lpop"}, Level: 0.95}
-	res, err := ExtendedTwoWay{EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
+	res, err := ExtendedTwoWay{EventOptions: EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
 	require.NoError(t, err)
 	checkResult(t, res)
 	got := byTerm(res)

@@ -20,7 +20,7 @@ import (
 // periods and 1 for the nested unit effects in K.
 func TestExtendedTwoWayByHand(t *testing.T) {
 	f := rect([]int{2, 3, 0, 0}, [][]float64{{0, 2, 6}, {1, 1, 2}, {0, 1, 1}, {0, 1, 3}})
-	res := mustStudy(t, ExtendedTwoWay{EventOptions{Bands: Pointwise}}, f)
+	res := mustStudy(t, ExtendedTwoWay{EventOptions: EventOptions{Bands: Pointwise}}, f)
 	got := byTerm(res)
 	require.Len(t, got, 3)
 	for term, want := range map[string]float64{"event=0": 5.0 / 12, "event=1": 25.0 / 6, Overall: 5.0 / 3} {
@@ -44,9 +44,9 @@ func TestExtendedTwoWayIsImputation(t *testing.T) {
 	for _, anticipation := range []int{0, 1} {
 		f := s.draw(41)
 		o := EventOptions{Bands: Pointwise, Anticipation: anticipation}
-		a, b := mustStudy(t, ExtendedTwoWay{o}, f), mustStudy(t, Imputation{o}, f)
+		a, b := mustStudy(t, ExtendedTwoWay{EventOptions: o}, f), mustStudy(t, Imputation{EventOptions: o}, f)
 		gaps := f.where(func(i int) bool { return i%9 != 2 })
-		require.NotEqual(t, byTerm(mustStudy(t, ExtendedTwoWay{o}, gaps))[Overall].Value, byTerm(mustStudy(t, Imputation{o}, gaps))[Overall].Value)
+		require.NotEqual(t, byTerm(mustStudy(t, ExtendedTwoWay{EventOptions: o}, gaps))[Overall].Value, byTerm(mustStudy(t, Imputation{EventOptions: o}, gaps))[Overall].Value)
 		require.Len(t, a.Estimates, len(b.Estimates))
 		for i, e := range b.Estimates {
 			require.Equal(t, e.Term, a.Estimates[i].Term)
@@ -70,11 +70,11 @@ func TestExtendedTwoWayCovariate(t *testing.T) {
 		}
 	}
 	o := EventOptions{Bands: Pointwise}
-	reftest.Agree(t, "overall", byTerm(mustStudy(t, ExtendedTwoWay{o}, f))[Overall].Value, truth/rows, 10)
+	reftest.Agree(t, "overall", byTerm(mustStudy(t, ExtendedTwoWay{EventOptions: o}, f))[Overall].Value, truth/rows, 10)
 	bare := f.clone()
 	bare.X, bare.XNames = nil, nil
-	require.Greater(t, math.Abs(byTerm(mustStudy(t, ExtendedTwoWay{o}, bare))[Overall].Value-truth/rows), 0.01)
-	_, err := Imputation{o}.Fit(t.Context(), f)
+	require.Greater(t, math.Abs(byTerm(mustStudy(t, ExtendedTwoWay{EventOptions: o}, bare))[Overall].Value-truth/rows), 0.01)
+	_, err := Imputation{EventOptions: o}.Fit(t.Context(), f)
 	require.ErrorIs(t, err, estimate.ErrCollinear)
 	// One that varies within units: y is linear in it, and in nothing else.
 	for i := range f.Y {
@@ -85,7 +85,7 @@ func TestExtendedTwoWayCovariate(t *testing.T) {
 			f.Y[i] += 2
 		}
 	}
-	reftest.Agree(t, "varying", byTerm(mustStudy(t, ExtendedTwoWay{o}, f))[Overall].Value, 2, 9)
+	reftest.Agree(t, "varying", byTerm(mustStudy(t, ExtendedTwoWay{EventOptions: o}, f))[Overall].Value, 2, 9)
 	// A level of a million costs no digits, and a second column takes part.
 	n := len(f.Y)
 	two := mat.NewDense(n, 2, nil)
@@ -94,7 +94,7 @@ func TestExtendedTwoWayCovariate(t *testing.T) {
 		f.Y[i] += 0.7 * two.At(i, 1) * float64(f.Time[i])
 	}
 	f.X, f.XNames = two, []string{"x", "z"}
-	reftest.Agree(t, "two", byTerm(mustStudy(t, ExtendedTwoWay{o}, f))[Overall].Value, 2, 8)
+	reftest.Agree(t, "two", byTerm(mustStudy(t, ExtendedTwoWay{EventOptions: o}, f))[Overall].Value, 2, 8)
 }
 
 // Thin cells are named in a note, and those that nothing compares with in an error.

@@ -70,7 +70,7 @@ func TestReferenceSunAbraham(t *testing.T) {
 		a, b := compareEvents(t, res, m, pattern, 0, count, 1e-9, 1e-9)
 		est, se = max(est, a), max(se, b)
 	}
-	res, err := SunAbraham{point}.Fit(t.Context(), frame("x1"))
+	res, err := SunAbraham{EventOptions: point}.Fit(t.Context(), frame("x1"))
 	require.NoError(t, err)
 	checkResult(t, res)
 	events(res, ref.Event, "year::%d", 17)
@@ -83,7 +83,7 @@ func TestReferenceSunAbraham(t *testing.T) {
 		est = max(est, agreeTo(t, key, row["estimate"].(float64), ref.Cells.Estimate[key], 1e-9))
 		se = max(se, agreeTo(t, key+" se", row["std_error"].(float64), ref.Cells.SE[key], 1e-9))
 	}
-	res, err = SunAbraham{point}.Fit(t.Context(), frame())
+	res, err = SunAbraham{EventOptions: point}.Fit(t.Context(), frame())
 	require.NoError(t, err)
 	events(res, ref.NoX, "year::%d", 17)
 	overall(res, ref.NoXATT, "ATT")
@@ -131,7 +131,7 @@ func TestReferenceTwoWay(t *testing.T) {
 	for _, v := range ref.Conf {
 		require.Less(t, min(math.Abs(overall.CI.Lo/v-1), math.Abs(overall.CI.Hi/v-1)), 1e-7)
 	}
-	same, err := SunAbraham{EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
+	same, err := SunAbraham{EventOptions: EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
 	require.NoError(t, err)
 	for i, e := range res.Estimates[:10] {
 		if e.HasSE() {

@@ -21,7 +21,7 @@ type eventEstimator interface {
 // eventMethods is every event-study estimator; robust are those that staggered entry
 // with effects that differ does not bias.
 func eventMethods(o EventOptions) map[string]eventEstimator {
-	return map[string]eventEstimator{"twfe": TwoWay{o}, "sun-abraham": SunAbraham{o}, "imputation": Imputation{o}, "two-stage": TwoStage{o}, "etwfe": ExtendedTwoWay{o}}
+	return map[string]eventEstimator{"twfe": TwoWay{o}, "sun-abraham": SunAbraham{EventOptions: o}, "imputation": Imputation{EventOptions: o}, "two-stage": TwoStage{EventOptions: o}, "etwfe": ExtendedTwoWay{EventOptions: o}}
 }
 
 var robust = []string{"sun-abraham", "imputation", "two-stage", "etwfe"}
@@ -60,7 +60,7 @@ func mustStudy(t testing.TB, e eventEstimator, f *Frame) *estimate.Result {
 func TestEventStudiesByHand(t *testing.T) {
 	f := rect([]int{2, 3, 0, 0}, [][]float64{{0, 2, 6}, {1, 1, 2}, {0, 1, 1}, {0, 1, 3}})
 	point := EventOptions{Bands: Pointwise}
-	sa := byTerm(mustStudy(t, SunAbraham{point}, f))
+	sa := byTerm(mustStudy(t, SunAbraham{EventOptions: point}, f))
 	for term, want := range map[string]float64{"event=-2": 1, "event=0": 0.5, "event=1": 4, Overall: 5.0 / 3} {
 		reftest.Agree(t, "sun-abraham "+term, sa[term].Value, want, 13)
 	}
@@ -71,7 +71,7 @@ func TestEventStudiesByHand(t *testing.T) {
 	reftest.Agree(t, "overall se", sa[Overall].SE, math.Sqrt(factor*2/9), 12)
 	require.Equal(t, 3.0, sa[Overall].Test.DF)
 
-	im := byTerm(mustStudy(t, Imputation{point}, f))
+	im := byTerm(mustStudy(t, Imputation{EventOptions: point}, f))
 	require.Len(t, im, 3)
 	for term, want := range map[string]float64{"event=0": 5.0 / 12, "event=1": 25.0 / 6, Overall: 5.0 / 3} {
 		reftest.Agree(t, "imputation "+term, im[term].Value, want, 13)
@@ -138,8 +138,8 @@ func TestEventStudiesNoTreatedRow(t *testing.T) {
 		}
 	}
 	// Nor does the cohort's later level matter for the other's effects within its own cells.
-	res := mustStudy(t, SunAbraham{EventOptions{Bands: Pointwise}}, f)
-	moved := mustStudy(t, SunAbraham{EventOptions{Bands: Pointwise}}, up)
+	res := mustStudy(t, SunAbraham{EventOptions: EventOptions{Bands: Pointwise}}, f)
+	moved := mustStudy(t, SunAbraham{EventOptions: EventOptions{Bands: Pointwise}}, up)
 	for i, row := range res.Details["cells"].([]map[string]any) {
 		if other := moved.Details["cells"].([]map[string]any)[i]; row["group"] == 5 {
 			reftest.Near(t, "cell of cohort 5", other["estimate"].(float64), row["estimate"].(float64), 1e-11)
@@ -214,7 +214,7 @@ func TestEventStudiesAnticipation(t *testing.T) {
 		reftest.Agree(t, name, got[Overall].Value, 2, 10)
 		reftest.Agree(t, name, got["event=-1"].Value, 1, 10)
 	}
-	got := byTerm(mustStudy(t, SunAbraham{EventOptions{Bands: Pointwise}}, f))
+	got := byTerm(mustStudy(t, SunAbraham{EventOptions: EventOptions{Bands: Pointwise}}, f))
 	reftest.Agree(t, "without", got[Overall].Value, 1, 10)
 }
 
@@ -275,7 +275,7 @@ func TestEventStudiesBandOfClusters(t *testing.T) {
 	for i := range copies.Unit {
 		copies.Unit[i] = fmt.Sprintf("%s-%d", copies.Unit[i], i/len(f.Y))
 	}
-	a, b := mustStudy(t, Imputation{EventOptions{Seed: 3}}, f), mustStudy(t, Imputation{EventOptions{Seed: 3}}, copies)
+	a, b := mustStudy(t, Imputation{EventOptions: EventOptions{Seed: 3}}, f), mustStudy(t, Imputation{EventOptions: EventOptions{Seed: 3}}, copies)
 	for i, e := range a.Estimates {
 		reftest.Agree(t, e.Term, b.Estimates[i].SE, e.SE, 9)
 		reftest.Agree(t, e.Term+" high", b.Estimates[i].CI.Hi, e.CI.Hi, 9)

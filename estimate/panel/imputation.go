@@ -25,6 +25,8 @@ import (
 // period counts as noise. No small-sample factor; intervals are normal. There are no
 // effects before treatment: look at those of [SunAbraham] or [GroupTime].
 //
+// Averages may be others than by event.
+//
 // Units without an untreated row and periods without an untreated unit have no imputed
 // value: they are left out and named. Units may lack periods. Influence has a row for
 // each unit (Σ v·ε̃). Details: estimator, untreated_rows, imputed_rows, bands.
@@ -35,7 +37,10 @@ import (
 //
 // Source: Borusyak, Jaravel and Spiess (2024), Rev. Econ. Studies 91(6). Agrees with R's
 // didimputation 0.3.0.
-type Imputation struct{ EventOptions }
+type Imputation struct {
+	EventOptions
+	Averages
+}
 
 // Fit estimates. f is read only; X holds covariates as they are in each period.
 func (e Imputation) Fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
@@ -47,33 +52,40 @@ func (e Imputation) Fit(ctx context.Context, f *Frame) (*estimate.Result, error)
 }
 
 func (e Imputation) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
+	if err := e.Averages.check(); err != nil {
+		return nil, err
+	}
 	m, err := newUntreated(ctx, f, e.EventOptions)
 	if err != nil {
 		return nil, err
 	}
-	return m.study(e.EventOptions, f.Level)
+	return m.study(e, f.Level)
 }
 
-// study averages the imputed effects by event and over all of them.
-func (m *untreatedModel) study(o EventOptions, level float64) (*estimate.Result, error) {
+// study averages the imputed effects.
+func (m *untreatedModel) study(e Imputation, level float64) (*estimate.Result, error) {
 	l := m.l
-	one := func(name string, in func(i int) bool) term {
-		omega, value := m.average(in)
-		t := term{name: name, value: value, inf: make([]float64, len(l.names)), df: math.Inf(1)}
+	one := func(a average) term {
+		omega, value := m.average(a)
+		t := term{name: a.name, value: value, inf: make([]float64, len(l.names)), df: math.Inf(1)}
 		for i, v := range m.conservative(omega) {
 			t.inf[l.unit[i]] += v
 		}
 		return t
 	}
-	var terms []term
-	for _, v := range l.events(func(i int) bool { return !m.free[i] }) {
-		terms = append(terms, one(eventTerm(v), func(i int) bool { return l.cohort[i] != never && l.event(i) == v }))
-	}
-	terms = append(terms, one(Overall, func(i int) bool { return l.treated(i, 0) }))
-	res, err := l.finish("imputation", terms, o, level)
+	averages, err := e.list(l, func(i int) bool { return !m.free[i] })
 	if err != nil {
 		return nil, err
 	}
+	var terms []term
+	for _, a := range averages {
+		terms = append(terms, one(a))
+	}
+	res, err := l.finish("imputation", terms, e.EventOptions, level)
+	if err != nil {
+		return nil, err
+	}
+	e.describe(res)
 	res.Details["untreated_rows"], res.Details["imputed_rows"] = len(m.freeRow), len(m.tau)-len(m.freeRow)
 	return res, nil
 }

@@ -31,7 +31,7 @@ func TestReferenceImputation(t *testing.T) {
 	}
 	reftest.ReadJSON(t, &ref, name, "expected.json")
 	point := EventOptions{Bands: Pointwise}
-	res, err := Imputation{point}.Fit(t.Context(), f)
+	res, err := Imputation{EventOptions: point}.Fit(t.Context(), f)
 	require.NoError(t, err)
 	checkResult(t, res)
 	terms := byTerm(res)

@@ -28,7 +28,7 @@ import (
 // cohorts count as noise. Weights are those of the reference row.
 //
 // Units may lack periods: a row takes part where both its periods are there. Cohorts without a
-// clean control at a horizon are left out there and named (cells-not-compared). Details:
+// clean control (with Control "never": a never-treated unit) at a horizon are left out there and named (cells-not-compared). Details:
 // estimator, window, weighting, pooled_pre (as overall, for the mean of events -Before … r - 1),
 // reference_event, bands.
 //
@@ -41,7 +41,8 @@ type LocalProjections struct {
 	// Before and After are the events shown, in time units: -Before … After. nil = as many as
 	// every cohort has. Before is at least 1 + Anticipation, After at least 0.
 	Before, After *int
-	Reweight      bool // true: mean over the treated instead of weights by variance
+	Control       string // "not-yet" (default): units untreated for long enough too; "never": the never treated alone
+	Reweight      bool   // true: mean over the treated instead of weights by variance
 }
 
 // Fit estimates. f is read only.
@@ -54,24 +55,9 @@ func (e LocalProjections) Fit(ctx context.Context, f *Frame) (*estimate.Result, 
 }
 
 func (e LocalProjections) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
-	switch err := e.check(); {
-	case err != nil:
-		return nil, err
-	case e.Before != nil && *e.Before < 1+e.Anticipation:
-		return nil, fmt.Errorf("%w: %d periods before treatment are too few for a reference before %d periods of anticipation", ErrOption, *e.Before, e.Anticipation)
-	case e.After != nil && *e.After < 0:
-		return nil, fmt.Errorf("%w: the window ends %d periods before treatment", ErrOption, -*e.After)
-	case len(f.XNames) > 0:
-		return nil, fmt.Errorf("%w: lpdid takes no covariates; use imputation, etwfe or did", ErrOption)
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	}
-	l, err := layLong(f, e.Anticipation, false)
+	l, err := eventWindow{"lpdid", e.EventOptions, e.Before, e.After, e.Control}.lay(ctx, f)
 	if err != nil {
 		return nil, err
-	}
-	if len(l.cohortsIn()) == 0 {
-		return nil, fmt.Errorf("%w: no cohort starts after the first period and by the last", estimate.ErrNoTreated)
 	}
 	l.noteGaps()
 	p := newProjections(l, e)
@@ -159,7 +145,7 @@ func newProjections(l *long, e LocalProjections) *projections {
 	for i, u := range l.unit {
 		p.row[u][l.period[i]], p.start[u] = i, l.cohort[i]
 	}
-	p.before, p.after = l.commonWindow(e.Anticipation)
+	p.before, p.after = l.commonWindow(e.Anticipation, e.Control == NeverTreated)
 	if p.after >= 0 {
 		if e.Before != nil {
 			p.before = *e.Before
@@ -267,9 +253,10 @@ func (p *projections) changes(t int, events []int, lead int) []change {
 	if base < 0 {
 		return nil
 	}
+	only := p.o.Control == NeverTreated
 	var out []change
 	for u, g := range p.start {
-		if g != t && (g != never && g-p.o.Anticipation <= t+lead) || p.row[u][base] < 0 {
+		if g != t && g != never && (only || g-p.o.Anticipation <= t+lead) || p.row[u][base] < 0 {
 			continue
 		}
 		from := l.y[p.row[u][base]]

@@ -27,6 +27,8 @@ import (
 // all its stacks): G/(G-1)·(N-1)/(N-K), N rows of the stack, K = 2·events; t on G - 1.
 // Differences between cohorts count as noise. The same cohorts are behind every event.
 //
+// With Control "never" clean controls are never-treated units only.
+//
 // Units not observed in all periods are left out and counted; weights are those of the first. Cohorts whose window
 // reaches beyond the data, or for whose window nobody is a clean control, are left out and
 // named (stack-cohort-left-out). Periods are consecutive whole numbers. Details:
@@ -42,6 +44,7 @@ type Stacked struct {
 	// Before and After are the window in time units: events -Before … After. nil = the
 	// widest that keeps every cohort. Before is at least 1 + Anticipation, After at least 0.
 	Before, After *int
+	Control       string // "not-yet" (default): units untreated until the end of the window too; "never": the never treated alone
 }
 
 // Fit estimates. f is read only.
@@ -54,24 +57,9 @@ func (e Stacked) Fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
 }
 
 func (e Stacked) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
-	switch err := e.check(); {
-	case err != nil:
-		return nil, err
-	case e.Before != nil && *e.Before < 1+e.Anticipation:
-		return nil, fmt.Errorf("%w: %d periods before treatment are too few for a reference before %d periods of anticipation", ErrOption, *e.Before, e.Anticipation)
-	case e.After != nil && *e.After < 0:
-		return nil, fmt.Errorf("%w: the window ends %d periods before treatment", ErrOption, -*e.After)
-	case len(f.XNames) > 0:
-		return nil, fmt.Errorf("%w: stacked takes no covariates; use imputation, etwfe or did", ErrOption)
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	}
-	l, err := layLong(f, e.Anticipation, false)
+	l, err := eventWindow{"stacked", e.EventOptions, e.Before, e.After, e.Control}.lay(ctx, f)
 	if err != nil {
 		return nil, err
-	}
-	if len(l.cohortsIn()) == 0 {
-		return nil, fmt.Errorf("%w: no cohort starts after the first period and by the last", estimate.ErrNoTreated)
 	}
 	if err := l.balance(); err != nil {
 		return nil, err
@@ -131,7 +119,8 @@ type subExperiment struct {
 // stack finds the window and its cohorts, and leaves out the units that take no part.
 func (l *long) stack(e Stacked) (*stacks, error) {
 	s := &stacks{l: l}
-	s.before, s.after = l.commonWindow(e.Anticipation)
+	only := e.Control == NeverTreated
+	s.before, s.after = l.commonWindow(e.Anticipation, only)
 	if e.Before != nil {
 		s.before = *e.Before
 	}
@@ -139,7 +128,7 @@ func (l *long) stack(e Stacked) (*stacks, error) {
 		s.after = *e.After
 	}
 	for _, g := range l.cohortsIn() {
-		if before, after := l.reach(g, e.Anticipation); before > e.Anticipation && before >= s.before && after >= s.after {
+		if before, after := l.reach(g, e.Anticipation, only); before > e.Anticipation && before >= s.before && after >= s.after {
 			s.stacks = append(s.stacks, subExperiment{group: g})
 		} else {
 			l.note("stack-cohort-left-out", map[string]any{"group": g},
@@ -149,7 +138,7 @@ func (l *long) stack(e Stacked) (*stacks, error) {
 	if len(s.stacks) == 0 || s.after < 0 {
 		return nil, fmt.Errorf("%w: no cohort is seen in the whole window around its entry beside units that are untreated until its end; shorten the window (periods must be consecutive whole numbers)", estimate.ErrNoControls)
 	}
-	clean := func(cohort, group int) bool { return cohort == never || cohort-e.Anticipation > group+s.after }
+	clean := func(cohort, group int) bool { return cohort == never || !only && cohort-e.Anticipation > group+s.after }
 	l.keep(func(i int) bool {
 		return slices.ContainsFunc(s.stacks, func(k subExperiment) bool { return k.group == l.cohort[i] || clean(l.cohort[i], k.group) })
 	})
@@ -182,10 +171,13 @@ func (l *long) stack(e Stacked) (*stacks, error) {
 }
 
 // reach is how far cohort g is seen before and after its entry, the latter with units that
-// are not yet treated; -1 after if there is none when it enters.
-func (l *long) reach(g, anticipation int) (before, after int) {
+// are not yet (only: never) treated; -1 after if there is none when it enters.
+func (l *long) reach(g, anticipation int, only bool) (before, after int) {
 	last := l.cohort[len(l.cohort)-1] // never, or the cohort treated last
 	after = -1
+	if only && last != never {
+		return 0, after
+	}
 	for slices.Contains(l.periods, g+after+1) && (last == never || last-anticipation > g+after+1) {
 		after++
 	}
@@ -197,10 +189,10 @@ func (l *long) reach(g, anticipation int) (before, after int) {
 
 // commonWindow is the widest window that keeps every cohort that can be compared at all;
 // after is -1 if none can.
-func (l *long) commonWindow(anticipation int) (before, after int) {
+func (l *long) commonWindow(anticipation int, only bool) (before, after int) {
 	before, after = math.MaxInt, math.MaxInt
 	for _, g := range l.cohortsIn() {
-		if b, a := l.reach(g, anticipation); b > anticipation && a >= 0 {
+		if b, a := l.reach(g, anticipation, only); b > anticipation && a >= 0 {
 			before, after = min(before, b), min(after, a)
 		}
 	}

@@ -168,7 +168,7 @@ func TestStackedDense(t *testing.T) {
 		v.Scale(g/(g-1)*(n-1)/(n-float64(k)), v)
 		return b, v
 	}
-	e := Stacked{EventOptions{Bands: Pointwise}, pointer(before), pointer(after)}
+	e := Stacked{EventOptions: EventOptions{Bands: Pointwise}, Before: pointer(before), After: pointer(after)}
 	got := byTerm(mustStudy(t, e, f))
 	b, v := dense(f, true)
 	for at, event := range []int{-2, 0, 1} {
@@ -286,7 +286,7 @@ func TestStackedCovers(t *testing.T) {
 func TestStackedAnticipatingControls(t *testing.T) {
 	f := staggered{units: 30, periods: 8, cohorts: []int{4, 6, 0}, noise: 1, balanced: true}.draw(57)
 	for anticipation, controls := range []int{20, 10} {
-		res := mustStudy(t, Stacked{EventOptions{Anticipation: anticipation}, nil, pointer(1)}, f)
+		res := mustStudy(t, Stacked{EventOptions: EventOptions{Anticipation: anticipation}, After: pointer(1)}, f)
 		require.Equal(t, controls, res.Details["stacks"].([]map[string]any)[0]["controls"])
 	}
 	f = f.where(func(i int) bool { return f.Cohort[i] != 0 })

@@ -27,13 +27,18 @@ import (
 // sums over untreated rows only. No small-sample factor; intervals are normal. Errors
 // count how far effects differ between units, cohorts and periods as noise.
 //
+// Averages may be others than by event.
+//
 // Rows without an imputed value are left out and named; units may lack periods.
 // Influence has a row for each unit. Details: estimator, untreated_rows, imputed_rows,
 // bands. Errors: as [Imputation].
 //
 // Source: Gardner (2022), arXiv:2207.05943; Gardner, Thakral, Tô and Yap (2024). Values
 // agree with R's did2s 1.0.1; its errors do not, see METHODS.md.
-type TwoStage struct{ EventOptions }
+type TwoStage struct {
+	EventOptions
+	Averages
+}
 
 // Fit estimates. f is read only; X holds covariates as they are in each period.
 func (e TwoStage) Fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
@@ -45,28 +50,35 @@ func (e TwoStage) Fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
 }
 
 func (e TwoStage) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
+	if err := e.Averages.check(); err != nil {
+		return nil, err
+	}
 	m, err := newUntreated(ctx, f, e.EventOptions)
 	if err != nil {
 		return nil, err
 	}
 	l := m.l
-	var terms []term
-	for _, v := range l.events(func(int) bool { return true }) {
-		terms = append(terms, m.secondStage(eventTerm(v), func(i int) bool { return l.cohort[i] != never && l.event(i) == v }))
+	averages, err := e.list(l, func(int) bool { return true })
+	if err != nil {
+		return nil, err
 	}
-	terms = append(terms, m.secondStage(Overall, func(i int) bool { return l.treated(i, 0) }))
+	var terms []term
+	for _, a := range averages {
+		terms = append(terms, m.secondStage(a))
+	}
 	res, err := l.finish("two-stage", terms, e.EventOptions, f.Level)
 	if err != nil {
 		return nil, err
 	}
+	e.describe(res)
 	res.Details["untreated_rows"], res.Details["imputed_rows"] = len(m.freeRow), len(m.tau)-len(m.freeRow)
 	return res, nil
 }
 
-// secondStage is the coefficient of the dummy of the rows for which in is true.
-func (m *untreatedModel) secondStage(name string, in func(i int) bool) term {
-	omega, value := m.average(in)
-	t := term{name: name, value: value, inf: make([]float64, len(m.l.names)), df: math.Inf(1)}
+// secondStage is the coefficient of the dummy of the rows of an average.
+func (m *untreatedModel) secondStage(a average) term {
+	omega, value := m.average(a)
+	t := term{name: a.name, value: value, inf: make([]float64, len(m.l.names)), df: math.Inf(1)}
 	first := m.weights(omega)
 	for i, o := range omega {
 		t.inf[m.l.unit[i]] += float64(first[i]*m.tau[i]) + float64(o*(m.tau[i]-value))

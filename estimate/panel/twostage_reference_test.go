@@ -30,7 +30,7 @@ func TestReferenceTwoStage(t *testing.T) {
 		Event  did2s `json:"did2s_event"`
 	}
 	reftest.ReadJSON(t, &ref, name, "expected.json")
-	res, err := TwoStage{EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
+	res, err := TwoStage{EventOptions: EventOptions{Bands: Pointwise}}.Fit(t.Context(), f)
 	require.NoError(t, err)
 	checkResult(t, res)
 	terms := byTerm(res)

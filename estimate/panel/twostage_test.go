@@ -24,7 +24,7 @@ import (
 // -13/18 + 1/9 = -11/18, 5/18, -7/18: SE² = (169 + 121 + 25 + 49)/324 = 364/324.
 func TestTwoStageByHand(t *testing.T) {
 	f := rect([]int{2, 3, 0, 0}, [][]float64{{0, 2, 6}, {1, 1, 2}, {0, 1, 1}, {0, 1, 3}})
-	got := byTerm(mustStudy(t, TwoStage{EventOptions{Bands: Pointwise}}, f))
+	got := byTerm(mustStudy(t, TwoStage{EventOptions: EventOptions{Bands: Pointwise}}, f))
 	require.Len(t, got, 5)
 	for term, want := range map[string]float64{"event=-2": 1.0 / 3, "event=-1": -1.0 / 6, "event=0": 5.0 / 12, "event=1": 25.0 / 6, Overall: 5.0 / 3} {
 		reftest.Agree(t, term, got[term].Value, want, 13)
@@ -49,7 +49,7 @@ func TestTwoStageDense(t *testing.T) {
 	for i, u := range f.Unit {
 		f.Cluster[i] = string(rune('a' + num.KeyedHash(2, u)%13))
 	}
-	got := byTerm(mustStudy(t, TwoStage{EventOptions{Bands: Pointwise}}, f))
+	got := byTerm(mustStudy(t, TwoStage{EventOptions: EventOptions{Bands: Pointwise}}, f))
 	n := len(f.Y)
 	units := map[string]int{}
 	for _, u := range f.Unit {
@@ -122,7 +122,7 @@ func TestTwoStageGramOfUntreatedRows(t *testing.T) {
 		require.NoError(t, err)
 		l := m.l
 		in := func(i int) bool { return l.treated(i, 0) }
-		own := m.secondStage(Overall, in)
+		own := m.secondStage(average{Overall, func(g, t int) bool { return g != never && t >= g }})
 		treated, periods := make([]float64, len(l.names)), make([]float64, len(l.periods))
 		total := 0.0
 		for i, u := range l.unit {

@@ -281,13 +281,14 @@ func (m *untreatedModel) weights(omega []float64) []float64 {
 	return v
 }
 
-// average returns ω = w/Σw over the rows for which in is true, and the average of tau.
-func (m *untreatedModel) average(in func(i int) bool) (omega []float64, value float64) {
+// average returns ω = w/Σw over the rows of an average, and that of tau.
+func (m *untreatedModel) average(a average) (omega []float64, value float64) {
+	l := m.l
 	omega = make([]float64, len(m.tau))
 	total := 0.0
 	for i := range omega {
-		if in(i) {
-			omega[i] = m.l.weight(i)
+		if a.in(l.cohort[i], l.periods[l.period[i]]) {
+			omega[i] = l.weight(i)
 			total += omega[i]
 		}
 	}
