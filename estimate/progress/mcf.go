@@ -90,7 +90,7 @@ func (e MeanCumulative) fit(ctx context.Context, r *Recurrent) (*estimate.Result
 	if e.Ties != "" && e.Ties != "efron" && e.Ties != "breslow" {
 		return nil, fmt.Errorf("ties %q are not one of efron, breslow", e.Ties)
 	}
-	persons, err := r.persons()
+	persons, never, err := r.persons()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (e MeanCumulative) fit(ctx context.Context, r *Recurrent) (*estimate.Result
 		names = []string{""}
 	}
 	f := &mcfFit{e: e, r: r, names: names, res: &estimate.Result{Method: "mean-cumulative", Fit: estimate.Convergence{Converged: true}}}
-	if err := f.split(persons); err != nil {
+	if err := f.split(persons, never); err != nil {
 		return nil, err
 	}
 	return f.run()
@@ -115,14 +115,14 @@ type mcfFit struct {
 	curves  []*mcfCurve
 	persons int
 	deaths  int
-	order   []int32 // persons of weight above 0
-	cluster []int   // of each person; nil = independent
+	order   []int32     // persons of weight above 0
+	cluster []int       // of each person; nil = independent
 	columns [][]float64 // influence by column
 	res     *estimate.Result
 }
 
 // split makes the curve of each group.
-func (f *mcfFit) split(persons []*recurrent) error {
+func (f *mcfFit) split(persons, never []*recurrent) error {
 	lists, rows := make([][]*recurrent, len(f.names)), make([][]int, len(f.names))
 	open, zero := 0, 0
 	for i, p := range persons {
@@ -154,6 +154,15 @@ func (f *mcfFit) split(persons []*recurrent) error {
 	}
 	add := func(code, text string, args map[string]any) {
 		f.res.Notes = append(f.res.Notes, table.Note{Code: code, Text: text, Args: args})
+	}
+	if len(never) > 0 {
+		died := 0
+		for _, p := range never {
+			if !math.IsNaN(p.terminal) {
+				died++
+			}
+		}
+		add("never-at-risk", "Some persons have rows at time 0 only: they were never at risk and are left out.", map[string]any{"persons": len(never), "count": died})
 	}
 	if zero > 0 {
 		add("zero-weight", "Persons with weight 0 take no part.", map[string]any{"persons": zero})

@@ -189,6 +189,30 @@ func TestMeanCountRelations(t *testing.T) {
 	require.Equal(t, "breslow", breslow.Details["ties"])
 }
 
+// survival's bladder1 has two people whose only row ends at 0, one of them dead there: nobody is at risk then,
+// and the mean of placebo at 48 months is 2.17196595699 in R 4.2.2 (2.1267 if a death at 0 lowered S).
+func TestRowsOfNoLength(t *testing.T) {
+	r := events("p", 1, Happens, 0, "p", 3, Terminal, 0, "q", 2, Happens, 0, "q", 4, Ends, 0)
+	want := mcf(t, r, 3, 4)
+	more := events("p", 1, Happens, 0, "p", 3, Terminal, 0, "q", 2, Happens, 0, "q", 4, Ends, 0, "a", 0, Terminal, 0, "z", 0, Ends, 0, "q", 0, Ends, 0)
+	got := mcf(t, more, 3, 4)
+	require.Equal(t, fmt.Sprint(want.Estimates), fmt.Sprint(got.Estimates))
+	require.Equal(t, []string{"p", "q"}, got.InfluenceUnit)
+	require.Equal(t, "never-at-risk", got.Notes[0].Code)
+	require.Equal(t, map[string]any{"persons": 2, "count": 1}, got.Notes[0].Args)
+	// The death of p is a row that starts where the row before ended; q's row without anything in a gap says nothing.
+	spells := events("p", 1, Happens, 0, "p", 3, Terminal, 0, "p", 3, Ends, 0, "q", 2, Happens, 0, "q", 4, Ends, 0, "q", 5, Ends, 0)
+	spells.Start = []float64{0, 3, 1, 0, 2, 5}
+	require.Equal(t, fmt.Sprint(want.Estimates), fmt.Sprint(mcf(t, spells, 3, 4).Estimates))
+	for _, what := range []Occurrence{Happens, Terminal} {
+		spells.Event[5] = what
+		_, err := MeanCumulative{At: []float64{1}}.Fit(t.Context(), spells)
+		require.ErrorIs(t, err, estimate.ErrInvalidFrame)
+		_, err = MeanCumulative{At: []float64{1}}.Fit(t.Context(), events("p", 0, Happens, 0, "p", 3, Ends, 0, "q", 2, Ends, 0))
+		require.ErrorIs(t, err, estimate.ErrInvalidFrame)
+	}
+}
+
 func TestMeanCountRefuses(t *testing.T) {
 	good := func() *Recurrent {
 		return events("p", 1, Happens, 0, "p", 3, Ends, 0, "q", 2, Happens, 0, "q", 4, Ends, 0, "s", 1, Ends, 1, "u", 4, Ends, 1)

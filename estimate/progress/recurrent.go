@@ -27,7 +27,7 @@ const (
 type Recurrent struct {
 	Person     []string
 	Start      []float64 // nil = where the row before ended
-	Time       []float64 // above 0
+	Time       []float64 // at least 0; who has nothing after 0 was never at risk
 	Event      []Occurrence
 	Group      []int // dense from 0; nil = one group
 	GroupNames []string
@@ -82,10 +82,10 @@ func (r *Recurrent) check() error {
 	for i, t := range r.Time {
 		why := ""
 		switch {
-		case !(t > 0) || math.IsInf(t, 1):
-			why = "a time must be finite and above 0: everybody's clock starts at 0"
-		case r.Start != nil && !(r.Start[i] >= 0 && r.Start[i] < t):
-			why = "a row must start at 0 or later, and before it ends"
+		case !(t >= 0) || math.IsInf(t, 1):
+			why = "a time must be finite and at least 0: everybody's clock starts at 0"
+		case r.Start != nil && !(r.Start[i] >= 0 && r.Start[i] <= t):
+			why = "a row must start at 0 or later, and not after it ends"
 		case r.Event[i] < Ends || r.Event[i] > Terminal:
 			why = fmt.Sprintf("unknown occurrence %d", r.Event[i])
 		case r.Group != nil && (r.Group[i] < 0 || r.Group[i] >= len(r.GroupNames)):
@@ -102,10 +102,10 @@ func (r *Recurrent) check() error {
 	return nil
 }
 
-// persons puts the rows of each person together, persons in byte order of their ids.
-func (r *Recurrent) persons() ([]*recurrent, error) {
+// persons puts the rows of each person together, persons in byte order of their ids, and apart those who were never at risk.
+func (r *Recurrent) persons() (persons, never []*recurrent, err error) {
 	if err := r.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rank := [3]int{Ends: 1, Happens: 0, Terminal: 2} // at one time
 	order := make([]int, len(r.Time))
@@ -113,7 +113,11 @@ func (r *Recurrent) persons() ([]*recurrent, error) {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(strings.Compare(r.Person[a], r.Person[b]), cmp.Compare(r.Time[a], r.Time[b]), cmp.Compare(rank[r.Event[a]], rank[r.Event[b]]))
+		start := 0
+		if r.Start != nil {
+			start = cmp.Compare(r.Start[a], r.Start[b]) // a row of no length comes after the row that it ends
+		}
+		return cmp.Or(strings.Compare(r.Person[a], r.Person[b]), cmp.Compare(r.Time[a], r.Time[b]), start, cmp.Compare(rank[r.Event[a]], rank[r.Event[b]]))
 	})
 	var out []*recurrent
 	var p *recurrent
@@ -145,17 +149,25 @@ func (r *Recurrent) persons() ([]*recurrent, error) {
 		}
 		switch {
 		case r.Group != nil && r.Group[i] != r.Group[first]:
-			return nil, bad("the group changes within a person")
+			return nil, nil, bad("the group changes within a person")
 		case r.Weight.Values != nil && r.Weight.Values[i] != r.Weight.Values[first]:
-			return nil, bad("the weight changes within a person")
+			return nil, nil, bad("the weight changes within a person")
 		case r.Cluster != nil && r.Cluster[i] != r.Cluster[first]:
-			return nil, bad("the cluster changes within a person")
+			return nil, nil, bad("the cluster changes within a person")
 		case !math.IsNaN(p.terminal):
-			return nil, bad("a row after the person's terminal event")
+			return nil, nil, bad("a row after the person's terminal event")
 		case start < before:
-			return nil, bad("the row overlaps another row of the person")
+			return nil, nil, bad("the row overlaps another row of the person")
+		}
+		still := start == r.Time[i] && (len(p.stop) == 0 || start > before) // nobody is at risk in it
+		if still && (r.Event[i] == Happens || r.Event[i] == Terminal && r.Time[i] > 0) {
+			return nil, nil, bad("something happens in a row of no length to a person who is not at risk then")
+		}
+		if still && r.Event[i] == Ends {
+			continue
 		}
 		switch {
+		case still: // dead at 0
 		case r.Time[i] == before: // a further event at the same time
 		case len(p.stop) > 0 && start == before:
 			p.stop[len(p.stop)-1] = r.Time[i]
@@ -170,5 +182,12 @@ func (r *Recurrent) persons() ([]*recurrent, error) {
 			p.terminal = r.Time[i]
 		}
 	}
-	return out, nil
+	for _, p := range out {
+		if len(p.stop) == 0 {
+			never = append(never, p)
+		} else {
+			persons = append(persons, p)
+		}
+	}
+	return persons, never, nil
 }
