@@ -131,7 +131,8 @@ func (p params) truth() (net, work float64) {
 	return net, work
 }
 
-type tally struct{ mean, sd, se, coverage float64 }
+// normal is the coverage of value ± z·se.
+type tally struct{ mean, sd, se, coverage, normal float64 }
 
 func simulate(t *testing.T, seed uint64, reps, n int, p params, drop []float64, cluster bool) (net, work tally) {
 	t.Helper()
@@ -172,6 +173,9 @@ func simulate(t *testing.T, seed uint64, reps, n int, p params, drop []float64, 
 			y.se += e.SE / float64(reps)
 			if e.CI.Lo <= truth && truth <= e.CI.Hi {
 				y.coverage += 1 / float64(reps)
+			}
+			if math.Abs(e.Value-truth) <= num.StudentQuantile(.95, math.Inf(1))*e.SE {
+				y.normal += 1 / float64(reps)
 			}
 		}
 		y.sd = math.Sqrt(sq - y.mean*y.mean)
@@ -225,14 +229,15 @@ func TestD2DropOutByStep(t *testing.T) {
 	require.InDelta(t, 0.943, work.coverage, band)
 }
 
-// D3: people far from work. Net months keep their coverage where months in work lose it.
+// D3: people far from work. Net months keep their coverage; months in work do with a score interval, and lose it with value ± z·se.
 func TestD3FarFromWork(t *testing.T) {
 	reps, band := replicates()
 	trueNet, _ := d3.truth()
 	net, work := simulate(t, 103, reps, 200, d3, nil, false)
 	require.InDelta(t, trueNet, net.mean, 0.1+2*1.0/math.Sqrt(float64(reps)))
 	require.InDelta(t, 0.95, net.coverage, band)
-	require.Less(t, work.coverage, net.coverage)
+	require.InDelta(t, 0.95, work.coverage, band)
+	require.Less(t, work.normal, 0.94)
 }
 
 // No effect: 5% of the tests reject, inside the 99.8% binomial band.

@@ -21,7 +21,8 @@ import (
 // with the weights of the persons in both counts, and standard errors from the
 // influence function (METHODS.md; no finite-sample factor without clusters, G/(G−1)
 // with). The Markov property is not needed. Intervals: logit for probabilities, normal
-// for times and contrasts.
+// for times and contrasts; score intervals (Wilson; Newcombe's hybrid for contrasts) where a share of a group is
+// less than five errors from 0 or 1.
 //
 // Estimates, in this order, group by group: term time=T,state=S[,group=G] with measure
 // occupation-probability for each time and state; state=S[,group=G] with measure
@@ -206,8 +207,17 @@ func (f *ajFit) estimates() error {
 		return err
 	}
 	K := len(f.s.States)
-	values := make([][]float64, len(f.groups))
+	values, persons := make([][]float64, len(f.groups)), make([]float64, len(f.groups))
+	// share is the number of a group as a share of all: of the time to the horizon where it is a time.
+	share := func(g, q int) (rareShare, float64) {
+		span := 1.0
+		if q >= len(f.at)*K {
+			span = f.tau
+		}
+		return rareShare{value: values[g][q] / span, se: se[g*f.perGroup()+q] / span, n: persons[g]}, span
+	}
 	for g, o := range f.groups {
+		persons[g] = f.s.effective(o.Persons)
 		for a := range len(f.at) + 1 {
 			v := o.MeanTime(f.tau)
 			if a < len(f.at) {
@@ -227,7 +237,8 @@ func (f *ajFit) estimates() error {
 				f.res.Estimates = append(f.res.Estimates, level(term, estimate.Occupation, v, sd, Logit(v, sd, f.s.Level)))
 				continue
 			}
-			ci := estimate.Wald("", "", v, sd, math.Inf(1), f.s.Level).CI
+			r, span := share(g, q)
+			ci := groupScore(estimate.Wald("", "", v, sd, math.Inf(1), f.s.Level).CI, r, span)
 			f.res.Estimates = append(f.res.Estimates, level(term, estimate.RestrictedMeanTime, v, sd, ci))
 		}
 	}
@@ -238,8 +249,11 @@ func (f *ajFit) estimates() error {
 			if q >= len(f.at)*K {
 				measure = RestrictedMeanTimeDifference
 			}
-			f.res.Estimates = append(f.res.Estimates, estimate.Wald(f.term(q, "contrast", name), measure,
-				values[1][q]-values[0][q], se[2*f.perGroup()+q], math.Inf(1), f.s.Level))
+			e := estimate.Wald(f.term(q, "contrast", name), measure, values[1][q]-values[0][q], se[2*f.perGroup()+q], math.Inf(1), f.s.Level)
+			a, span := share(0, q)
+			b, _ := share(1, q)
+			hybridScore(&e, a, b, span)
+			f.res.Estimates = append(f.res.Estimates, e)
 		}
 	}
 	return nil
