@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"utfall/estimate/panel"
+	"utfall/internal/lang"
+	"utfall/plots"
 	"utfall/study/report"
 )
 
@@ -39,6 +41,7 @@ var (
 	_ namer     = (*DID)(nil)
 	_ drawer    = (*DID)(nil)
 	_ unplanned = (*DID)(nil)
+	_ inPanel   = (*DID)(nil)
 )
 
 func (d *DID) defaults(*Spec, *Analysis) {
@@ -146,9 +149,22 @@ func (d *DID) words(*state, *analysisResult) (estimand, errors, also string) {
 }
 
 func (d *DID) plan(a *Analysis) {
+	a.DID = d.bare()
+}
+
+func (d *DID) comparison(s *state) report.Comparison {
+	return d.columns().comparison(s, "did", panelName(d))
+}
+
+func (d *DID) arm(arm string, l lang.Lang) string { return d.columns().arm(arm, "did", l) }
+
+func (d *DID) window() []int { return d.Window }
+
+// bare is the question without texts.
+func (d *DID) bare() *DID {
 	bare := *d
 	bare.Label, bare.Groups = nil, nil
-	a.DID = &bare
+	return &bare
 }
 
 func (d *DID) label(*state, *Analysis, found) string { return "" }
@@ -170,5 +186,7 @@ func (d *DID) figures(s *state, r *analysisResult) []drawing {
 	if len(r.event) == 0 {
 		return nil
 	}
-	return []drawing{{"event-study", s.eventFigure}}
+	return []drawing{{"event-study", func(r *analysisResult) (plots.Figure, error) {
+		return s.eventFigure(r, d.Window, "study.event-subtitle")
+	}}}
 }

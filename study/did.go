@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"gonum.org/v1/gonum/mat"
-
-	"utfall/cohort"
 	"utfall/estimate"
 	"utfall/estimate/panel"
 	"utfall/study/release"
@@ -27,20 +24,29 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
-	gt, err := panel.GroupTime{
-		Method: d.Method, Control: d.Control, Base: d.Base, Anticipation: d.Anticipation, Workers: s.o.Workers,
-	}.Fit(s.ctx, f)
+	gt, err := d.groupTime(s).Fit(s.ctx, f)
 	if err != nil {
 		return r, s.rowError(d.Data, err)
 	}
 	r.own = &panelFit{f, gt}
+	r.notes = notes
+	return s.averages(a, d, gt, r)
+}
+
+// groupTime is the estimator of the effects by cohort and time.
+func (d *DID) groupTime(s *state) panel.GroupTime {
+	return panel.GroupTime{Method: d.Method, Control: d.Control, Base: d.Base, Anticipation: d.Anticipation, Workers: s.o.Workers}
+}
+
+// averages adds the averages of the effects by cohort and time that were asked for.
+func (s *state) averages(a *Analysis, d *DID, gt *panel.GroupTimeResult, r analysisResult) (analysisResult, error) {
 	cells, err := gt.Result()
 	if err != nil {
 		return r, err
 	}
-	r.notes = append(notes, cells.Notes...)
+	r.notes = append(r.notes, cells.Notes...)
 	for _, kind := range d.Aggregate {
-		o := panel.AggregateOptions{Bands: d.Bands, Replicates: d.Replicates, Seed: s.seedOf("did/" + a.Name + "/" + kind), Level: s.spec.Level}
+		o := panel.AggregateOptions{Bands: d.Bands, Replicates: d.Replicates, Seed: s.seedOf(r.method + "/" + a.Name + "/" + kind), Level: s.spec.Level}
 		if kind == "dynamic" {
 			o.BalanceEvent = d.BalanceEvent
 		}
@@ -52,7 +58,7 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 			return r, err
 		}
 		bases, typical := didBases(gt, kind, res)
-		chosen, err := s.infer(a, gt, kind, res)
+		chosen, err := s.infer(a, d, gt, kind, res)
 		if err != nil {
 			return r, err
 		}
@@ -60,9 +66,7 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 		for i, est := range res.Estimates {
 			n := found{term: est.Term, e: est, basis: bases[i], notes: chosen.notes[i]}
 			if d.Inference == standardErrors && typical[i] < fewComparison && est.HasSE() {
-				n.notes = []table.Note{{
-					Code: "few-comparison", Text: "Few units are left to compare with at this distance from entry; the interval is likely to be too narrow.",
-				}}
+				n.notes = []table.Note{fewToCompare()}
 			}
 			if kind != "simple" && est.Term == panel.Overall {
 				n.term = kind + ":" + est.Term
@@ -81,6 +85,10 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 // 0.93 to 0.97 at events with 50 or more and 0.82 to 0.90 at events with 20 to 40 (40 panels).
 const fewComparison = 40
 
+func fewToCompare() table.Note {
+	return table.Note{Code: "few-comparison", Text: "Few units are left to compare with at this distance from entry; the interval is likely to be too narrow."}
+}
+
 // didBases counts the units under each estimate: the treated of the cells it averages,
 // and the fewest comparison units of any of them; and the number of comparison units
 // that the typical treated unit is compared with.
@@ -92,7 +100,7 @@ func didBases(gt *panel.GroupTimeResult, kind string, res *estimate.Result) ([]r
 		size[g.Group] = g.Units
 	}
 	for _, c := range gt.Cells {
-		most = max(most, c.Control)
+		most = max(most, c.Fewest())
 	}
 	for i, est := range res.Estimates {
 		groups := map[int]int{}
@@ -103,9 +111,9 @@ func didBases(gt *panel.GroupTimeResult, kind string, res *estimate.Result) ([]r
 				continue
 			}
 			groups[c.Group] = max(groups[c.Group], c.Treated, size[c.Group])
-			if c.Control > 0 {
-				control = min(control, c.Control)
-				sum += float64(c.Treated * c.Control)
+			if c.Fewest() > 0 {
+				control = min(control, c.Fewest())
+				sum += float64(c.Treated * c.Fewest())
 				weight += float64(c.Treated)
 			}
 		}
@@ -151,112 +159,16 @@ func cellIn(c panel.Cell, kind, term string) bool {
 // panelFrame resolves the columns of a panel, leaving out rows without a value in one
 // of them, counted.
 func (s *state) panelFrame(d *DID) (*panel.Frame, []table.Note, error) {
-	t := s.data[d.Data].table
-	needed := append([]string{d.Unit, d.Time, d.Outcome}, d.Covariates...)
-	for _, c := range []string{d.Weights, d.Cluster} {
-		if c != "" {
-			needed = append(needed, c)
-		}
-	}
-	keep := make([]bool, t.Rows())
-	for i := range keep {
-		keep[i] = true
-	}
-	var notes []table.Note
-	if d.Where != "" {
-		rule, err := table.CompileFilter(d.Where, t.Fields())
-		if err != nil {
-			return nil, nil, fmt.Errorf("where: %w", err)
-		}
-		unknown := 0
-		if keep, unknown, err = rule.Apply(t); err != nil {
-			return nil, nil, fmt.Errorf("where: %w", err)
-		}
-		notes = subgroupUnknown(unknown)
-	}
-	missing := 0
-	var rows []int
-	columns := make([]table.Column, len(needed))
-	for j, name := range needed {
-		var err error
-		if columns[j], err = t.Column(name); err != nil {
-			return nil, nil, err
-		}
-	}
-	for i, k := range keep {
-		if !k {
-			continue
-		}
-		whole := true
-		for _, c := range columns {
-			whole = whole && c.Has(i)
-		}
-		if !whole {
-			missing++
-			continue
-		}
-		rows = append(rows, i)
-	}
-	if len(rows) == 0 {
-		return nil, nil, fmt.Errorf("no row of %q has a value in all of the columns %v", d.Data, needed)
-	}
-	if missing > 0 {
-		notes = append(notes, table.Note{Code: "rows-missing", Text: fmt.Sprintf("%d rows without a value in a needed column were left out", missing), Args: map[string]any{"rows": missing}})
-	}
-	f, err := panelColumns(t.Take(rows), d)
+	p := d.columns()
+	t, notes, err := s.panelRows(p)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.Level = s.spec.Level
-	return f, notes, nil
+	f, err := s.panelColumns(t, p, d.Cohort)
+	return f, notes, err
 }
 
-func panelColumns(t *table.Table, d *DID) (*panel.Frame, error) {
-	f := &panel.Frame{}
-	var err error
-	if f.Unit, _, err = t.Text(d.Unit); err != nil {
-		return nil, err
-	}
-	times, err := t.Integer(d.Time)
-	if err != nil {
-		return nil, err
-	}
-	first, err := t.Integer(d.Cohort)
-	if err != nil {
-		return nil, err
-	}
-	y, err := t.Float(d.Outcome)
-	if err != nil {
-		return nil, err
-	}
-	f.Y = y.Values
-	for i := range times.Values {
-		f.Time = append(f.Time, int(times.Values[i]))
-		g := 0
-		if first.Has(i) {
-			g = int(first.Values[i])
-		}
-		f.Cohort = append(f.Cohort, g)
-	}
-	if d.Weights != "" {
-		w, err := t.Float(d.Weights)
-		if err != nil {
-			return nil, err
-		}
-		f.Weight = w.Values
-	}
-	if d.Cluster != "" {
-		if f.Cluster, _, err = t.Text(d.Cluster); err != nil {
-			return nil, err
-		}
-	}
-	if len(d.Covariates) > 0 {
-		x, err := cohort.Design(t, d.Covariates, cohort.DesignOptions{})
-		if err != nil {
-			return nil, err
-		}
-		f.XNames = x.Names()
-		f.X = mat.NewDense(x.Rows, len(x.Columns), x.Values)
-	}
-	return f, nil
+// columns are those that every question about a panel has.
+func (d *DID) columns() *PanelColumns {
+	return &PanelColumns{Label: d.Label, Groups: d.Groups, Data: d.Data, Unit: d.Unit, Time: d.Time, Outcome: d.Outcome, Covariates: d.Covariates, Weights: d.Weights, Cluster: d.Cluster, Where: d.Where}
 }

@@ -32,8 +32,7 @@ type chosenInference struct {
 // infer replaces the errors and intervals of an aggregation by those that hold for so
 // many treated and comparison units. A uniform band stays one: its critical value c is
 // carried over to Student's t by the tail that c has under the normal distribution.
-func (s *state) infer(a *Analysis, gt *panel.GroupTimeResult, kind string, res *estimate.Result) (chosenInference, error) {
-	d := a.DID
+func (s *state) infer(a *Analysis, d *DID, gt *panel.GroupTimeResult, kind string, res *estimate.Result) (chosenInference, error) {
 	out := chosenInference{notes: make([][]table.Note, len(res.Estimates))}
 	if d.Inference == standardErrors {
 		return out, nil

@@ -39,7 +39,7 @@ func inferred(t *testing.T, f *panel.Frame, d DID) (before, after *estimate.Resu
 	}
 	before, after = get(), get()
 	s := &state{ctx: t.Context(), spec: &Spec{Level: 0.95, Seed: 4}}
-	how, err = s.infer(&Analysis{Name: "a", DID: &d}, gt, "dynamic", after)
+	how, err = s.infer(&Analysis{Name: "a"}, &d, gt, "dynamic", after)
 	require.NoError(t, err)
 	require.Len(t, how.notes, len(after.Estimates))
 	return before, after, how

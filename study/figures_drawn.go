@@ -8,12 +8,12 @@ import (
 	"utfall/plots"
 )
 
-func (s *state) eventFigure(r *analysisResult) (plots.Figure, error) {
+// eventFigure draws the effects by event within a window; nil = all of them. subtitle is the key of a text.
+func (s *state) eventFigure(r *analysisResult, window []int, subtitle string) (plots.Figure, error) {
 	d := plots.EventStudyData{YLabel: r.spec.Outcome.In(s.spec.Language), PercentagePoints: r.spec.Unit == "percentage-points"}
 	if r.spec.Unit == "points" {
 		d.YLabel = s.lang.Text("plots.points", "label", d.YLabel)
 	}
-	window := r.spec.DID.Window
 	for _, n := range r.event {
 		re, ok := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
 		var e int
@@ -27,7 +27,7 @@ func (s *state) eventFigure(r *analysisResult) (plots.Figure, error) {
 		return plots.Figure{}, errWithheld
 	}
 	d.Known = s.knownEvents(r, d.Estimates)
-	return plots.EventStudy(d, s.style(s.spec.uses(r.spec), r.spec.Question.In(s.spec.Language), s.lang.Text("study.event-subtitle")))
+	return plots.EventStudy(d, s.style(s.spec.uses(r.spec), r.spec.Question.In(s.spec.Language), s.lang.Text(subtitle)))
 }
 
 func (s *state) statesFigure(r *analysisResult) (plots.Figure, error) {

@@ -90,6 +90,27 @@ var methodTexts = map[string]methodInfo{
 		"Callaway and Sant'Anna (2021), J. Econometrics 225(2); Sant'Anna and Zhao (2020), J. Econometrics 219(1)",
 		"estimate/panel/METHODS.md",
 	},
+	"triple": {
+		"ATT(g,t) on the eligible part of the units first treated in period g, in period t, and averages of it",
+		"ATT(g,t) = the change since the base period of the eligible part of group g less that of its other part, minus the same in units not yet treated (each later group by itself, weighed by the inverse covariance), adjusted for covariates (doubly robust)",
+		"from the influence function, both parts of a unit together, including the estimated group shares; normal distribution or simultaneous bands by multiplier bootstrap",
+		"Olden and Møen (2022), Econometrics J. 25(3); Ortiz-Villavicencio and Sant'Anna (2025), arXiv:2505.09942",
+		"estimate/panel/METHODS.md, study/METHODS.md",
+	},
+	"switching": {
+		"the effect of the treatment path since its first change instead of staying at the first treatment, by time since the change; overall: per unit and period of treatment",
+		"event=E = Σ w·S·DID/Σ w, DID the change from the last period before the first change to E periods after it less the mean of units with the same first treatment that have not changed, S its direction; overall = Σ w·S·DID / Σ w·S·(treatment − first treatment)",
+		"errors: analytic: given the treatments, around the mean of switchers with the same period, treatment and direction and of those they are compared with, factor n/(n-1); bootstrap: clusters drawn anew. Normal distribution or simultaneous bands",
+		"de Chaisemartin and D'Haultfœuille (2020), AER 110(9); (2024), Rev. Econ. Statistics",
+		"estimate/panel/METHODS.md, study/METHODS.md",
+	},
+	"dose": {
+		"the mean effect per period, from treatment on, of a size of the treatment on units that got it; its slope, which is the effect of more treatment only under strong parallel trends",
+		"δ = mean over the periods from entry of the unit's change since the base period less that of comparison units; dose=D = ψ(D)'β, β the weighted least squares of δ on a polynomial or spline ψ of the size; acrt=D = ψ'(D)'β",
+		"from the influence function, comparison units included, summed by cluster; normal distribution",
+		"Callaway, Goodman-Bacon and Sant'Anna (2024), NBER 32117",
+		"estimate/panel/METHODS.md, study/METHODS.md",
+	},
 	"progress": {
 		"three headlines that are never merged: how many more months participants were on a higher step of a declared ladder than comparable people; how many more of 100 are forecast to support themselves for good; how many more of 100 changed for the better by their own answers, those who fared worse subtracted",
 		"net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt; forecast = mean of the efficient influence function of the surrogate index (rectified once a third of the outcomes have come); net share = mean over plausible values of P(Δθ > MIC) − P(Δθ < −MIC), participants less comparison people",

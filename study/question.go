@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"utfall/estimate"
+	"utfall/internal/lang"
 	"utfall/study/release"
 	"utfall/study/report"
 )
@@ -134,6 +135,15 @@ func (a *Analysis) Methods() []string {
 		names = append(names, q.name)
 	}
 	return names
+}
+
+// inPanel is a question about places that are followed over time: the report describes its comparison, and its effects by
+// event can be drawn again from a bundle.
+type inPanel interface {
+	question
+	comparison(s *state) report.Comparison // by the name in rests().compared
+	arm(arm string, l lang.Lang) string    // what treated and control units are called
+	window() []int                         // of the figure of events; nil = all
 }
 
 // fitted is an estimate with the units it was made from, for analyses that rest on it:

@@ -169,7 +169,8 @@ func (b *Bundle) EventStudy(analysis, language string) (plots.EventStudyData, er
 	if err != nil {
 		return d, err
 	}
-	if a.DID == nil {
+	q, ok := a.ask().(inPanel)
+	if _, dose := q.(*Dose); !ok || dose {
 		return d, fmt.Errorf("%w: the analysis %q has no event times", ErrInput, analysis)
 	}
 	d.YLabel, d.PercentagePoints = a.Outcome.In(language), a.Unit == "percentage-points"
@@ -179,7 +180,7 @@ func (b *Bundle) EventStudy(analysis, language string) (plots.EventStudyData, er
 		}
 		var e int
 		fmt.Sscanf(r.Term, "event=%d", &e)
-		if w := a.DID.Window; w == nil || (e >= w[0] && e <= w[1]) {
+		if w := q.window(); w == nil || (e >= w[0] && e <= w[1]) {
 			d.Estimates = append(d.Estimates, r.estimate())
 		}
 	}
@@ -237,8 +238,8 @@ func (b *Bundle) analysis(name string) (*Analysis, error) {
 
 // group is what an arm of the analysis's cohort is called; empty where it has no name.
 func (b *Bundle) group(a *Analysis, arm, language string) string {
-	if a.DID != nil {
-		return panelGroup(a.DID, arm, lang.Lang(language))
+	if q, ok := a.ask().(inPanel); ok {
+		return q.arm(arm, lang.Lang(language))
 	}
 	name := a.rests().cohort
 	if co := b.spec.findCohort(name); co != nil {

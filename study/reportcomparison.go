@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"utfall/cohort"
-	"utfall/internal/lang"
 	"utfall/study/report"
 )
 
@@ -109,29 +108,3 @@ func (s *state) designWords(co *Cohort) string {
 
 // panelName names the comparison that analyses of one panel share.
 func panelName(d *DID) string { return "panel/" + d.Data + "/" + d.Cohort + "/" + d.Control }
-
-// panelGroup is what an arm of a panel is called.
-func panelGroup(d *DID, arm string, l lang.Lang) string {
-	if t, ok := d.Groups[arm]; ok {
-		return t.In(string(l))
-	}
-	return l.Text("study.did-" + arm)
-}
-
-// panelComparison says who is compared with whom in a panel.
-func (s *state) panelComparison(d *DID) report.Comparison {
-	l := s.spec.Language
-	covariates := ""
-	if len(d.Covariates) > 0 {
-		var names []string
-		for _, c := range d.Covariates {
-			names = append(names, strings.ToLower(s.label(c)))
-		}
-		covariates = s.lang.Text("study.did-covariates", "columns", s.lang.And(names))
-	}
-	return report.Comparison{
-		Name: panelName(d), Label: or(d.Label.In(l), s.lang.Text("study.did-label", "name", s.label(d.Data))),
-		Treated: panelGroup(d, "treated", s.lang), Control: panelGroup(d, "control", s.lang), TimeZero: s.lang.Text("study.did-time"),
-		Design: s.lang.Text("study.did-design", "covariates", covariates),
-	}
-}

@@ -31,9 +31,9 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	}
 	seen := map[string]bool{}
 	for i := range s.spec.Analyses {
-		if d := s.spec.Analyses[i].DID; d != nil && !seen[panelName(d)] {
-			seen[panelName(d)] = true
-			in.Comparisons = append(in.Comparisons, s.panelComparison(d))
+		if q, ok := s.spec.Analyses[i].ask().(inPanel); ok && !seen[q.rests().compared] {
+			seen[q.rests().compared] = true
+			in.Comparisons = append(in.Comparisons, q.comparison(s))
 		}
 	}
 	naive := s.naive()

@@ -137,6 +137,9 @@ type Analysis struct {
 	Effect      *Effect      `yaml:"effect,omitempty"`
 	Trust       *Trust       `yaml:"trust,omitempty"`
 	DID         *DID         `yaml:"did,omitempty"`
+	Triple      *Triple      `yaml:"triple,omitempty"`
+	Switching   *Switching   `yaml:"switching,omitempty"`
+	Dose        *Dose        `yaml:"dose,omitempty"`
 	Reconcile   *Reconcile   `yaml:"reconcile,omitempty"`
 	Trends      *Trends      `yaml:"trends,omitempty"`
 	States      *States      `yaml:"states,omitempty"`

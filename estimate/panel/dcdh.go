@@ -126,6 +126,7 @@ type pathEffect struct {
 	sum    float64 // the same, cumulated since the first change
 	units  int
 	fewest int // stayers of any of its comparisons
+	met    int // Σ over switchers of the stayers that they are compared with
 }
 
 // path is what one data set gives.
@@ -224,7 +225,7 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 		for _, u := range c.alone {
 			out.alone[u] = true
 		}
-		out.effects = append(out.effects, pathEffect{event: h, value: c.total / c.weight, inf: c.inf, weight: c.weight, dose: dose, sum: sum, units: c.units, fewest: c.fewest})
+		out.effects = append(out.effects, pathEffect{event: h, value: c.total / c.weight, inf: c.inf, weight: c.weight, dose: dose, sum: sum, units: c.units, fewest: c.fewest, met: c.met})
 	}
 	if !slices.ContainsFunc(out.effects, func(p pathEffect) bool { return p.event >= 0 }) {
 		out.effects = nil
@@ -250,17 +251,17 @@ func (p *path) terms(anticipation int) []term {
 	return append(out, term{name: Overall, value: p.total / p.dose, inf: p.inf, df: math.Inf(1)})
 }
 
-// compared counts who is under each number: units that changed, and the fewest that they were compared with in any period and first treatment.
+// compared counts who is under each number: units that changed, the fewest that they were compared with in any period and first treatment, and the number that the typical one was.
 func (p *path) compared() []map[string]any {
-	fewest := math.MaxInt
+	fewest, met, times := math.MaxInt, 0, 0
 	var out []map[string]any
 	for _, h := range p.effects {
-		out = append(out, map[string]any{"term": eventTerm(h.event), "switchers": h.units, "stayers": h.fewest})
+		out = append(out, map[string]any{"term": eventTerm(h.event), "switchers": h.units, "stayers": h.fewest, "typical": float64(h.met) / float64(h.units)})
 		if h.event >= 0 {
-			fewest = min(fewest, h.fewest)
+			fewest, met, times = min(fewest, h.fewest), met+h.met, times+h.units
 		}
 	}
-	return append(out, map[string]any{"term": Overall, "switchers": len(p.units), "stayers": fewest})
+	return append(out, map[string]any{"term": Overall, "switchers": len(p.units), "stayers": fewest, "typical": float64(met) / float64(times)})
 }
 
 // normalised divides effects by the mean of the treatment cumulated since the first change.

@@ -95,8 +95,8 @@ func TestIntertemporalOnAndOffByHand(t *testing.T) {
 // are each alone, however many events they have, and the note says so once.
 func TestIntertemporalCounts(t *testing.T) {
 	res := mustStudy(t, Intertemporal{}, rect([]int{2, 3, 0, 0}, [][]float64{{0, 2, 6}, {1, 1, 2}, {0, 1, 1}, {0, 1, 3}}))
-	want := []map[string]any{{"term": "event=-2", "switchers": 1, "stayers": 2}, {"term": "event=0", "switchers": 2, "stayers": 2},
-		{"term": "event=1", "switchers": 1, "stayers": 2}, {"term": Overall, "switchers": 2, "stayers": 2}}
+	want := []map[string]any{{"term": "event=-2", "switchers": 1, "stayers": 2, "typical": 2.0}, {"term": "event=0", "switchers": 2, "stayers": 2, "typical": 2.5},
+		{"term": "event=1", "switchers": 1, "stayers": 2, "typical": 2.0}, {"term": Overall, "switchers": 2, "stayers": 2, "typical": 7.0 / 3}}
 	require.Equal(t, want, res.Details["compared"])
 	f, d := switched(1, [][]float64{{0, 1, 1}, {0, -1, -1}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}}, [][]float64{{0, 2, 3}, {1, 0, 0}, {0, 1, 2}, {1, 1, 1}, {2, 1, 0}})
 	res = mustStudy(t, Intertemporal{Treatment: d}, f)

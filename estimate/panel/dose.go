@@ -134,6 +134,7 @@ type doseRun struct {
 	width  float64
 	pull   map[int][]float64 // of each cohort: what its δ loses through each unit's share in the comparison means
 	lost   []string
+	fewest int // comparison units of any period and cohort
 }
 
 // changes works out δ of the treated units.
@@ -152,8 +153,9 @@ func (s *doseRun) changes() error {
 			s.lost = append(s.lost, cell.term())
 			continue
 		}
-		mean, weight := 0.0, 0.0
+		mean, weight, units := 0.0, 0.0, 0
 		for _, c := range controls {
+			units += l.start[c+1] - l.start[c]
 			for p := l.start[c]; p < l.start[c+1]; p++ {
 				w := l.w[sheet(l.w, x.base)][p]
 				mean += float64(w * (l.y[x.period][p] - l.y[x.base][p]))
@@ -161,6 +163,9 @@ func (s *doseRun) changes() error {
 			}
 		}
 		mean /= weight
+		if s.fewest == 0 || units < s.fewest {
+			s.fewest = units
+		}
 		if s.pull[x.cohort] == nil {
 			s.pull[x.cohort] = make([]float64, l.n)
 		}
@@ -311,7 +316,7 @@ func (s *doseRun) result(o Dose, level float64) (*estimate.Result, error) {
 	}
 	for _, v := range at {
 		if !(v >= s.low && v <= s.low+s.width) {
-			return nil, fmt.Errorf("%w: a dose that is asked for lies outside those of treated units, %v to %v", ErrOption, s.low, s.low+s.width)
+			return nil, fmt.Errorf("%w: a dose that is asked for lies outside those of treated units", ErrOption)
 		}
 	}
 	for _, v := range at {
@@ -364,7 +369,7 @@ func (s *doseRun) estimates(o Dose, level float64, names []string, measures []es
 	n.Treated = len(s.units)
 	res := &estimate.Result{Method: "did", Cov: covarianceOf(sums, 1), Influence: denseOf(inf, l.n), InfluenceUnit: l.unit, N: n, Fit: estimate.Convergence{Converged: true}, Notes: slices.Clone(l.notes),
 		Details: map[string]any{"estimator": "dose", "degree": s.degree, "knots": s.knots, "doses": map[string]float64{"min": s.low, "median": s.quantile(0.5), "max": s.low + s.width},
-			"control": s.r.Options.Control, "anticipation": o.Anticipation}}
+			"control": s.r.Options.Control, "anticipation": o.Anticipation, "fewest_compared": s.fewest}}
 	for j, name := range names {
 		e := estimate.Wald(name, measures[j], values[j], math.Sqrt(num.Dot(sums[j], sums[j])), math.Inf(1), level)
 		if !finite(e.Value, e.SE) {

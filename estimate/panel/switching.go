@@ -170,6 +170,7 @@ type compared struct {
 	inf    []float64 // of each unit, on total; nil if not asked for
 	units  int       // switchers
 	fewest int       // stayers of the match that has fewest
+	met    int       // Σ over switchers of their match's stayers
 	alone  []int     // switchers without another of the same match and direction
 }
 
@@ -206,6 +207,7 @@ func (s *switching) add(c *compared, m match, times []float64) (ok bool) {
 		c.fewest = n0
 	}
 	c.units += n1
+	c.met += n1 * n0
 	if c.inf == nil {
 		return true
 	}

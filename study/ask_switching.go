@@ -1,0 +1,170 @@
+package study
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"utfall/estimate/panel"
+	"utfall/internal/lang"
+	"utfall/plots"
+	"utfall/study/release"
+	"utfall/study/report"
+	"utfall/table"
+)
+
+// Switching is the effect of a treatment that begins, ends or changes in size, such as a membership that some leave again.
+type Switching struct {
+	PanelColumns `yaml:",inline"`
+	Treatment    string `yaml:"treatment,omitempty"` // column: 0 and 1, or a size, in each row
+	Anticipation int    `yaml:"anticipation,omitempty"`
+	Before       *int   `yaml:"before,omitempty"` // last events on each side; all that can be compared if absent
+	After        *int   `yaml:"after,omitempty"`
+	Errors       string `yaml:"errors,omitempty"` // analytic or bootstrap
+	Bands        string `yaml:"bands,omitempty"`
+	Replicates   int    `yaml:"replicates,omitempty"`
+}
+
+var (
+	_ question  = (*Switching)(nil)
+	_ namer     = (*Switching)(nil)
+	_ drawer    = (*Switching)(nil)
+	_ unplanned = (*Switching)(nil)
+	_ inPanel   = (*Switching)(nil)
+)
+
+const bootstrapErrors = "bootstrap"
+
+func (q *Switching) defaults(*Spec, *Analysis) {
+	q.Errors = or(q.Errors, "analytic")
+	q.Bands = or(q.Bands, panel.Pointwise)
+	if (q.Bands == panel.Uniform || q.Errors == bootstrapErrors) && q.Replicates == 0 {
+		q.Replicates = 999
+	}
+}
+
+func (q *Switching) check(s *Spec, c *checker, path []any, _ *Analysis) {
+	q.PanelColumns.check(s, c, path, "switching", map[string]string{"treatment": q.Treatment})
+	c.oneOf(at(path, "errors"), "errors", q.Errors, "analytic", bootstrapErrors)
+	c.oneOf(at(path, "bands"), "bands", q.Bands, panel.Pointwise, panel.Uniform)
+	switch {
+	case q.Anticipation < 0:
+		c.add(at(path, "anticipation"), "switching: anticipation must be at least 0 periods")
+	case q.Before != nil && *q.Before < 1+q.Anticipation:
+		c.add(at(path, "before"), "switching: before must be at least 1 more than anticipation")
+	}
+	if q.After != nil && *q.After < 0 {
+		c.add(at(path, "after"), "switching: after must be at least 0")
+	}
+	switch drawn := q.Bands == panel.Uniform || q.Errors == bootstrapErrors; {
+	case !drawn && q.Replicates != 0:
+		c.add(at(path, "replicates"), "switching: replicates are used only with bands: uniform or errors: bootstrap")
+	case drawn && q.Replicates < 99:
+		c.add(at(path, "replicates"), "switching: at least 99 replicates are needed")
+	}
+}
+
+func (q *Switching) rests() basis { return q.PanelColumns.rests("switching", q.Treatment) }
+
+func (q *Switching) dry(s *state, _ *Analysis) error {
+	t, _, err := s.panelRows(&q.PanelColumns, q.Treatment)
+	if err != nil {
+		return err
+	}
+	if _, err = t.Float(q.Treatment); err != nil {
+		return err
+	}
+	_, err = s.panelColumns(t, &q.PanelColumns, "")
+	return err
+}
+
+func (q *Switching) estimate(s *state, a *Analysis) (analysisResult, error) {
+	r := analysisResult{method: "switching", kind: "effect"}
+	t, notes, err := s.panelRows(&q.PanelColumns, q.Treatment)
+	if err != nil {
+		return r, err
+	}
+	f, err := s.panelColumns(t, &q.PanelColumns, "")
+	if err != nil {
+		return r, err
+	}
+	d, err := t.Float(q.Treatment)
+	if err != nil {
+		return r, err
+	}
+	e := panel.Intertemporal{Treatment: d.Values, Before: q.Before, After: q.After,
+		EventOptions: panel.EventOptions{Anticipation: q.Anticipation, Bands: q.Bands, Replicates: q.Replicates, Seed: s.seedOf("switching/" + a.Name), Workers: s.o.Workers}}
+	if q.Errors == bootstrapErrors {
+		e.Bootstrap, e.Replicates = q.Replicates, 0
+	}
+	res, err := e.Fit(s.ctx, f)
+	if err != nil {
+		return r, s.rowError(q.Data, err)
+	}
+	r.notes = append(append(notes, res.Notes...), table.Note{Code: "per-unit-and-period",
+		Text: "The effect is counted per unit and year of treatment, including what it does in years after the treatment ended."})
+	under := map[string]map[string]any{}
+	for _, c := range res.Details["compared"].([]map[string]any) {
+		under[c["term"].(string)] = c
+	}
+	for _, est := range res.Estimates {
+		c, ok := under[est.Term]
+		if !ok { // the reference is 0 by definition, of all that changed
+			c = under[panel.Overall]
+		}
+		n := found{term: est.Term, e: est, basis: release.Basis{Treated: c["switchers"].(int), Control: c["stayers"].(int), DF: math.Inf(1)}}
+		if est.HasSE() && c["typical"].(float64) < fewComparison {
+			n.notes = []table.Note{fewToCompare()}
+		}
+		r.numbers = append(r.numbers, n)
+		if est.Term != panel.Overall {
+			r.event = append(r.event, n)
+		}
+	}
+	return r, nil
+}
+
+func (q *Switching) words(*state, *analysisResult) (estimand, errors, also string) {
+	return "switching", "switching-" + q.Errors, ""
+}
+
+func (q *Switching) label(s *state, _ *Analysis, n found) string {
+	text, ok := strings.CutPrefix(n.term, "event=")
+	if !ok {
+		return s.lang.Text("study.switching-overall")
+	}
+	e, _ := strconv.Atoi(text)
+	switch {
+	case e == -1-q.Anticipation:
+		return s.lang.Text("study.switching-reference", "e", -e)
+	case e < 0:
+		return s.lang.Text("study.switching-before", "e", -e)
+	}
+	return s.lang.Text("study.switching-after", "e", e)
+}
+
+func (q *Switching) unit(*Analysis, found) report.Unit { return "" }
+
+func (q *Switching) shows(*Analysis, found) bool { return true }
+
+func (q *Switching) plan(a *Analysis) {
+	bare := *q
+	bare.PanelColumns = q.bare()
+	a.Switching = &bare
+}
+
+func (q *Switching) arm(arm string, l lang.Lang) string {
+	return q.PanelColumns.arm(arm, "switching", l)
+}
+
+func (q *Switching) comparison(s *state) report.Comparison {
+	return q.PanelColumns.comparison(s, "switching", q.rests().compared)
+}
+
+func (q *Switching) window() []int { return nil }
+
+func (q *Switching) figures(s *state, _ *analysisResult) []drawing {
+	return []drawing{{"event-study", func(r *analysisResult) (plots.Figure, error) {
+		return s.eventFigure(r, nil, "study.switching-subtitle")
+	}}}
+}
