@@ -26,7 +26,7 @@ var (
 
 func (m *fitEvent) flags(f *flagSet) {
 	d := &m.did
-	d.f, d.panel = f, true
+	d.f = f
 	f.text(&m.estimator, "estimator", "", "sun-abraham, imputation, two-stage, etwfe, stacked, lpdid, dcdh, or twfe (a benchmark only)")
 	f.column(&d.unit, "unit", "names the unit that is followed")
 	f.column(&d.time, "time", "period, a whole number")
@@ -34,6 +34,12 @@ func (m *fitEvent) flags(f *flagSet) {
 	f.column(&d.outcome, "outcome", "a number")
 	f.list(&d.covariates, "covariates", "`columns`, comma separated, with their values in each period")
 	f.whole(&d.anticipation, "anticipation", 0, "by how many periods before treatment outcomes may react")
+	f.text(&d.control, "control", "", "who is compared with: never or not-yet, where the estimator can choose (etwfe, stacked, lpdid; default: not-yet)")
+	f.text(&d.base, "base", "", "universal, where there is a base period; varying is did's")
+	f.text(&d.method, "method", "", "did's; covariates enter these estimators as regressors")
+	f.text(&d.aggregate, "aggregate", "dynamic", "none, simple, group, dynamic or calendar; all but dynamic for sun-abraham, imputation, two-stage and etwfe; overall is the static effect with each")
+	f.whole(&d.balanceEvent, "balance-event", 0, "with dynamic, for the same four: only cohorts seen for this many periods after treatment")
+	f.yes(&d.panel, "panel", true, "false is did's: units must be followed")
 	f.column(&m.treatment, "treatment", "dcdh, instead of --cohort: treatment in each period, 0 and 1 or a size; it may switch on and off")
 	f.text(&m.se, "se", "", "dcdh: analytic (default) or bootstrap (of clusters)")
 	f.whole(&m.before, "before", 0, "stacked, lpdid, dcdh: periods before treatment in the window (default: as many as every cohort has)")
@@ -41,7 +47,7 @@ func (m *fitEvent) flags(f *flagSet) {
 	f.yes(&m.reweight, "reweight", false, "lpdid: cohorts count by their treated units instead of by variance")
 	f.column(&d.weights, "weights", "sampling weight above 0")
 	f.column(&d.cluster, "cluster", "rows with its same value are dependent (default: the unit)")
-	f.text(&d.bands, "bands", "", "uniform or pointwise (default: uniform)")
+	f.text(&d.bands, "bands", "", "uniform or pointwise (default: pointwise for none and simple, else uniform)")
 	f.whole(&d.replicates, "replicates", 0, "draws of the multiplier bootstrap for uniform bands, or of --se bootstrap, at least 99 (default 999)")
 	f.seed(&d.seed, "seed of the bootstrap")
 	f.need("estimator", "unit", "time", "outcome")
@@ -60,6 +66,7 @@ func (m *fitEvent) check() (problems []string) {
 	if d.anticipation < 0 {
 		problems = append(problems, "--anticipation must be at least 0")
 	}
+	problems = append(problems, m.checkDid()...)
 	problems = append(problems, m.checkWindow()...)
 	if d.unit != "" && d.f.given("id") {
 		problems = append(problems, "--id and --unit are the same thing here; give --unit")
@@ -69,7 +76,7 @@ func (m *fitEvent) check() (problems []string) {
 	}
 	problems = append(problems, m.checkTreatment()...)
 	for _, flag := range []string{"replicates", "seed"} {
-		if d.bands == panel.Pointwise && m.se != "bootstrap" && d.f.given(flag) {
+		if !m.uniform() && m.se != "bootstrap" && d.f.given(flag) {
 			problems = append(problems, fmt.Sprintf("--%s goes with --bands uniform", flag))
 		}
 	}
@@ -138,20 +145,28 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := panel.EventOptions{Anticipation: m.did.anticipation, Bands: m.did.bands, Replicates: m.did.replicates, Seed: m.did.seed, Workers: d.workers}
+	bands := m.did.bands
+	if !m.uniform() {
+		bands = panel.Pointwise
+	}
+	o := panel.EventOptions{Anticipation: m.did.anticipation, Bands: bands, Replicates: m.did.replicates, Seed: m.did.seed, Workers: d.workers}
+	averages := panel.Averages{Aggregate: panel.Aggregation(m.did.aggregate)}
+	if m.did.f.given("balance-event") {
+		averages.BalanceEvent = &m.did.balanceEvent
+	}
 	var res *estimate.Result
 	vcov := "cr1 by cluster: factor G/(G-1)*(N-1)/(N-K), effects nested in clusters counted once in K; t on G-1"
 	switch m.estimator {
 	case "sun-abraham":
-		res, err = panel.SunAbraham{EventOptions: o}.Fit(ctx, f)
+		res, err = panel.SunAbraham{EventOptions: o, Averages: averages, Control: m.did.control}.Fit(ctx, f)
 	case "stacked":
 		vcov = "cr1 of the weighted stack by cluster: factor G/(G-1)*(N-1)/(N-K), K two for each event; t on G-1"
 		before, after := m.window()
-		res, err = panel.Stacked{EventOptions: o, Before: before, After: after}.Fit(ctx, f)
+		res, err = panel.Stacked{EventOptions: o, Before: before, After: after, Control: m.did.control}.Fit(ctx, f)
 	case "lpdid":
 		vcov = "cr1 of each horizon's regression by cluster: factor G/(G-1)*(N-1)/(N-K), K its periods and 1; t on G-1"
 		before, after := m.window()
-		res, err = panel.LocalProjections{EventOptions: o, Before: before, After: after, Reweight: m.reweight}.Fit(ctx, f)
+		res, err = panel.LocalProjections{EventOptions: o, Before: before, After: after, Control: m.did.control, Reweight: m.reweight}.Fit(ctx, f)
 	case "dcdh":
 		vcov = "given the treatments, around the mean of switchers and of stayers, factor n/(n-1) each, summed by cluster; normal"
 		before, after := m.window()
@@ -170,15 +185,15 @@ func (m *fitEvent) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 		res, err = e.Fit(ctx, f)
 	case "etwfe":
-		res, err = panel.ExtendedTwoWay{EventOptions: o}.Fit(ctx, f)
+		res, err = panel.ExtendedTwoWay{EventOptions: o, Averages: averages, Control: m.did.control}.Fit(ctx, f)
 	case "twfe":
 		res, err = panel.TwoWay{EventOptions: o}.Fit(ctx, f)
 	case "imputation":
 		vcov = "conservative, around the mean effect of cohort and period, summed by cluster; no small-sample factor; normal"
-		res, err = panel.Imputation{EventOptions: o}.Fit(ctx, f)
+		res, err = panel.Imputation{EventOptions: o, Averages: averages}.Fit(ctx, f)
 	case "two-stage":
 		vcov = "sandwich of both stages, the first over untreated rows, summed by cluster; no small-sample factor; normal"
-		res, err = panel.TwoStage{EventOptions: o}.Fit(ctx, f)
+		res, err = panel.TwoStage{EventOptions: o, Averages: averages}.Fit(ctx, f)
 	}
 	if err != nil {
 		return nil, err

@@ -60,9 +60,9 @@ func TestFitEventStudy(t *testing.T) {
 
 func TestFitEventStudyUsage(t *testing.T) {
 	path := writeTestFile(t, "d.csv", eventPanel)
-	code, _, errOut := runFit(t, eventArgs(path, "magic", "--anticipation", "-1", "--bands", "pointwise", "--replicates", "9", "--base", "varying")...)
+	code, _, errOut := runFit(t, eventArgs(path, "magic", "--anticipation", "-1", "--bands", "pointwise", "--replicates", "9", "--errors", "derived")...)
 	require.Equal(t, exitUsage, code)
-	for _, s := range []string{`"magic" is not one of`, "--anticipation", "--replicates must be", "--replicates goes with", "does not use --base"} {
+	for _, s := range []string{`"magic" is not one of`, "--anticipation", "--replicates must be", "--replicates goes with", "does not use --errors"} {
 		require.Contains(t, errOut, s)
 	}
 	code, _, errOut = runFit(t, eventArgs(path, "imputation", "--before", "2", "--after", "1")...)
