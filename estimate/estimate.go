@@ -178,10 +178,21 @@ func (f *Frame) Check() error {
 		if r != n || k != len(f.XNames) {
 			return bad("covariates are %d×%d, %d×%d expected", r, k, n, len(f.XNames))
 		}
-		for i := range n {
-			for j, v := range f.X.RawRowView(i) {
-				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return bad("covariate %q of row %d is not a finite number", f.XNames[j], i+1)
+		first := make([]int, (n+num.Chunk-1)/num.Chunk) // of each chunk, row of the first such number + 1
+		num.ForChunks(n, 0, func(c, lo, hi int) {
+			for i := lo; i < hi && first[c] == 0; i++ {
+				for _, v := range f.X.RawRowView(i) {
+					if !(math.Abs(v) <= math.MaxFloat64) {
+						first[c] = i + 1
+						break
+					}
+				}
+			}
+		})
+		for _, i := range first {
+			for j := 0; i > 0 && j < k; j++ {
+				if v := f.X.At(i-1, j); math.IsNaN(v) || math.IsInf(v, 0) {
+					return bad("covariate %q of row %d is not a finite number", f.XNames[j], i)
 				}
 			}
 		}

@@ -80,44 +80,41 @@ func (l *linear) clusterFactor(s *solution, g int) float64 {
 // of one copy.
 func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
 	q := s.fit.Rank
+	lever := l.vcov == HC2 || l.vcov == HC3 || l.vcov == HC4
 	bad := make([]int, (l.n+num.Chunk-1)/num.Chunk)
 	sum := num.SumChunks(l.n, q*(q+1)/2, l.workers, func(lo, hi int, acc []float64) {
-		z := make([]float64, q)
-		for r := lo; r < hi; r++ {
-			s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
-			e, w := s.fit.Residual[r], l.w(r)
-			f := w * w
-			hat := w
-			if l.kind == estimate.Frequency {
-				f, hat = w, 1
+		p := num.NewRowPanel(q)
+		f, h := make([]float64, num.PanelRows), make([]float64, num.PanelRows)
+		for at := lo; at < hi; at += num.PanelRows {
+			n := min(num.PanelRows, hi-at)
+			p.Load(l.x[at*l.k:], n, l.k, s.fit.Kept)
+			p.SolveTransposed(s.fit.R)
+			if lever {
+				p.Squares(h)
 			}
-			if l.vcov == HC2 || l.vcov == HC3 || l.vcov == HC4 {
-				h := 0.0
-				for _, v := range z {
-					h += float64(v * v)
+			for r := range n {
+				e := l.factor(s, at+r)
+				f[r] = e * e
+				if l.kind == estimate.Frequency {
+					f[r] /= l.weight[at+r]
 				}
-				h *= hat
-				if l.hat != nil {
-					h += l.hat[r]
-				}
-				rest := 1 - h
-				if rest < 1e-10 {
-					bad[lo/num.Chunk]++
-					continue
-				}
-				switch l.vcov {
-				case HC2:
-					e /= math.Sqrt(rest)
-				case HC3:
-					e /= rest
-				case HC4:
-					delta := math.Min(4, s.units*h/float64(s.params))
-					e *= math.Pow(rest, -delta/2)
+				if lever {
+					by, ok := l.correction(s, at+r, h[r])
+					if !ok {
+						bad[lo/num.Chunk]++
+					}
+					f[r] *= by
 				}
 			}
-			addOuter(acc, z, float64(f*float64(e*e)))
+			p.AddOuter(f, acc)
+			if l.spent {
+				l.influenceOf(s, at, n, p, f, l.x)
+			}
 		}
 	})
+	if l.spent {
+		s.influence = l.x
+	}
 	count := 0
 	for _, b := range bad {
 		count += b
@@ -132,6 +129,27 @@ func (l *linear) meatHC(s *solution) (*mat.SymDense, error) {
 		}
 	}
 	return symmetric(sum, q), nil
+}
+
+// correction is what the square of a residual is multiplied by under hc2, hc3 and hc4, with the row's
+// zz; false where the row alone determines a coefficient.
+func (l *linear) correction(s *solution, r int, h float64) (float64, bool) {
+	if l.kind != estimate.Frequency {
+		h *= l.w(r)
+	}
+	if l.hat != nil {
+		h += l.hat[r]
+	}
+	rest := 1 - h
+	switch {
+	case rest < 1e-10:
+		return 0, false
+	case l.vcov == HC2:
+		return 1 / rest, true
+	case l.vcov == HC3:
+		return 1 / (rest * rest), true
+	}
+	return math.Pow(rest, -math.Min(4, s.units*h/float64(s.params))), true
 }
 
 // meatCR returns Σ s̃s̃' over clusters, s̃ = Z'We for cr0 and cr1 and (I-N)⁻¹Z'We,

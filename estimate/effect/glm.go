@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"utfall/estimate"
 	"utfall/internal/num"
@@ -101,10 +100,9 @@ func (g GLM) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 		return nil, err
 	}
 	if l.vcov == CR2 {
-		l.theta = g.variances(l, s, fit)
+		l.theta = g.variances(l, s, fit.GLMFit)
 	}
-	pearson := l.working(fit)
-	sol, err := g.solve(l, names, pearson)
+	sol, pearson, err := g.solve(l, names, fit)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +120,7 @@ func (g GLM) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 	}
 	res.Cov = sol.cov
 	sol.place(res, s, nil)
-	g.describe(res, l, s, sol, fit, pearson)
+	g.describe(res, l, s, sol, fit.GLMFit, pearson)
 	sol.clustered(res.Details, names)
 	res.Notes = append(res.Notes, zeroError(res.Estimates)...)
 	return res, nil
@@ -165,8 +163,14 @@ func (g GLM) check(f *estimate.Frame) error {
 	return nil
 }
 
+// maximum is a fit with 0 for the coefficients of collinear columns; its triangle is of those kept.
+type maximum struct {
+	*num.GLMFit
+	kept, collinear []int
+}
+
 // maximise fits, leaving out collinear columns, whose place in l.x becomes 0.
-func (g GLM) maximise(ctx context.Context, l *linear, s *sample, names []string) (*num.GLMFit, error) {
+func (g GLM) maximise(ctx context.Context, l *linear, s *sample, names []string) (*maximum, error) {
 	d := num.GLMData{N: l.n, Y: s.y, Family: g.Family, Link: g.Link, Workers: g.Workers}
 	if l.weight != nil || g.Trials != nil {
 		d.Weight = make([]float64, l.n)
@@ -188,9 +192,11 @@ func (g GLM) maximise(ctx context.Context, l *linear, s *sample, names []string)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		var kept []int
+		var kept, collinear []int
 		for j := range l.k {
-			if !gone[j] {
+			if gone[j] {
+				collinear = append(collinear, j)
+			} else {
 				kept = append(kept, j)
 			}
 		}
@@ -221,7 +227,7 @@ func (g GLM) maximise(ctx context.Context, l *linear, s *sample, names []string)
 					l.x[i*l.k+j] = 0
 				}
 			}
-			return &fit, nil
+			return &maximum{&fit, kept, collinear}, nil
 		case errors.As(err, &singular):
 			gone[kept[singular.Column]] = true
 		case errors.As(err, &separating):
@@ -242,30 +248,6 @@ func (g GLM) maximise(ctx context.Context, l *linear, s *sample, names []string)
 			return nil, err
 		}
 	}
-}
-
-// working turns the maximum into the least squares of its last step: x and y become
-// √u·x and √u·(x'β + r), u the information of a row of weight 1. It returns Pearson's
-// χ².
-func (l *linear) working(fit *num.GLMFit) (pearson float64) {
-	l.y, l.start = make([]float64, l.n), fit.Coef
-	return num.SumChunks(l.n, 1, l.workers, func(lo, hi int, acc []float64) {
-		for i := lo; i < hi; i++ {
-			row := l.x[i*l.k : (i+1)*l.k]
-			if !(fit.Info[i] > 0) { // a mean that has underflowed weighs nothing
-				clear(row)
-				continue
-			}
-			root, r := math.Sqrt(fit.Info[i]/l.w(i)), fit.Score[i]/fit.Info[i]
-			acc[0] += float64(r * fit.Score[i])
-			var eta float64
-			for j, x := range row {
-				eta += float64(x * fit.Coef[j])
-				row[j] = root * x
-			}
-			l.y[i] = root * (eta + r)
-		}
-	})[0]
 }
 
 // describe writes the details.
@@ -337,8 +319,12 @@ func (g GLM) variances(l *linear, s *sample, fit *num.GLMFit) []float64 {
 func (l *linear) marginal(res *estimate.Result, link num.Link, fit *num.GLMFit) map[string]float64 {
 	s := num.SumChunks(l.n, 2, l.workers, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
+			slope := fit.Mean[i] * (1 - fit.Mean[i])
+			if link != num.LogitLink {
+				slope = link.Slope(fit.Eta[i])
+			}
 			acc[0] += l.w(i)
-			acc[1] += float64(l.w(i) * link.Slope(fit.Eta[i]))
+			acc[1] += float64(l.w(i) * slope)
 		}
 	})
 	out := map[string]float64{}
@@ -362,31 +348,4 @@ func (g GLM) combinations(l *linear, s *sample) float64 {
 		sum += l.w(i) * (a - b - c)
 	}
 	return sum
-}
-
-// solve gives coefficients, errors and influence at the maximum: by the
-// least squares of the last step.
-func (g GLM) solve(l *linear, names []string, pearson float64) (*solution, error) {
-	if g.Family != num.Gaussian {
-		l.dispersion = 1
-	}
-	sol, err := l.solve(names)
-	if err != nil {
-		return nil, err
-	}
-	if g.Pearson {
-		f := pearson / (sol.units - float64(sol.params))
-		sol.cov.ScaleSym(f, sol.cov)
-		for j := range sol.se {
-			sol.se[j] *= math.Sqrt(f)
-			sol.df[j] = sol.units - float64(sol.params)
-		}
-		sol.vcov = "iid: Pearson dispersion times the inverse of the expected information; t on N-K"
-	} else if l.vcov == IID && l.dispersion > 0 {
-		sol.vcov = "iid: inverse of the expected information; normal"
-	}
-	if l.normal && !l.vcov.clustered() && l.vcov != IID {
-		sol.vcov = strings.Replace(sol.vcov, "t on N-K", "normal", 1)
-	}
-	return sol, nil
 }

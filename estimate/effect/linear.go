@@ -17,6 +17,8 @@ import (
 // are those of the frame with positive weight.
 type linear struct {
 	start   []float64 // k: coefficients near the solution; nil where none are known
+	spent   bool      // nobody reads x after the errors: the influence takes its place
+	scores  []float64 // of each row, where they do not come from residuals: see GLM.solve
 	n, k    int
 	x       []float64 // n×k by rows
 	y       []float64
@@ -68,6 +70,16 @@ func (l *linear) solve(names []string) (*solution, error) {
 		return nil, err
 	}
 	l.zeroRounding(&fit)
+	s, err := l.errors(names, fit)
+	if err != nil {
+		return nil, err
+	}
+	l.describe(s)
+	return s, nil
+}
+
+// errors gives the covariance and influence of a fit.
+func (l *linear) errors(names []string, fit num.LsqFit) (*solution, error) {
 	s := &solution{fit: fit, units: float64(l.n)}
 	if l.kind == estimate.Frequency {
 		s.units = num.Sum(l.weight)
@@ -102,7 +114,6 @@ func (l *linear) solve(names []string) (*solution, error) {
 	if l.vcov.clustered() {
 		l.concentration(s, names)
 	}
-	l.describe(s)
 	return s, nil
 }
 
@@ -155,30 +166,57 @@ func (l *linear) spread(s *solution, inner *mat.SymDense, df []float64) {
 		}
 		s.coef[a], s.se[a], s.df[a] = s.fit.Coef[i], math.Sqrt(math.Max(col[i], 0)), df[i]
 	}
-	s.influence = make([]float64, l.n*k)
+	if s.influence == nil {
+		l.influence(s)
+	}
+}
+
+// influence writes R⁻¹R⁻ᵀx·w·e of each row.
+func (l *linear) influence(s *solution) {
+	s.influence = l.x
+	if !l.spent {
+		s.influence = make([]float64, l.n*l.k)
+	}
 	num.ForChunks(l.n, l.workers, func(_, lo, hi int) {
-		z := make([]float64, q)
-		for r := lo; r < hi; r++ {
-			l.score(s, r, z)
-			s.fit.Unbasis(z)
-			row := s.influence[r*k : r*k+k]
-			for j := range row {
-				row[j] = math.NaN()
-			}
-			for i, a := range s.fit.Kept {
-				row[a] = z[i]
-			}
+		p, f := num.NewRowPanel(s.fit.Rank), make([]float64, num.PanelRows)
+		for at := lo; at < hi; at += num.PanelRows {
+			n := min(num.PanelRows, hi-at)
+			p.Load(l.x[at*l.k:], n, l.k, s.fit.Kept)
+			p.SolveTransposed(s.fit.R)
+			l.influenceOf(s, at, n, p, f, s.influence)
 		}
 	})
+}
+
+// influenceOf writes the influence of n rows of which the panel holds R⁻ᵀx, NaN for columns without coefficient.
+func (l *linear) influenceOf(s *solution, at, n int, p *num.RowPanel, f, to []float64) {
+	p.Solve(s.fit.R)
+	for r := range n {
+		f[r] = l.factor(s, at+r)
+	}
+	p.Store(to[at*l.k:], l.k, s.fit.Kept, f)
+	for _, j := range s.fit.Collinear {
+		for r := range n {
+			to[(at+r)*l.k+j] = math.NaN()
+		}
+	}
+}
+
+// factor is w·e of a row, by which its columns are multiplied in its score.
+func (l *linear) factor(s *solution, r int) float64 {
+	switch {
+	case l.scores != nil:
+		return l.scores[r]
+	case l.weight != nil:
+		return l.weight[r] * s.fit.Residual[r]
+	}
+	return s.fit.Residual[r]
 }
 
 // score stores w·e·R⁻ᵀx of a row in z.
 func (l *linear) score(s *solution, r int, z []float64) {
 	s.fit.Basis(l.x[r*l.k:(r+1)*l.k], z)
-	e := s.fit.Residual[r]
-	if l.weight != nil {
-		e *= l.weight[r]
-	}
+	e := l.factor(s, r)
 	for i := range z {
 		z[i] *= e
 	}

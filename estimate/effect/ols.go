@@ -111,6 +111,7 @@ func (o OLS) fit(ctx context.Context, f *estimate.Frame) (*estimate.Result, erro
 			return nil, err
 		}
 	}
+	l.spent = !l.vcov.clustered()
 	sol, err := l.solve(names)
 	if err != nil {
 		return nil, err

@@ -54,6 +54,11 @@ type GLMData struct {
 type GLMFit struct {
 	Coef []float64
 	Cov  *mat.SymDense // K×K inverse of the expected information, at dispersion 1 and the estimated θ
+	// R is the K×K upper triangle by rows, positive diagonal, of which R'R is that information. It comes from
+	// the sums of squares and products of the columns, centred if there is a constant one: of 16 digits it keeps
+	// those that the square of Condition, as in [LsqFit], leaves.
+	R         []float64
+	Condition float64
 	// LogLik leaves nothing out but for gaussian, where the variance is not estimated
 	// here: there it is -Σw(y-μ)²/2. Deviance is twice the distance to the saturated
 	// model; NullDeviance is that of the constant mean (with the offset, at the same θ)
@@ -118,8 +123,13 @@ func GLM(d GLMData) (GLMFit, error) {
 	}
 	fit.Gradient = ev.score
 	fit.Coef, fit.Cov = m.mapBack(gamma, ev.chol)
-	kernel.rows(m, fit.Coef, &fit)
-	fit.LogLik, fit.Deviance = kernel.likelihood(m, fit.Mean)
+	fit.R = m.triangle(ev.chol)
+	fit.Condition = equilibratedCondition(fit.R, m.K)
+	if like := kernel.rows(m, fit.Coef, &fit); d.Family == Binomial {
+		fit.LogLik, fit.Deviance = like, 2*(m.saturated-like)
+	} else {
+		fit.LogLik, fit.Deviance = kernel.likelihood(m, fit.Mean)
+	}
 	fit.NullDeviance, err = kernel.nullDeviance(m)
 	return fit, err
 }

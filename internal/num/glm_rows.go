@@ -7,12 +7,15 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// rows stores linear predictor, mean, score and information of every row.
-func (g *glmKernel) rows(m *logitModel, coef []float64, fit *GLMFit) {
+// rows stores linear predictor, mean, score and information of every row and returns
+// the part of the log-likelihood that depends on them.
+func (g *glmKernel) rows(m *logitModel, coef []float64, fit *GLMFit) (like float64) {
 	n, k := m.N, m.K
-	fit.Eta, fit.Mean = make([]float64, n), make([]float64, n)
-	fit.Score, fit.Info = make([]float64, n), make([]float64, n)
-	ForChunks(n, m.Workers, func(_, lo, hi int) {
+	if fit.Eta == nil {
+		fit.Eta, fit.Mean = make([]float64, n), make([]float64, n)
+		fit.Score, fit.Info = make([]float64, n), make([]float64, n)
+	}
+	return SumChunks(n, 1, m.Workers, func(lo, hi int, acc []float64) {
 		for i := lo; i < hi; i++ {
 			var eta float64
 			for j, x := range m.X[i*k : i*k+k] {
@@ -25,13 +28,15 @@ func (g *glmKernel) rows(m *logitModel, coef []float64, fit *GLMFit) {
 			if m.Weight != nil {
 				w = m.Weight[i]
 			}
-			mu, score, info, _ := g.point(m.Y[i], eta)
+			mu, score, info, like := g.point(m.Y[i], eta)
 			fit.Eta[i], fit.Mean[i], fit.Score[i], fit.Info[i] = eta, mu, float64(w*score), float64(w*info)
 			if w == 0 {
 				fit.Score[i], fit.Info[i] = 0, 0
+				continue
 			}
+			acc[0] += float64(w * like)
 		}
-	})
+	})[0]
 }
 
 // likelihood returns log-likelihood and deviance at the means.
@@ -82,6 +87,9 @@ func (g *glmKernel) unit(y, mu float64) (loglik, deviance float64) {
 
 // nullDeviance is the deviance of the constant mean.
 func (g *glmKernel) nullDeviance(m *logitModel) (float64, error) {
+	if g.family == Binomial && m.constant >= 0 && g.offset == nil {
+		return 2 * (m.saturated - m.sumW*(float64(m.meanY*math.Log(m.meanY))+float64((1-m.meanY)*math.Log1p(-m.meanY)))), nil
+	}
 	mean := make([]float64, m.N)
 	if m.constant >= 0 && g.offset == nil {
 		for i := range mean {

@@ -255,6 +255,26 @@ func (m *logitModel) mapBack(gamma []float64, chol []float64) ([]float64, *mat.S
 	return coef, cov
 }
 
+// triangle is R of the columns as given from the factor L of the information of those
+// centred and scaled: L'T⁻¹ made upper triangular again.
+func (m *logitModel) triangle(chol []float64) []float64 {
+	k := m.K
+	a := make([]float64, k*k) // by columns
+	for j := range k {
+		for i := 0; i <= j; i++ {
+			a[j*k+i] = chol[j*k+i] / m.scale[j]
+		}
+		if m.constant >= 0 && j != m.constant {
+			for i := 0; i <= m.constant; i++ {
+				a[j*k+i] += float64(chol[m.constant*k+i] * m.centre[j])
+			}
+		}
+	}
+	householder(a, k, k, k, dotDD)
+	_, r := dropCollinear(rows(a, k, k), k, 0)
+	return r
+}
+
 // forwardSolve overwrites b with L⁻¹b for a k×k lower triangle stored by rows.
 func forwardSolve(l []float64, k int, b []float64) {
 	for i := range k {

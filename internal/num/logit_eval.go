@@ -11,17 +11,12 @@ type logitEval struct {
 	chol   []float64 // k×k lower factor of info, after factorise
 }
 
-// The number of rows that are turned to columns at a time: the columns, the
-// weights and the score factors of a block stay in the first-level cache.
-const logitRows = 128
-
 type logitBlock struct {
-	z         []float64 // K columns of stride logitRows+8, which keeps them off one cache set
-	eta, w, r [logitRows]float64
-	wz0, wz1  [logitRows]float64
+	*RowPanel
+	eta, w, r [PanelRows]float64
 }
 
-func newLogitBlock(k int) *logitBlock { return &logitBlock{z: make([]float64, k*(logitRows+8))} }
+func newLogitBlock(k int) *logitBlock { return &logitBlock{RowPanel: NewRowPanel(k)} }
 
 // eval computes log-likelihood, score and information at gamma and stores the
 // fitted means.
@@ -30,8 +25,8 @@ func (m *logitModel) eval(gamma []float64) *logitEval {
 	tri := k * (k + 1) / 2
 	sums := SumChunks(m.N, 1+k+tri, m.Workers, func(lo, hi int, acc []float64) {
 		b := m.pool.Get().(*logitBlock)
-		for at := lo; at < hi; at += logitRows {
-			m.evalBlock(gamma, at, min(at+logitRows, hi), b, acc)
+		for at := lo; at < hi; at += PanelRows {
+			m.evalBlock(gamma, at, min(at+PanelRows, hi), b, acc)
 		}
 		m.pool.Put(b)
 	})
@@ -52,13 +47,12 @@ func (m *logitModel) eval(gamma []float64) *logitEval {
 }
 
 func (m *logitModel) evalBlock(gamma []float64, lo, hi int, b *logitBlock, acc []float64) {
-	const stride = logitRows + 8
 	k, n := m.K, hi-lo
+	b.n = n
 	eta := b.eta[:n]
 	clear(eta)
 	for j := range k {
-		z := b.z[j*stride : j*stride+n]
-		g := gamma[j]
+		z, g := b.column(j), gamma[j]
 		if j == m.constant {
 			for r := range z {
 				z[r] = 1
@@ -75,71 +69,8 @@ func (m *logitModel) evalBlock(gamma []float64, lo, hi int, b *logitBlock, acc [
 		}
 	}
 	acc[0] += m.points(lo, hi, b)
-	grad, info := acc[1:1+k], acc[1+k:]
-	res := b.r[:n]
-	for j := 0; j < k; j += 2 {
-		zj := b.z[j*stride : j*stride+n]
-		w := b.w[:n]
-		p0 := b.wz0[:n]
-		if j+1 == k {
-			var s float64
-			for r, v := range zj {
-				p0[r] = float64(w[r] * v)
-				s += float64(res[r] * v)
-			}
-			grad[j] += s
-			row := info[j*(j+1)/2:]
-			for l := 0; l <= j; l++ {
-				row[l] += dot1(p0, b.z[l*stride:l*stride+n])
-			}
-			break
-		}
-		zk := b.z[(j+1)*stride : (j+1)*stride+n]
-		p1 := b.wz1[:n]
-		var s0, s1 float64
-		for r, v := range zj {
-			u := zk[r]
-			p0[r] = float64(w[r] * v)
-			p1[r] = float64(w[r] * u)
-			s0 += float64(res[r] * v)
-			s1 += float64(res[r] * u)
-		}
-		grad[j] += s0
-		grad[j+1] += s1
-		row0, row1 := info[j*(j+1)/2:], info[(j+1)*(j+2)/2:]
-		for l := 0; l <= j; l += 2 {
-			a, c, d, e := dot4(p0, p1, b.z[l*stride:l*stride+n], b.z[(l+1)*stride:(l+1)*stride+n])
-			row0[l] += a
-			row1[l] += d
-			row1[l+1] += e
-			if l < j { // above the diagonal otherwise
-				row0[l+1] += c
-			}
-		}
-	}
-}
-
-func dot1(p, q []float64) float64 {
-	var s float64
-	q = q[:len(p)]
-	for r, v := range p {
-		s += float64(v * q[r])
-	}
-	return s
-}
-
-// dot4 returns p0·q0, p0·q1, p1·q0 and p1·q1 in one pass: four independent sums
-// keep the multipliers busy.
-func dot4(p0, p1, q0, q1 []float64) (a, b, c, d float64) {
-	p1, q0, q1 = p1[:len(p0)], q0[:len(p0)], q1[:len(p0)]
-	for r, v := range p0 {
-		u, x, y := p1[r], q0[r], q1[r]
-		a += float64(v * x)
-		b += float64(v * y)
-		c += float64(u * x)
-		d += float64(u * y)
-	}
-	return a, b, c, d
+	b.AddProducts(b.r[:], acc[1:1+k])
+	b.AddOuter(b.w[:], acc[1+k:])
 }
 
 // points turns linear predictors into score factors and information weights and

@@ -29,6 +29,7 @@ func newLogitModel(d LogitData) (*logitModel, error) {
 		lo, hi           []float64
 	}
 	parts := make([]moments, chunks)
+	binomial := d.glm == nil || d.glm.family == Binomial
 	// w, w·y, saturated log-likelihood, then w·(x-x₀) and w·(x-x₀)² per column.
 	var x0 []float64
 	if n > 0 {
@@ -56,7 +57,7 @@ func newLogitModel(d LogitData) (*logitModel, error) {
 			row := d.X[i*k : i*k+k]
 			acc[0] += w
 			acc[1] += float64(w * y)
-			if d.glm == nil && y > 0 && y < 1 {
+			if binomial && y > 0 && y < 1 {
 				acc[2] += w * (float64(y*math.Log(y)) + float64((1-y)*math.Log1p(-y)))
 			}
 			for j, v := range row {
