@@ -110,8 +110,8 @@ func TestTwoStageDense(t *testing.T) {
 	check(Overall, func(i int) bool { return f.Cohort[i] != 0 && f.Time[i] >= f.Cohort[i] })
 }
 
-// What did2s 1.0.1 comes within 1.4 % of in case 03c: the same sandwich with treated rows
-// in the first stage's Gram matrix. Where most rows are treated it covers too seldom;
+// What did2s 1.0.1 does in case 03c, but for two rows (TestReferenceTwoStageRowsLeftOut): the same sandwich with
+// treated rows in the first stage's Gram matrix. Where most rows are treated it covers too seldom;
 // TestEventStudiesCover shows that the sandwich itself covers. In a balanced panel the
 // projection of the dummy d on both effects is its unit mean plus period mean less mean.
 func TestTwoStageGramOfUntreatedRows(t *testing.T) {
