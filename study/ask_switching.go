@@ -88,6 +88,8 @@ func (q *Switching) estimate(s *state, a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
+	varying, constant := splitCovariates(f)
+	f = byPeriod(f, varying, constant)
 	d, err := t.Float(q.Treatment)
 	if err != nil {
 		return r, err

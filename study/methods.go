@@ -99,7 +99,7 @@ var methodTexts = map[string]methodInfo{
 	},
 	"switching": {
 		"the effect of the treatment path since its first change instead of staying at the first treatment, by time since the change; overall: per unit and period of treatment",
-		"event=E = Σ w·S·DID/Σ w, DID the change from the last period before the first change to E periods after it less the mean of units with the same first treatment that have not changed, S its direction; overall = Σ w·S·DID / Σ w·S·(treatment − first treatment)",
+		"event=E = Σ w·S·DID/Σ w, DID the change from the last period before the first change to E periods after it less the mean of units with the same first treatment that have not changed, S its direction; overall = Σ w·S·DID / Σ w·S·(treatment − first treatment); covariates: the outcome is taken less what their changes say among units that have not changed",
 		"errors: analytic: given the treatments, around the mean of switchers with the same period, treatment and direction and of those they are compared with, factor n/(n-1); bootstrap: clusters drawn anew. Normal distribution or simultaneous bands",
 		"de Chaisemartin and D'Haultfœuille (2020), AER 110(9); (2024), Rev. Econ. Statistics",
 		"estimate/panel/METHODS.md, study/METHODS.md",

@@ -95,6 +95,7 @@ func (t *trendsRun) estimators() error {
 		with := byPeriod(f, varying, constant)
 		bare := *f
 		bare.X, bare.XNames = nil, nil
+		without := f.X != nil && (name == "stacked" || name == "lpdid")
 		var res *estimate.Result
 		var err error
 		switch name {
@@ -111,7 +112,10 @@ func (t *trendsRun) estimators() error {
 		case "lpdid":
 			res, err = panel.LocalProjections{EventOptions: o}.Fit(t.s.ctx, &bare)
 		case "dcdh":
-			res, err = panel.Intertemporal{EventOptions: o}.Fit(t.s.ctx, &bare)
+			if res, err = (panel.Intertemporal{EventOptions: o}).Fit(t.s.ctx, with); f.X != nil && (errors.Is(err, estimate.ErrCollinear) || errors.Is(err, estimate.ErrTooFew)) {
+				without = true // no unit is untreated long enough to tell what background does in each period
+				res, err = panel.Intertemporal{EventOptions: o}.Fit(t.s.ctx, &bare)
+			}
 		case "twfe":
 			res, err = panel.TwoWay{EventOptions: o}.Fit(t.s.ctx, with)
 		}
@@ -121,7 +125,7 @@ func (t *trendsRun) estimators() error {
 		e := res.Estimates[len(res.Estimates)-1]
 		e.Term = "estimator=" + name
 		n := found{term: e.Term, e: e, basis: t.basis}
-		if f.X != nil && slices.Contains([]string{"stacked", "lpdid", "dcdh"}, name) {
+		if without {
 			n.notes = append(n.notes, table.Note{Code: "estimator-without-covariates", Text: "This estimator takes no background: trends are compared as they are."})
 		}
 		t.r.numbers = append(t.r.numbers, n)

@@ -123,7 +123,7 @@ func (m *fitEvent) checkWindow() (problems []string) {
 	if m.after < 0 {
 		problems = append(problems, "--after must be at least 0")
 	}
-	if len(d.covariates) > 0 {
+	if len(d.covariates) > 0 && m.estimator != "dcdh" {
 		problems = append(problems, fmt.Sprintf("--estimator %s takes no --covariates", m.estimator))
 	}
 	return problems

@@ -31,7 +31,10 @@ import (
 // and, for stayers, of minus (Σ w·S of their switchers/Σ w of theirs)·w·(Δ - mean), each side times √(n/(n-1)) of its units; normal. A switcher without another
 // like it is counted from the mean of it and its controls. Or by a bootstrap of whole clusters. Weights are those of the base row.
 //
-// Fit needs Unit, Time, Y and either Cohort or Treatment. Units must be seen in all periods, and periods be one apart; no covariates.
+// Covariates X, with their values in each period, are taken off first: y - x'θ, θ from changes of y on changes of x and period effects among units
+// with the same first treatment before they change it. They must not react to treatment; see [adjustment].
+//
+// Fit needs Unit, Time, Y and either Cohort or Treatment. Units must be seen in all periods, and periods be one apart.
 //
 // Source: de Chaisemartin and D'Haultfœuille (2020), AER 110(9); (2024), Rev. Econ. Statistics. METHODS.md#dcdh.
 type Intertemporal struct {
@@ -65,8 +68,6 @@ func (e Intertemporal) fit(ctx context.Context, f *Frame) (*estimate.Result, err
 		return nil, fmt.Errorf("%w: %d draws of the bootstrap; at least 99 are needed", ErrOption, e.Bootstrap)
 	case e.Bootstrap != 0 && e.Replicates != 0:
 		return nil, fmt.Errorf("%w: replicates are for the bands of analytic errors; the bootstrap's are its own draws", ErrOption)
-	case len(f.XNames) > 0:
-		return nil, fmt.Errorf("%w: dcdh takes no covariates; use imputation, etwfe or did", ErrOption)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
@@ -75,6 +76,9 @@ func (e Intertemporal) fit(ctx context.Context, f *Frame) (*estimate.Result, err
 		return nil, err
 	}
 	l := s.l
+	if s.adjust, err = s.adjusted(e.Anticipation, nil); err != nil {
+		return nil, err
+	}
 	p := e.path(s, nil, true)
 	if len(p.effects) == 0 {
 		return nil, fmt.Errorf("%w: no unit that changes its treatment has a period before it and units with the same treatment that do not change", estimate.ErrNoControls)
@@ -108,7 +112,11 @@ func (e Intertemporal) fit(ctx context.Context, f *Frame) (*estimate.Result, err
 	res.Details["reference_event"] = -1 - e.Anticipation
 	res.Details["normalised"] = p.normalised(l)
 	res.Details["compared"] = p.compared()
-	res.Details["did_m"] = s.contemporaneous(nil, true).json(l)
+	if s.adjust == nil {
+		res.Details["did_m"] = s.contemporaneous(nil, true).json(l)
+	} else {
+		res.Details["covariates"] = s.adjust.json(l)
+	}
 	res.Details["errors"] = "analytic"
 	if e.Bootstrap > 0 {
 		e.bootstrap(ctx, s, p, res, f.Level)
@@ -169,6 +177,7 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 		if influence {
 			c.inf = make([]float64, len(l.names))
 		}
+		moved := map[float64][]float64{} // by first treatment, what the covariates move
 		var dose, sum float64
 		for _, g := range groups {
 			at := s.start[g[0]]
@@ -198,6 +207,9 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 				}
 				continue
 			}
+			if influence {
+				s.move(moved, m)
+			}
 			for _, u := range m.switchers {
 				w := float64(s.weight(u, base, times) * s.sign(u))
 				for p := at; p <= to; p++ {
@@ -212,6 +224,7 @@ func (e Intertemporal) path(s *switching, times []float64, influence bool) *path
 		if c.units == 0 {
 			continue
 		}
+		s.adjust.spread(c.inf, moved)
 		if h >= 0 {
 			out.dose += dose
 			out.total += c.total
@@ -299,12 +312,16 @@ func (e Intertemporal) bootstrap(ctx context.Context, s *switching, p *path, res
 			}
 		}
 		got := map[string]float64{}
-		q := e.path(s, times, false)
-		for _, h := range q.effects {
-			got[eventTerm(h.event)] = h.value
-		}
-		if q.dose > 0 {
-			got[Overall] = q.total / q.dose
+		drawn := *s
+		var err error
+		if drawn.adjust, err = s.adjusted(e.Anticipation, times); err == nil { // else the draw lacks all of it
+			q := e.path(&drawn, times, false)
+			for _, h := range q.effects {
+				got[eventTerm(h.event)] = h.value
+			}
+			if q.dose > 0 {
+				got[Overall] = q.total / q.dose
+			}
 		}
 		row := make([]float64, k)
 		for j, t := range res.Estimates {

@@ -271,8 +271,8 @@ func TestIntertemporalRefuses(t *testing.T) {
 		_, err := e.Fit(t.Context(), f)
 		require.ErrorIs(t, err, ErrOption, name)
 	}
-	_, err := Intertemporal{}.Fit(t.Context(), small.draw(1))
-	require.ErrorIs(t, err, ErrOption)
+	_, err := Intertemporal{}.Fit(t.Context(), small.draw(1)) // its covariates do not change
+	require.ErrorIs(t, err, estimate.ErrCollinear)
 	_, err = Intertemporal{}.Fit(t.Context(), f.where(func(i int) bool { return f.Cohort[i] == 3 }))
 	require.ErrorIs(t, err, estimate.ErrNoControls)
 	_, err = Intertemporal{}.Fit(t.Context(), f.where(func(i int) bool { return f.Cohort[i] == 0 }))

@@ -14,6 +14,8 @@ type switching struct {
 	first []int       // row of each unit's first period; those of the others follow
 	d     [][]float64 // treatment of each unit by period
 	start []int       // index of the period of the first change; unchanged if there is none
+
+	adjust *adjustment // nil = no covariates
 }
 
 // unchanged is the start of units whose treatment never changes: later than any period with its anticipation.
@@ -126,7 +128,16 @@ func firstChange(f *Frame, treatment []float64) []int {
 	return out
 }
 
-func (s *switching) y(u, p int) float64 { return s.l.y[s.first[u]+p] }
+// y is the outcome less what covariates say of it.
+func (s *switching) y(u, p int) float64 {
+	y := s.l.y[s.first[u]+p]
+	if s.adjust != nil {
+		for j, b := range s.adjust.coef[s.d[u][0]] {
+			y -= float64(b * s.l.x[j][s.first[u]+p])
+		}
+	}
+	return y
+}
 
 // weight is that of the base row, times how often the unit counts (bootstrap; nil = once).
 func (s *switching) weight(u, p int, times []float64) float64 {
