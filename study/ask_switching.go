@@ -1,14 +1,12 @@
 package study
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
 	"utfall/estimate/panel"
 	"utfall/internal/lang"
 	"utfall/plots"
-	"utfall/study/release"
 	"utfall/study/report"
 	"utfall/table"
 )
@@ -114,7 +112,7 @@ func (q *Switching) estimate(s *state, a *Analysis) (analysisResult, error) {
 		if !ok { // the reference is 0 by definition, of all that changed
 			c = under[panel.Overall]
 		}
-		n := found{term: est.Term, e: est, basis: release.Basis{Treated: c["switchers"].(int), Control: c["stayers"].(int), DF: math.Inf(1)}}
+		n := found{term: est.Term, e: est, basis: s.placesBasis(q.Data, c["switchers"].(int), c["stayers"].(int))}
 		if est.HasSE() && c["typical"].(float64) < fewComparison {
 			n.notes = []table.Note{fewToCompare()}
 		}

@@ -163,6 +163,9 @@ func (s *Spec) check(file string, doc *yaml.Node) []Problem {
 		}
 	}
 	for _, name := range sortedKeys(s.Data) {
+		if src := s.Data[name]; src.Published && src.Kind != string(ingest.Municipalities) {
+			c.add([]any{"data", name, "published"}, "published is used only with data of kind municipalities: of people nothing is published one by one")
+		}
 		if p := s.Data[name].Panel; p != nil {
 			s.checkPanel(c, []any{"data", name, "panel"}, name, p)
 		}

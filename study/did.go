@@ -58,6 +58,9 @@ func (s *state) averages(a *Analysis, d *DID, gt *panel.GroupTimeResult, r analy
 			return r, err
 		}
 		bases, typical := didBases(gt, kind, res)
+		for i := range bases {
+			bases[i].Published = s.spec.Data[d.Data].Published
+		}
 		chosen, err := s.infer(a, d, gt, kind, res)
 		if err != nil {
 			return r, err

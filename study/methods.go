@@ -5,6 +5,17 @@ type methodInfo struct {
 	estimand, equation, errors, source, documented string
 }
 
+// synthText is a method with a mixture of places; they differ in how it is made.
+func synthText(weights string) methodInfo {
+	return methodInfo{
+		"the average effect per period on the treated places",
+		"θ = mean over the periods from the start of the gap between the treated and Σ ω·(never-treated places); " + weights,
+		"as inference says: placebo (controls called treated), jackknife, bootstrap: normal distribution; conformal: permuted periods, no standard error",
+		"Abadie, Diamond and Hainmueller (2010), JASA 105(490); Arkhangelsky et al. (2021), AER 111(12); Ben-Michael, Feller and Rothstein (2021), JASA 116(536); Athey et al. (2021), JASA 116(536); Xu (2017), Political Analysis 25(1); Chernozhukov, Wüthrich and Zhu (2021), JASA 116(536)",
+		"study/METHODS.md, estimate/panel/METHODS.md",
+	}
+}
+
 var methodTexts = map[string]methodInfo{
 	"effect.difference": {
 		"the average effect on the participants that were matched; in a weighted cohort, and with a grace period, on those whom the term names (ate all, atc the others, ato and atm those alike)",
@@ -117,6 +128,26 @@ var methodTexts = map[string]methodInfo{
 		"influence functions summed over clusters (those of the net share joined by Rubin's rules); the intervals of the three hold together (max-t of the joint influence functions)",
 		"Mao (2023), Biometrics 79(1); Athey, Chetty, Imbens and Kang (2025), Review of Economic Studies; Mislevy (1991), Psychometrika 56(2)",
 		"estimate/progress/METHODS.md",
+	},
+	"synth.sc":        synthText("ω ≥ 0, Σω = 1, least squared gap before the start"),
+	"synth.sdid":      synthText("ω ≥ 0, Σω = 1, least variance of the gap before the start with a penalty on ω; less the gap weighted over the periods before that are like those after"),
+	"synth.did":       synthText("ω = 1/N0; less the mean gap before the start"),
+	"synth.augmented": synthText("ω of sc and a ridge regression of what gap is left before the start"),
+	"synth.mc":        synthText("the untreated outcome from unit effects, period effects and a matrix of low rank, fitted to all untreated rows"),
+	"synth.ife":       synthText("the untreated outcome from unit effects, period effects and the common factors of the never treated"),
+	"spillover": {
+		"the average effect on treated places, and on untreated places while some of their neighbours are treated",
+		"mean change of the places since the last period before they or a neighbour were treated, less that of places neither treated nor exposed by then, adjusted for covariates by regression among those",
+		"cr2 over the clusters, Student's t on Satterthwaite's degrees of freedom; who starts when is given",
+		"Butts (2021), arXiv:2105.03737; Clarke (2017)",
+		"study/METHODS.md, estimate/panel/METHODS.md",
+	},
+	"displacement": {
+		"the average effect on those who do not take part, and on those who do, by how many take part where they live",
+		"y = α + Σ_b (β_b·P·B_b + δ_b·(1 - P)·B_b) + x'γ + ε by least squares, B_b the level of the place's intensity: δ on others, β on participants, against people in places of intensity 0; within = β - δ, net = s·β + (1 - s)·δ",
+		"cr2 clustered on places, Student's t on Satterthwaite's degrees of freedom",
+		"Crépon, Duflo, Gurgand, Rathelot and Zamora (2013), Quarterly Journal of Economics 128(2)",
+		"study/METHODS.md, estimate/panel/METHODS.md",
 	},
 	"trends": {
 		"how far an effect of staggered entry can be trusted: other estimators of it, its robustness to trends that are not parallel, what the test before entry could have found, entry moved earlier, outcomes that entry cannot change",

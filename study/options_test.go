@@ -231,6 +231,9 @@ func TestEveryKeyMatters(t *testing.T) {
 		if _, ok := placeKeys[key]; ok {
 			continue
 		}
+		if slices.ContainsFunc(leakKeys(), func(c keyCase) bool { return c.key == key }) {
+			continue
+		}
 		if _, ok := cases[key]; !ok {
 			t.Errorf("no case shows that the key %q has an effect", key)
 		}

@@ -93,6 +93,12 @@ func (s *state) panels() error {
 				return fmt.Errorf("data %s: panel: %w", name, cohortError(err))
 			}
 		}
+		if s.spec.Data[name].Published {
+			d := s.data[name]
+			d.result.Report.Notes = append(slices.Clone(d.result.Report.Notes), table.Note{
+				Code: "published-places", Text: "The values are published statistics about places, no data about people. Numbers that rest on few places are shown, too.",
+			})
+		}
 	}
 	return nil
 }

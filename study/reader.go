@@ -170,7 +170,11 @@ func (b *Bundle) EventStudy(analysis, language string) (plots.EventStudyData, er
 		return d, err
 	}
 	q, ok := a.ask().(inPanel)
-	if _, dose := q.(*Dose); !ok || dose {
+	switch q.(type) {
+	case *Dose, *Synth: // what they have by time is no series of effects
+		ok = false
+	}
+	if !ok {
 		return d, fmt.Errorf("%w: the analysis %q has no event times", ErrInput, analysis)
 	}
 	d.YLabel, d.PercentagePoints = a.Outcome.In(language), a.Unit == "percentage-points"

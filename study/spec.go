@@ -62,7 +62,8 @@ type Spec struct {
 type Source struct {
 	Kind          string `yaml:"kind,omitempty"` // people, spells, participations, assessments, municipalities, memberships, changes, costs or flat
 	ingest.Source `yaml:",inline"`
-	Panel         *Panel `yaml:"panel,omitempty"` // of municipalities: on the codes of the last year, with memberships
+	Published     bool   `yaml:"published,omitempty"` // of municipalities: the values are published statistics about places, not about people
+	Panel         *Panel `yaml:"panel,omitempty"`     // of municipalities: on the codes of the last year, with memberships
 }
 
 // Cohort is a comparison: a table with one row per unit, and who is compared with whom.
@@ -140,6 +141,7 @@ type Analysis struct {
 	Triple      *Triple      `yaml:"triple,omitempty"`
 	Switching   *Switching   `yaml:"switching,omitempty"`
 	Dose        *Dose        `yaml:"dose,omitempty"`
+	Synth       *Synth       `yaml:"synth,omitempty"`
 	Reconcile   *Reconcile   `yaml:"reconcile,omitempty"`
 	Trends      *Trends      `yaml:"trends,omitempty"`
 	States      *States      `yaml:"states,omitempty"`

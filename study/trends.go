@@ -77,6 +77,7 @@ func (t *trendsRun) overall() error {
 	}
 	bases, _ := didBases(t.fit.cells, string(t.kind), res)
 	t.basis = bases[len(bases)-1]
+	t.basis.Published = t.s.spec.Data[t.of.Data].Published
 	return nil
 }
 
@@ -267,7 +268,7 @@ func (t *trendsRun) placebos() error {
 		if err != nil {
 			return err
 		}
-		t.r.numbers = append(t.r.numbers, found{term: e.Term, e: e, basis: release.Basis{Treated: n.Treated, Control: n.Units - n.Treated, DF: math.Inf(1)}})
+		t.r.numbers = append(t.r.numbers, found{term: e.Term, e: e, basis: t.s.placesBasis(t.of.Data, n.Treated, n.Units-n.Treated)})
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ type Basis struct {
 	// Events counts, for an outcome that is 0 or 1, the people with a 1 in each
 	// group; nil for other outcomes.
 	Events *Arms
+	// Published marks a number whose units are places with published statistics, no
+	// people: it may rest on one of them, and their counts are shown as they are.
+	Published bool
 }
 
 // Estimate is an estimate that went through disclosure control. When it is withheld
@@ -42,6 +45,9 @@ type Estimate struct {
 func (b Basis) least() (int, Why) {
 	if b.DF < fewestDF || math.IsNaN(b.DF) {
 		return 0, FewDF
+	}
+	if b.Published {
+		return math.MaxInt, ""
 	}
 	n := b.Treated
 	if !b.Single {
@@ -105,6 +111,13 @@ func (p Policy) Series(place string, es []estimate.Estimate, on []Basis, pooled 
 		b := on[i]
 		if b.Cohort == (Arms{}) {
 			b.Cohort = Arms{b.Treated, b.Control}
+		}
+		if b.Published {
+			out[i] = Estimate{Number: e, Shown: true, Single: b.Single, Treated: exact(b.Treated)}
+			if !b.Single {
+				out[i].Control = exact(b.Control)
+			}
+			continue
 		}
 		out[i] = Estimate{Number: e, Shown: true, Single: b.Single, Treated: p.Part(b.Treated, b.Cohort.Treated)}
 		if !b.Single {

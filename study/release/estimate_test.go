@@ -74,6 +74,22 @@ func TestSeries(t *testing.T) {
 
 // Whether an estimate is shown never depends on its value, and a larger minimum
 // never shows more.
+// Places with published values are not counted as people are; degrees of freedom are.
+func TestPublishedPlaces(t *testing.T) {
+	e := estimate.Wald("overall", estimate.MeanDifference, 1, 1, infinite, 0.95)
+	on := Basis{Treated: 1, Control: 7, DF: infinite, Published: true}
+	out, w := Policy{}.Estimate("x", e, on)
+	require.True(t, out.Shown)
+	require.Empty(t, w)
+	require.Equal(t, []string{"1", "7"}, []string{out.Treated.String(), out.Control.String()})
+	on.DF = 3
+	out, _ = Policy{}.Estimate("x", e, on)
+	require.False(t, out.Shown)
+	on.DF, on.Published = infinite, false
+	out, _ = Policy{}.Estimate("x", e, on)
+	require.False(t, out.Shown)
+}
+
 func TestSeriesLaws(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	for range 2000 {

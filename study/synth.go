@@ -1,0 +1,244 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"utfall/estimate"
+	"utfall/estimate/panel"
+	"utfall/study/release"
+	"utfall/table"
+)
+
+// synthData is the panel of a synthetic control.
+type synthData struct {
+	frame   *panel.Frame
+	treated []bool // of each row: treated in its period
+	rows    *table.Table
+	notes   []table.Note
+}
+
+// synthResult is what the figure needs: whether the series are those of the treated and
+// the mixture, and when treatment started.
+type synthResult struct {
+	path  bool
+	start int
+}
+
+// synthFrame resolves the columns. A row is treated from the first period of its unit on.
+func (s *state) synthFrame(q *Synth) (*synthData, error) {
+	p := q.columns()
+	t, notes, err := s.panelRows(p)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.panelColumns(t, p, q.Cohort)
+	if err != nil {
+		return nil, err
+	}
+	d := &synthData{frame: f, rows: t, notes: notes, treated: make([]bool, len(f.Y))}
+	for i, g := range f.Cohort {
+		d.treated[i] = g != 0 && f.Time[i] >= g
+	}
+	if err := oneStart(f); err != nil {
+		return nil, err
+	}
+	f.Cohort = nil // the methods read the marks
+	return d, nil
+}
+
+// oneStart tests that a unit has one first period in all its rows.
+func oneStart(f *panel.Frame) error {
+	first := map[string]int{}
+	for i, u := range f.Unit {
+		if was, ok := first[u]; ok && was != f.Cohort[i] {
+			return fmt.Errorf("%w: %w: a unit has one first treated period, in all its rows", ErrInput, panel.ErrCohortChanges)
+		}
+		first[u] = f.Cohort[i]
+	}
+	return nil
+}
+
+// fit runs the method.
+func (q *Synth) fit(s *state, a *Analysis, d *synthData) (*estimate.Result, error) {
+	seed := s.seedOf("synth/" + a.Name)
+	if !q.drawn() && q.Method != panel.MatrixCompletion { // whose folds are drawn
+		seed = 0
+	}
+	if q.factorModel() {
+		return panel.FactorModel{
+			Method: q.Method, Errors: q.Inference, Replicates: q.Replicates, Seed: seed, Lambda: q.Lambda, Factors: q.Factors, Workers: s.o.Workers,
+		}.Fit(s.ctx, d.frame, d.treated)
+	}
+	m := panel.Synthetic{Method: q.Method, Errors: q.Inference, Replicates: q.Replicates, Seed: seed, Lambda: q.Lambda, PredictorWeights: q.PredictorWeights, Workers: s.o.Workers}
+	for _, p := range q.Predictors {
+		name, from, to, _ := predictorWindow(p)
+		v, err := d.rows.Float(name)
+		if err != nil {
+			return nil, err
+		}
+		x := panel.Predictor{Name: p, Values: make([]float64, len(v.Values)), From: from, To: to}
+		for i := range x.Values {
+			x.Values[i] = math.NaN()
+			if v.Has(i) {
+				x.Values[i] = v.Values[i]
+			}
+		}
+		m.Predictors = append(m.Predictors, x)
+	}
+	return m.Fit(s.ctx, d.frame, d.treated)
+}
+
+// synth estimates the effect on treated places against their mixtures.
+func (s *state) synth(a *Analysis, q *Synth) (analysisResult, error) {
+	r := analysisResult{method: "synth." + q.Method, kind: "effect"}
+	d, err := s.synthFrame(q)
+	if err != nil {
+		return r, err
+	}
+	res, err := q.fit(s, a, d)
+	if err != nil {
+		var row *estimate.RowError
+		if errors.As(err, &row) {
+			err = row.Err // rows were left out: its number is not that of the file
+		}
+		return r, fmt.Errorf("data %s: %w", q.Data, err)
+	}
+	r.notes = append(d.notes, res.Notes...)
+	x := &synthNumbers{s: s, q: q, res: res, named: s.mayName(q.Data, q.Unit, d.frame.Unit)}
+	x.whole = s.placesBasis(q.Data, res.N.Treated, res.N.Units-res.N.Treated)
+	if err := x.effects(); err != nil {
+		return r, err
+	}
+	out := &synthResult{}
+	switch rows, staggered := res.Details["cohorts"].([]map[string]any); {
+	case q.factorModel():
+	case staggered:
+		for _, c := range rows {
+			x.mixture(fmt.Sprintf("group=%d,", c["group"]), fmt.Sprintf("group=%d", c["group"]), c)
+		}
+	default:
+		out.path = true
+		x.mixture("", panel.Overall, res.Details)
+		for _, p := range res.Details["path"].([]panel.PathPoint) {
+			x.add(treatedSeries+strconv.Itoa(p.Time), estimate.Mean, p.Treated, x.whole)
+			x.add(syntheticSerie+strconv.Itoa(p.Time), estimate.Mean, p.Synthetic, x.whole)
+		}
+		for i, t := range d.frame.Time {
+			if d.treated[i] && (out.start == 0 || t < out.start) {
+				out.start = t
+			}
+		}
+	}
+	if path, ok := res.Details["path"].([]map[string]any); ok {
+		for _, p := range path {
+			x.add(fmt.Sprintf("event=%d", p["event"]), gapAfterStart, p["gap"].(float64), s.placesBasis(q.Data, p["units"].(int), x.whole.Control))
+		}
+	}
+	if x.unnamed {
+		r.notes = append(r.notes, table.Note{Code: "synth-unnamed", Text: "The weights of the places are not shown: their names would be printed, and the study file does not declare them."})
+	}
+	r.numbers, r.own = x.out, out
+	return r, nil
+}
+
+// synthNumbers gathers the numbers of a synthetic control.
+type synthNumbers struct {
+	s              *state
+	q              *Synth
+	res            *estimate.Result
+	whole          release.Basis
+	named, unnamed bool // whether places may be named, and whether that left some out
+	out            []found
+}
+
+func (x *synthNumbers) add(term string, m estimate.Measure, value float64, on release.Basis) {
+	e := estimate.Estimate{Term: term, Measure: m, Value: value, SE: math.NaN()}
+	e.CI, e.Test = noInterval()
+	x.out = append(x.out, found{term: term, e: e, basis: on})
+}
+
+// effects are the numbers of the method, the overall effect first.
+func (x *synthNumbers) effects() error {
+	units := map[string]int{}
+	if rows, ok := x.res.Details["cohorts"].([]map[string]any); ok {
+		for _, c := range rows {
+			units[fmt.Sprintf("group=%d", c["group"])] = c["treated"].(int)
+		}
+	}
+	if path, ok := x.res.Details["path"].([]map[string]any); ok {
+		for _, p := range path {
+			units[fmt.Sprintf("event=%d", p["event"])] = p["units"].(int)
+		}
+	}
+	k := len(x.res.Estimates) - 1 // overall is the last
+	for i := range x.res.Estimates {
+		e := x.res.Estimates[(i+k)%(k+1)]
+		on := x.whole
+		if n, ok := units[e.Term]; ok {
+			on = x.s.placesBasis(x.q.Data, n, x.whole.Control)
+		}
+		x.out = append(x.out, found{term: e.Term, e: e, basis: on})
+	}
+	if x.out[0].term != panel.Overall {
+		return fmt.Errorf("the method %s gave no overall effect", x.q.Method)
+	}
+	if p, ok := x.res.Details[panel.PlaceboErrors].(map[string]any); ok {
+		if v, ok := p["p_value"].(float64); ok {
+			x.add(panel.Overall, placeboP, v, x.whole)
+		}
+	}
+	return nil
+}
+
+// mixture adds how close the mixture was before the start and what it is made of.
+func (x *synthNumbers) mixture(prefix, term string, details map[string]any) {
+	on := x.whole
+	if n, ok := details["treated"].(int); ok {
+		on = x.s.placesBasis(x.q.Data, n, x.whole.Control)
+	}
+	x.add(term, gapBefore, details["pre_rmse"].(float64), on)
+	weights := details["unit_weights"].(map[string]float64)
+	for _, name := range sortedKeys(weights) {
+		switch {
+		case weights[name] == 0:
+		case !x.named:
+			x.unnamed = true
+		default:
+			x.add(prefix+"unit="+name, mixtureWeight, weights[name], on)
+		}
+	}
+	if x.q.Method != panel.SyntheticDID { // others weigh the periods before alike, or not at all
+		return
+	}
+	times := details["time_weights"].(map[string]float64)
+	for _, t := range sortedKeys(times) {
+		if times[t] != 0 {
+			x.add(prefix+"time="+t, mixtureWeight, times[t], on)
+		}
+	}
+}
+
+// placesBasis is what a number about places rests on.
+func (s *state) placesBasis(data string, treated, control int) release.Basis {
+	return release.Basis{Treated: treated, Control: control, DF: math.Inf(1), Published: s.spec.Data[data].Published}
+}
+
+// isCode reports whether a name is a code as municipalities have.
+func isCode(name string) bool { return len(name) <= 4 && strings.Trim(name, "0123456789") == "" }
+
+// mayName reports whether the units of a data set may be printed: they are codes of at
+// most four digits, as municipalities have, or levels that the study file declares.
+func (s *state) mayName(data, column string, names []string) bool {
+	for _, n := range names {
+		if !isCode(n) {
+			t := s.data[data].table
+			c, err := t.Column(column)
+			return err == nil && (c.Kind == table.CategoryKind || c.Kind == table.TextKind) && s.namedLevels(&Describe{Data: data}, t, column) == nil
+		}
+	}
+	return true
+}
