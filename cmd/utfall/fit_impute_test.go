@@ -141,7 +141,7 @@ func TestFitBounds(t *testing.T) {
 	require.InDelta(t, -.25, *r.get(t, "lower", "risk-difference").Estimate, 1e-14)
 	upper := r.get(t, "upper", "risk-difference")
 	require.InDelta(t, .5, *upper.Estimate, 1e-14)
-	require.InDelta(t, math.Sqrt(3./28), *upper.StdError, 1e-14)
+	require.InDelta(t, math.Sqrt(1./8), *upper.StdError, 1e-14)
 	require.Equal(t, "imbens-manski", *upper.ConfMethod)
 	require.Nil(t, upper.PValue)
 	require.Equal(t, map[string]int{"units": 8, "treated": 4}, r.N)

@@ -75,9 +75,12 @@ func arm(treated bool) int {
 	return 0
 }
 
-// covariance sums influence products within clusters, times G/(G-1) (rows count as
-// clusters where there are none).
-func (a *arms) covariance(phi ...[]float64) (v [][]float64, clusters int) {
+// fewClusters is the number of clusters below which errors of them carry a note.
+const fewClusters = 30
+
+// covariance sums influence products with the factors of a difference in means, so that bounds of outcomes that
+// are all known have its error: N/(N-2) and N-2 degrees of freedom, or within clusters G/(G-1)·(N-1)/(N-2) and G-1.
+func (a *arms) covariance(phi ...[]float64) (v [][]float64, clusters int, df float64) {
 	sums := phi
 	g := len(a.rows)
 	if a.cluster != nil {
@@ -97,7 +100,13 @@ func (a *arms) covariance(phi ...[]float64) (v [][]float64, clusters int) {
 			sums = append(sums, s)
 		}
 	}
-	factor := float64(g) / float64(g-1)
+	n := float64(len(a.rows))
+	df = n - 2
+	factor := n / df
+	if a.cluster != nil {
+		df = float64(g - 1)
+		factor = float64(g) / df * (n - 1) / (n - 2)
+	}
 	for _, p := range sums {
 		row := make([]float64, len(sums))
 		for j, q := range sums {
@@ -105,20 +114,20 @@ func (a *arms) covariance(phi ...[]float64) (v [][]float64, clusters int) {
 		}
 		v = append(v, row)
 	}
-	return v, g
+	return v, g, df
 }
 
-// imbensManski is C with Φ(C + Δ/σ) - Φ(-C) = level: the interval [L - C·s_L, U + C·s_U]
+// imbensManski is C with F(C + Δ/σ) - F(-C) = level, F Student's t: the interval [L - C·s_L, U + C·s_U]
 // then covers the parameter, wherever it lies between the bounds, with that probability.
-// Imbens and Manski (2004), Econometrica 72:1845–1857.
-func imbensManski(width, sigma, level float64) float64 {
+// Imbens and Manski (2004), Econometrica 72:1845–1857, who have the normal distribution for F.
+func imbensManski(width, sigma, level, df float64) float64 {
 	if sigma == 0 {
-		return num.NormalQuantile(level)
+		return num.StudentQuantile(2*level-1, df)
 	}
-	upper := func(c float64) float64 { // Φ(c + Δ/σ) - Φ(-c), from its tails
-		return 1 - math.Erfc((c+width/sigma)/math.Sqrt2)/2 - math.Erfc(c/math.Sqrt2)/2
+	upper := func(c float64) float64 { // F(c + Δ/σ) - F(-c), from its tails
+		return 1 - num.StudentTail(c+width/sigma, df)/2 - num.StudentTail(c, df)/2
 	}
-	lo, hi := 0.0, num.NormalQuantile((1+level)/2)+1
+	lo, hi := 0.0, num.StudentQuantile(level, df)+1
 	for range 200 {
 		mid := lo + (hi-lo)/2
 		if mid == lo || mid == hi {
@@ -136,13 +145,13 @@ func imbensManski(width, sigma, level float64) float64 {
 // result makes the two estimates of bounds. Their interval is that of the parameter
 // between them and not of the bound itself; a bound has no test of 0.
 func (a *arms) result(method string, f *estimate.Frame, m estimate.Measure, lower, upper float64, phiL, phiU []float64) (*estimate.Result, error) {
-	v, g := a.covariance(phiL, phiU)
-	if g < 2 {
-		return nil, fmt.Errorf("%w: a standard error needs two clusters", estimate.ErrTooFew)
+	v, g, df := a.covariance(phiL, phiU)
+	if len(a.rows) < 3 || df < 1 {
+		return nil, fmt.Errorf("%w: a standard error needs three rows, and two clusters where they are given", estimate.ErrTooFew)
 	}
 	sl, su := math.Sqrt(v[0][0]), math.Sqrt(v[1][1])
-	c := imbensManski(math.Max(0, upper-lower), math.Max(sl, su), f.Level)
-	z := num.NormalQuantile((1 + f.Level) / 2)
+	c := imbensManski(math.Max(0, upper-lower), math.Max(sl, su), f.Level, df)
+	q := num.StudentQuantile(f.Level, df)
 	ci := estimate.Interval{Lo: lower - float64(c*sl), Hi: upper + float64(c*su), Level: f.Level, Method: "imbens-manski"}
 	none := estimate.Test{Stat: math.NaN(), DF: math.NaN(), P: math.NaN()}
 	r := &estimate.Result{Method: method, Fit: estimate.Convergence{Converged: true},
@@ -153,12 +162,16 @@ func (a *arms) result(method string, f *estimate.Frame, m estimate.Measure, lowe
 		Cov:       mat.NewSymDense(2, []float64{v[0][0], v[0][1], v[0][1], v[1][1]}),
 		Influence: mat.NewDense(len(a.rows), 2, nil),
 		N:         estimate.Counts{Units: len(a.rows), Treated: a.count[1]},
-		Details: map[string]any{"critical": c,
-			"set_interval": []float64{lower - float64(z*sl), upper + float64(z*su)}},
+		Details: map[string]any{"critical": c, "df": df,
+			"set_interval": []float64{lower - float64(q*sl), upper + float64(q*su)}},
 		Notes: []table.Note{{Code: "bounds-interval", Text: "The interval is that of the effect, which lies somewhere between the two bounds."}},
 	}
 	if a.cluster != nil {
 		r.N.Clusters = g
+		if g < fewClusters {
+			r.Notes = append(r.Notes, table.Note{Code: "few-clusters", Args: map[string]any{"clusters": g},
+				Text: fmt.Sprintf("Only %d clusters: clustered standard errors are too small when clusters are few.", g)})
+		}
 	}
 	for i, row := range a.rows {
 		r.Influence.SetRow(i, []float64{phiL[i], phiU[i]})

@@ -8,14 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"utfall/estimate"
+	"utfall/estimate/effect"
 	"utfall/internal/num"
 	"utfall/internal/sim"
 )
 
 // Four treated with outcomes 1, 0, 1, ? and four others with 0, 1, ?, ? in [0, 1]:
 // L = 2/4 - 3/4 = -1/4, U = 3/4 - 1/4 = 1/2; each difference of shares p has the error
-// √(Σ_a p(1-p)/4·8/7): the four means are 1/2, 3/4, 3/4, 1/4, so V_L = (1/16 + 3/64)·8/7
-// = 1/8 and V_U = (3/64 + 3/64)·8/7 = 3/28.
+// √(Σ_a p(1-p)/4·8/6): the four means are 1/2, 3/4, 3/4, 1/4, so V_L = (1/16 + 3/64)·8/6
+// = 7/48 and V_U = (3/64 + 3/64)·8/6 = 1/8. The reference distribution is t on 6.
 func TestManskiByHand(t *testing.T) {
 	f := frame([]float64{1, 0, 1, math.NaN(), 0, 1, 9, 9}, []bool{true, true, true, true, false, false, false, false}, nil)
 	m := Manski{Observed: []bool{true, true, true, false, true, true, false, false}, Low: 0, High: 1}
@@ -24,19 +25,20 @@ func TestManskiByHand(t *testing.T) {
 	checkBounds(t, r)
 	near(t, -.25, r.Estimates[0].Value, 14)
 	near(t, .5, r.Estimates[1].Value, 14)
-	near(t, math.Sqrt(1./8), r.Estimates[0].SE, 14)
-	near(t, math.Sqrt(3./28), r.Estimates[1].SE, 14)
+	near(t, math.Sqrt(7./48), r.Estimates[0].SE, 14)
+	near(t, math.Sqrt(1./8), r.Estimates[1].SE, 14)
 	require.Equal(t, estimate.RiskDifference, r.Estimates[0].Measure)
 	require.Equal(t, 1, r.Details["missing_treated"])
 	require.Equal(t, 2, r.Details["missing_control"])
 	c := r.Details["critical"].(float64)
-	width := .75 / math.Sqrt(1./8)
-	near(t, .95, 1-num.NormalTail(c)/2-num.NormalTail(c+width)/2, 12)
-	near(t, .5+c*math.Sqrt(3./28), r.Estimates[1].CI.Hi, 13)
-	z := num.NormalQuantile(.975)
-	near(t, -.25-z*math.Sqrt(1./8), r.Details["set_interval"].([]float64)[0], 13)
-	require.Less(t, c, z)
-	require.Greater(t, c, num.NormalQuantile(.95))
+	width := .75 / math.Sqrt(7./48)
+	near(t, .95, 1-num.StudentTail(c, 6)/2-num.StudentTail(c+width, 6)/2, 12)
+	near(t, .5+c*math.Sqrt(1./8), r.Estimates[1].CI.Hi, 13)
+	q := 2.4469118511449692 // t on 6 at 0.975, from tables
+	near(t, -.25-q*math.Sqrt(7./48), r.Details["set_interval"].([]float64)[0], 12)
+	require.Less(t, c, q)
+	require.Greater(t, c, 1.943180280) // at 0.95
+	require.Equal(t, 6., r.Details["df"])
 
 	// A wider range widens, and the width is (high - low)(1/4 + 2/4).
 	m.Low, m.High = -1, 3
@@ -47,12 +49,14 @@ func TestManskiByHand(t *testing.T) {
 
 // Width 0 is the usual two-sided interval, a large one the one-sided quantile.
 func TestImbensManskiEnds(t *testing.T) {
-	near(t, num.NormalQuantile(.975), imbensManski(0, 1, .95), 13)
-	near(t, num.NormalQuantile(.95), imbensManski(50, 1, .95), 13)
-	near(t, num.NormalQuantile(.95), imbensManski(1, 0, .95), 13)
+	near(t, num.NormalQuantile(.975), imbensManski(0, 1, .95, math.Inf(1)), 13)
+	near(t, num.NormalQuantile(.95), imbensManski(50, 1, .95, math.Inf(1)), 13)
+	near(t, num.NormalQuantile(.95), imbensManski(1, 0, .95, math.Inf(1)), 13)
 	// Imbens and Manski (2004), table: at Δ/σ = 1 the factor for 95 % solves
 	// Φ(C+1) - Φ(-C) = .95.
-	c := imbensManski(1, 1, .95)
+	near(t, 2.4469118511449692, imbensManski(0, 1, .95, 6), 12)
+	near(t, 1.9431802805153022, imbensManski(1e9, 1, .95, 6), 12)
+	c := imbensManski(1, 1, .95, math.Inf(1))
 	near(t, .95, num.NormalTail(-c-1)/2*-1+1-num.NormalTail(c)/2, 12)
 }
 
@@ -63,7 +67,7 @@ func TestManskiWithoutMissing(t *testing.T) {
 	require.NoError(t, err)
 	near(t, 4-11./3, r.Estimates[0].Value, 13)
 	require.Equal(t, r.Estimates[0].Value, r.Estimates[1].Value)
-	near(t, num.NormalQuantile(.975), r.Details["critical"].(float64), 12)
+	near(t, num.StudentQuantile(.95, 4), r.Details["critical"].(float64), 12)
 	require.Equal(t, estimate.MeanDifference, r.Estimates[0].Measure)
 }
 
@@ -82,12 +86,12 @@ func TestLeeByHand(t *testing.T) {
 	require.Equal(t, "treated", r.Details["trimmed_arm"])
 	near(t, .25, r.Details["trimmed_share"].(float64), 14)
 	near(t, .8, r.Details["observed_treated"].(float64), 14)
-	// The variance of 1, 1, 2, 2, 3, 3 is 2/3. Everything below is Lee's, times 20/19.
+	// The variance of 1, 1, 2, 2, 3, 3 is 2/3. Everything below is Lee's, times 20/18.
 	n, sd1, p := 20., .4, .25
 	vp := (1 - p) * (1 - p) * (.2/(.5*.8) + .4/(.5*.6))
 	lee := func(variance, gap float64) float64 {
 		trimmed := variance/(sd1*(1-p)) + gap*gap*p/(sd1*(1-p)) + gap*gap/((1-p)*(1-p))*vp
-		return math.Sqrt((trimmed + 2./3/.3) / n * 20 / 19)
+		return math.Sqrt((trimmed + 2./3/.3) / n * 20 / 18)
 	}
 	near(t, lee(35./12, 6-3.5), r.Estimates[0].SE, 13)
 	near(t, lee(35./12, 3-5.5), r.Estimates[1].SE, 13)
@@ -101,6 +105,38 @@ func TestLeeByHand(t *testing.T) {
 	near(t, -3.5, s.Estimates[0].Value, 14)
 	near(t, r.Estimates[1].SE, s.Estimates[0].SE, 13)
 	require.Equal(t, "control", s.Details["trimmed_arm"])
+}
+
+// With every outcome known both bounds are the weighted difference in means with its error, by row and by cluster.
+func TestBoundsOfKnownOutcomes(t *testing.T) {
+	y, treated, _, w, _ := random(60, 4)
+	known := slices.Repeat([]bool{true}, 60)
+	for _, clustered := range []bool{false, true} {
+		f, vcov := frame(y, treated, w), effect.HC1
+		if clustered {
+			vcov = effect.CR1
+			for i := range y {
+				f.Cluster = append(f.Cluster, i/5)
+			}
+		}
+		want, err := effect.Difference{Vcov: vcov}.Fit(t.Context(), f)
+		require.NoError(t, err)
+		for name, e := range map[string]estimate.Estimator{"manski": Manski{Observed: known, Low: -9, High: 9}, "lee": Lee{Observed: known}} {
+			r, err := e.Fit(t.Context(), f)
+			require.NoError(t, err)
+			for _, b := range r.Estimates {
+				near(t, want.Estimates[0].Value, b.Value, 13)
+				near(t, want.Estimates[0].SE, b.SE, 12)
+				near(t, want.Estimates[0].CI.Lo, b.CI.Lo, 11)
+				near(t, want.Estimates[0].CI.Hi, b.CI.Hi, 11)
+			}
+			codes := []string{}
+			for _, n := range r.Notes {
+				codes = append(codes, n.Code)
+			}
+			require.Equal(t, clustered, slices.Contains(codes, "few-clusters"), name)
+		}
+	}
 }
 
 func random(n int, seed uint64) (y []float64, treated, known []bool, w []float64, cells []int) {
@@ -166,7 +202,8 @@ func TestLeeRelations(t *testing.T) {
 	two, err := Lee{Observed: slices.Concat(known, known)}.Fit(t.Context(), f)
 	require.NoError(t, err)
 	near(t, one.Estimates[0].Value, two.Estimates[0].Value, 12)
-	near(t, one.Estimates[1].SE, two.Estimates[1].SE, 12)
+	// Without clusters 400/398, with them 400/399·799/798.
+	near(t, one.Estimates[1].SE, two.Estimates[1].SE*math.Sqrt(400./398/(400./399*799/798)), 12)
 	require.Equal(t, 400, two.N.Clusters)
 
 	same, err := Lee{Observed: slices.Repeat([]bool{true}, 400)}.Fit(t.Context(), frame(y, treated, w))

@@ -28,11 +28,11 @@ import (
 //	φ_i = ± w_i·known_i·((y_i∧c) - mean)/(Σ_a w·q_a·κ) + (c - μ)·(φ_{q₀}/q₀ - φ_{q₁}/q₁)
 //
 // for the trimmed arm (y∨c for U), which is Lee's Proposition 3, less the influence of the
-// other mean; clustered by f.Cluster with G/(G-1), normal. Where κ = 1 within rounding the
+// other mean, with factor and Student's t as in [Manski]. Where κ = 1 within rounding the
 // errors are those of an untrimmed difference and the direction is not known: note
 // "lee-no-difference". The interval is Imbens and Manski's.
 //
-// It reads f.Y, f.Treated, f.Weight, f.Cluster. Details: critical, set_interval,
+// It reads f.Y, f.Treated, f.Weight, f.Cluster. Details: critical, df, set_interval,
 // trimmed_arm ("treated", "control", "both" by cell, "none"), trimmed_share (1 - κ; with
 // cells the share of the trimmed arm's known outcomes cut away), observed_treated,
 // observed_control (weighted shares), missing_treated, missing_control (rows), cells.

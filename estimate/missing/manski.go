@@ -18,11 +18,11 @@ import (
 // y⁻ (y⁺) being y where observed and Low (High) where not, means weighted as the frame is.
 // U - L = (High - Low)·(share missing among the treated + share among the comparison
 // units): it does not shrink with more people. Errors are of the two differences,
-// φ_i = ± w_i(y_i - ȳ_a)/Σ_a w, clustered by f.Cluster with G/(G-1), normal; the interval
-// is Imbens and Manski's.
+// φ_i = ± w_i(y_i - ȳ_a)/Σ_a w, with the factor and Student's t of a plain
+// difference (hc1, or cr1 by f.Cluster: METHODS.md); the interval is Imbens and Manski's.
 //
 // It reads f.Y, f.Treated, f.Weight, f.Cluster. Estimates: lower, upper; measure
-// risk-difference or mean-difference. Details: critical, set_interval (for the whole
+// risk-difference or mean-difference. Details: critical, df, set_interval (for the whole
 // range between the bounds), low, high, missing_treated, missing_control (rows).
 //
 // Errors: [ErrOption] (range), [estimate.ErrInvalidFrame] (an observed outcome outside it), [estimate.ErrNoTreated],
