@@ -119,6 +119,10 @@ func (m *fitSequences) frame(d *fitData) (*progress.Months, error) {
 			}
 		}
 	}
+	who, _ := m.authorities()
+	for state := range who {
+		number[state] = 0 // declared, so in the alphabet that entropy is measured by, also where nobody is in it
+	}
 	s.States = slices.Sorted(maps.Keys(number))
 	if len(s.States) > 127 {
 		return nil, usage("--months: %d states; at most 127", len(s.States))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -23,6 +24,11 @@ func TestFitSequences(t *testing.T) {
 	require.Empty(t, fitted(t, args...).Estimates, "without authorities it only describes")
 	up := fitted(t, append(args, "--authority", "s=social,f=own", "--ladder", "s=1,f=2")...)
 	requireNear(t, 3*12.0/14, up.get(t, "steps-up,overall", "per-person-year").Estimate, "up")
+	// A state that is declared and that nobody is in is in the alphabet: the entropy of half s and half f is log 2 over log 3.
+	three := fitted(t, append(args, "--authority", "s=social,f=own,x=left", "--ladder", "s=1,f=2,x=0")...)
+	three.detail(t, "sequences", &means)
+	require.InDelta(t, math.Log(2)/math.Log(3), means["entropy"]["largest"], 1e-12)
+	require.Equal(t, up.Estimates, three.Estimates)
 }
 
 func TestFitSequencesExits(t *testing.T) {

@@ -84,3 +84,13 @@ func TestFitStatesLandmarkBad(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "does not use --landmark")
 }
+
+// A ladder is declared before the data are seen: a step for a state that nobody is in changes no number and is said.
+func TestFitStatesLadderOfStatesThatDoNotOccur(t *testing.T) {
+	path := writeTestFile(t, "s.csv", "p,from,to,start,stop,g\n1,A,B,0,2,x\n1,B,,2,4,x\n2,A,,0,4,y\n3,A,,0,4,x\n")
+	args := []string{"states", "--data", path, "--id", "p", "--from", "from", "--to", "to", "--start", "start", "--stop", "stop", "--by", "g", "--tau", "4"}
+	want, got := fitted(t, append(args, "--ladder", "A=1,B=2")...), fitted(t, append(args, "--ladder", "A=1,B=2,dead=0,left=0")...)
+	require.Equal(t, want.Estimates, got.Estimates)
+	require.NotContains(t, want.codes(), "ladder-states-absent")
+	require.Contains(t, got.codes(), "ladder-states-absent")
+}

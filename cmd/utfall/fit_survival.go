@@ -265,6 +265,7 @@ const fewPersons = 15
 
 func (m *fitStates) addLadder(ctx context.Context, d *fitData, s *survive.Spells, at []float64, out *fitOutput) error {
 	ladder, _ := parseLadder(m.ladder)
+	out.addNotes(onlyOccurring(ladder, s.States))
 	tau := m.tau
 	if v, ok := out.details["tau"].(float64); ok {
 		tau = v
@@ -289,6 +290,22 @@ func (m *fitStates) addLadder(ctx context.Context, d *fitData, s *survive.Spells
 		}
 	}
 	return nil
+}
+
+// onlyOccurring takes from the ladder what nobody is in; a state of the data without a step stays an error.
+func onlyOccurring(ladder progress.Ladder, states []string) []table.Note {
+	var absent []string
+	for _, s := range slices.Sorted(maps.Keys(ladder)) {
+		if !slices.Contains(states, s) {
+			absent = append(absent, s)
+			delete(ladder, s)
+		}
+	}
+	if absent == nil {
+		return nil
+	}
+	return []table.Note{{Code: "ladder-states-absent", Args: map[string]any{"states": strings.Join(absent, ", ")},
+		Text: fmt.Sprintf("The ladder gives a step to states that nobody is in: %s.", strings.Join(absent, ", "))}}
 }
 
 // reported says whether an estimate is there already.
