@@ -282,7 +282,7 @@ func TestCoxCoverage(t *testing.T) {
 		}
 	}
 	for robust, n := range covered {
-		rate, half := float64(n)/reps, 3.09*math.Sqrt(0.95*0.05/reps)
+		rate, half := float64(n)/reps, sim.Band(reps)
 		sim.Share(t, fmt.Sprintf("cox, robust %v", robust), rate, reps)
 		if math.Abs(rate-0.95) > half {
 			t.Errorf("robust %v: coverage %.3f, want 0.95 ± %.3f", robust, rate, half)

@@ -154,7 +154,7 @@ func TestGraySize(t *testing.T) {
 			rejected++
 		}
 	}
-	rate, half := float64(rejected)/reps, 3.09*math.Sqrt(0.05*0.95/reps)
+	rate, half := float64(rejected)/reps, sim.Band(reps)
 	sim.Share(t, "gray's test rejects", rate, reps)
 	if math.Abs(rate-0.05) > half {
 		t.Errorf("rejects %.3f, want 0.05 ± %.3f", rate, half)

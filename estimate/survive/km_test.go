@@ -254,7 +254,7 @@ func TestKaplanMeierCoverage(t *testing.T) {
 				covered++
 			}
 		}
-		rate, half := float64(covered)/reps, 3.09*math.Sqrt(0.95*0.05/reps)
+		rate, half := float64(covered)/reps, sim.Band(reps)
 		sim.Share(t, "kaplan-meier, "+conf, rate, reps)
 		if math.Abs(rate-0.95) > half {
 			t.Errorf("%s: coverage %.3f, want 0.95 ± %.3f", conf, rate, half)

@@ -170,7 +170,7 @@ func TestLogRankSize(t *testing.T) {
 		}
 	}
 	for rho, n := range rejected {
-		rate, half := float64(n)/reps, 3.09*math.Sqrt(0.05*0.95/reps)
+		rate, half := float64(n)/reps, sim.Band(reps)
 		sim.Share(t, fmt.Sprintf("log-rank family rejects, rho %v", rho), rate, reps)
 		if math.Abs(rate-0.05) > half {
 			t.Errorf("rho %v: rejects %.3f, want 0.05 ± %.3f", rho, rate, half)

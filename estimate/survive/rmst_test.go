@@ -235,7 +235,7 @@ func TestRMSTCoverage(t *testing.T) {
 			covered++
 		}
 	}
-	rate, half := float64(covered)/reps, 3.09*math.Sqrt(0.95*0.05/reps)
+	rate, half := float64(covered)/reps, sim.Band(reps)
 	sim.Share(t, "rmst difference", rate, reps)
 	if math.Abs(rate-0.95) > half {
 		t.Errorf("coverage %.3f, want 0.95 ± %.3f", rate, half)
