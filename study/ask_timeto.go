@@ -159,17 +159,21 @@ func (q *TimeTo) figures(s *state, _ *analysisResult) []drawing {
 
 // release releases the curves of the figure, thinned to steps of enough people.
 func (q *TimeTo) release(s *state, _ *assembled, r *analysisResult, keep func([]release.Withheld)) error {
-	own := r.own.(*timeToCurves)
+	return s.releaseCurves(r.own.(*timeToCurves), r.spec.Name, q.At, keep)
+}
+
+// releaseCurves releases curves that rest on people who come, thinned to steps of enough of them.
+func (s *state) releaseCurves(own *timeToCurves, place string, months []int, keep func([]release.Withheld)) error {
 	for arm := range own.arms {
 		c := &own.arms[arm]
-		left, withheld := c.thin(q.At, s.policy.Threshold())
+		left, withheld := c.thin(months, s.policy.Threshold())
 		if withheld > 0 {
-			keep([]release.Withheld{{Place: r.spec.Name + "/group=" + c.group, Why: release.EventCell, Cells: withheld}})
+			keep([]release.Withheld{{Place: place + "/group=" + c.group, Why: release.EventCell, Cells: withheld}})
 		}
 		for _, t := range left {
 			var y [3]float64
 			for i, v := range []float64{c.value[t], c.lo[t], c.hi[t]} {
-				m, w := s.policy.Mean(r.spec.Name, v, c.people)
+				m, w := s.policy.Mean(place, v, c.people)
 				keep(w)
 				x, ok := m.Value.Float()
 				if !ok {

@@ -225,27 +225,28 @@ func (l *Ladder) authority(states, support []string) (progress.Map, error) {
 // loadLadders reads the ladder files that analyses name.
 func (s *state) loadLadders() error {
 	for i := range s.spec.Analyses {
-		p := s.spec.Analyses[i].Progress
-		if p == nil || s.ladders[p.Ladder] != nil {
-			continue
+		for _, file := range s.spec.Analyses[i].rests().files {
+			if s.ladders[file] != nil {
+				continue
+			}
+			b, err := os.ReadFile(filepath.Join(s.o.DataDir, filepath.FromSlash(file)))
+			if err != nil {
+				return fmt.Errorf("%w: ladder: %w", ErrInput, err)
+			}
+			l, err := readLadder(file, b)
+			if err != nil {
+				return err
+			}
+			if s.ladders == nil {
+				s.ladders = map[string]*Ladder{}
+			}
+			s.ladders[file] = l
 		}
-		b, err := os.ReadFile(filepath.Join(s.o.DataDir, filepath.FromSlash(p.Ladder)))
-		if err != nil {
-			return fmt.Errorf("%w: ladder: %w", ErrInput, err)
-		}
-		l, err := readLadder(p.Ladder, b)
-		if err != nil {
-			return err
-		}
-		if s.ladders == nil {
-			s.ladders = map[string]*Ladder{}
-		}
-		s.ladders[p.Ladder] = l
 	}
 	return nil
 }
 
 // namesLadder reports whether an analysis reads the ladder of this file.
 func (s *Spec) namesLadder(file string) bool {
-	return slices.ContainsFunc(s.Analyses, func(a Analysis) bool { return a.Progress != nil && a.Progress.Ladder == file })
+	return slices.ContainsFunc(s.Analyses, func(a Analysis) bool { return slices.Contains(a.rests().files, file) })
 }

@@ -146,6 +146,10 @@ type Analysis struct {
 	Trends      *Trends      `yaml:"trends,omitempty"`
 	States      *States      `yaml:"states,omitempty"`
 	TimeTo      *TimeTo      `yaml:"time_to,omitempty"`
+	Pairs       *Pairs       `yaml:"pairs,omitempty"`
+	Recurrent   *Recurrent   `yaml:"recurrent,omitempty"`
+	Landmark    *Landmark    `yaml:"landmark,omitempty"`
+	Sequences   *Sequences   `yaml:"sequences,omitempty"`
 	Course      *Course      `yaml:"course,omitempty"`
 	Places      *Places      `yaml:"places,omitempty"`
 	Missing     *Missing     `yaml:"missing,omitempty"`

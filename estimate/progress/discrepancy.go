@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"fmt"
 	"math"
 
 	"utfall/estimate"
@@ -82,7 +83,7 @@ func Discrepancies(distance []float64, group []int, unit []string, block []int, 
 	}
 	d.Within = within(label)
 	if d.Total == 0 {
-		return nil, invalid("nobody differs from anybody")
+		return nil, fmt.Errorf("%w: nobody differs from anybody", estimate.ErrNotIdentified)
 	}
 	d.R2, d.F = 1-d.Within/d.Total, f(d.Within)
 	if permutations == 0 {

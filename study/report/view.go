@@ -259,10 +259,10 @@ func (p *page) numbers(f Finding, names groupNames) *numberTable {
 		if f.Kind == Check {
 			label = l.Text("report.row-check")
 		}
-		label = cmp.Or(f.Row, label)
 		if f.Kind == Effect || f.Kind == Association {
 			label = l.Text("report.row-difference", "kind", l.Text("report.kind-"+string(f.Kind)))
 		}
+		label = cmp.Or(f.Row, label)
 		t.Rows = append(t.Rows, p.estimateRow(label, f.Unit, f.Estimate, f.Kind == Effect || f.Kind == Association || f.Signed || differs(f.Estimate)))
 	}
 	mean := func(label string, m release.Mean) numberRow {
