@@ -57,6 +57,9 @@ func (w *geeWork) iterate(ctx context.Context, coef []float64) (*solution, error
 		}
 		w.move = 1e-300
 		spread := 1.0
+		if w.g.Family == num.Gaussian { // the linear predictor has the outcome's unit
+			spread = math.Sqrt(w.phi)
+		}
 		for i := range n {
 			var moved float64
 			for j, x := range w.design[i*k : (i+1)*k] {

@@ -141,6 +141,7 @@ type glmKernel struct {
 	offset []float64
 	theta  float64
 	start  bool // points are those of the first regression
+	sized  bool // the outcome has been brought to unit size
 	mean   float64
 }
 
@@ -200,6 +201,9 @@ func (g *glmKernel) admit(m *logitModel) error {
 
 // solve runs Newton's method; without a start from the first regression.
 func (g *glmKernel) solve(m *logitModel, start []float64, steps *int) ([]float64, *logitEval, error) {
+	if m.glm != nil && g.family == Gaussian && g.link == IdentityLink && !g.sized {
+		return g.solveIdentity(m, steps)
+	}
 	if start == nil && m.glm == nil {
 		start = m.warmStart()
 	}
