@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -14,7 +13,7 @@ import (
 
 const (
 	leastFavourable = 2000 // draws of its critical value
-	firstStage      = 10   // its size is α over this
+	stages          = 10   // its size is α over this
 	scanPoints      = 10   // a standard error of the target, if the range is no longer than 400 of them: values between two points are not tried
 )
 
@@ -23,7 +22,7 @@ type relative struct {
 	*trends
 	seed    uint64
 	workers int
-	normals [][]float64 // draws, the same for all M so that intervals move smoothly with it
+	steps   [][]float64 // of each draw of the coefficients, the same for all M so that intervals move smoothly with it
 }
 
 // polyhedron is one set of the union: the largest step before treatment is at one place, with one sign, and every step
@@ -35,30 +34,18 @@ type polyhedron struct {
 	w     []float64 // 2L × L: σ, X
 	slope []float64 // of y in θ
 	size  int
-	limit float64 // critical value of the first stage
+	// The bound on a step after treatment is factor times that from period largest on.
+	largest int
+	factor  float64
+	upper   float64 // no smaller than the critical value of the first stage
+	limit   float64 // that value; NaN until it is needed
 }
 
 // polyhedra builds the union for a bound m.
 func (r *relative) polyhedra(m float64) ([]*polyhedron, error) {
 	out := make([]*polyhedron, 2*r.pre)
 	errs := make([]error, len(out))
-	if r.normals == nil {
-		r.normals = make([][]float64, leastFavourable)
-		for d := range r.normals {
-			s := num.NewStream(r.seed, "honest-did", uint64(d))
-			z := make([]float64, r.pre+r.post)
-			for i := range z {
-				z[i] = s.Normal()
-			}
-			x := make([]float64, len(z))
-			for i := range x {
-				for j := 0; j <= i; j++ {
-					x[i] += float64(r.half.At(i, j) * z[j])
-				}
-			}
-			r.normals[d] = x
-		}
-	}
+	r.draw()
 	num.ForEach(len(out), r.workers, func(k int) {
 		sign := 1.0
 		if k%2 == 1 {
@@ -90,12 +77,12 @@ func (r *relative) step(row []float64, p int, f float64) {
 
 func (r *relative) polyhedron(m float64, largest int, sign float64) (*polyhedron, error) {
 	n, l := r.pre+r.post, r.post
-	p := &polyhedron{a: mat.NewDense(2*l, n, nil), size: 2 * l, w: make([]float64, 2*l*l), slope: make([]float64, 2*l)}
+	p := &polyhedron{a: mat.NewDense(2*l, n, nil), size: 2 * l, largest: largest, factor: sign * m, w: make([]float64, 2*l*l), slope: make([]float64, 2*l)}
 	for t := range l {
 		for half, f := range []float64{1, -1} {
 			row := p.a.RawRowView(t + half*l)
 			r.step(row, r.pre+t, f)
-			r.step(row, largest, -sign*m)
+			r.step(row, largest, -p.factor)
 		}
 	}
 	var left mat.Dense
@@ -127,27 +114,10 @@ func (r *relative) polyhedron(m float64, largest int, sign float64) (*polyhedron
 			}
 		}
 	}
-	lp := p.programme()
-	if lp == nil {
+	if p.programme() == nil {
 		return nil, fmt.Errorf("%w: the target and the covariance leave no test", estimate.ErrNotIdentified)
 	}
-	etas := make([]float64, len(r.normals))
-	var y mat.VecDense
-	for d, x := range r.normals {
-		y.MulVec(p.a, mat.NewVecDense(n, x))
-		eta, ok := lp.Solve(y.RawVector().Data)
-		if !ok {
-			return nil, fmt.Errorf("%w: linear programme of the least-favourable critical value", estimate.ErrNotConverged)
-		}
-		etas[d] = eta
-	}
-	slices.Sort(etas)
-	h := float64(len(etas)-1) * (1 - r.alpha/firstStage)
-	low := int(h)
-	p.limit = etas[low]
-	if low+1 < len(etas) {
-		p.limit += float64((h - float64(low)) * (etas[low+1] - etas[low]))
-	}
+	p.limit, p.upper = math.NaN(), r.above(p)
 	return p, nil
 }
 
@@ -170,17 +140,15 @@ func (p *polyhedron) programme() *num.MomentLP {
 	return nil
 }
 
-// keeps reports whether the test does not reject that y(θ) has mean ≤ Xτ for a τ.
-func (p *polyhedron) keeps(lp *num.MomentLP, y []float64, alpha float64) (bool, error) {
-	stuck := fmt.Errorf("%w: linear programme of the test", estimate.ErrNotConverged)
-	eta, ok := lp.Solve(y)
-	switch {
-	case !ok:
-		return false, stuck
-	case eta <= 1e-12:
+// errStuck is a linear programme of the test that did not end.
+var errStuck = fmt.Errorf("%w: linear programme of the test", estimate.ErrNotConverged)
+
+// keeps reports whether the test does not reject that y(θ) has mean ≤ Xτ for a τ, with eta its statistic, from which lp stands. The critical value of the first stage is worked out
+// only where the answer depends on it: it cuts off the conditional test, which rejects the more the lower it is.
+func (r *relative) keeps(p *polyhedron, lp *num.MomentLP, y []float64, eta float64) (bool, error) {
+	alpha := r.alpha
+	if eta <= 1e-12 {
 		return true, nil
-	case eta > p.limit:
-		return false, nil
 	}
 	gamma := lp.Weights()
 	n := p.size
@@ -205,7 +173,7 @@ func (p *polyhedron) keeps(lp *num.MomentLP, y []float64, alpha float64) (bool, 
 		x := math.NaN()
 		for range 200 {
 			if _, ok := lp.Solve(at); !ok {
-				return false, stuck
+				return false, errStuck
 			}
 			g := lp.Weights()
 			slope, level := num.Dot(g, c)-1, num.Dot(g, s)
@@ -226,9 +194,15 @@ func (p *polyhedron) keeps(lp *num.MomentLP, y []float64, alpha float64) (bool, 
 			high = max(x, eta)
 		}
 	}
-	size := (alpha - alpha/firstStage) / (1 - alpha/firstStage)
-	critical := truncatedQuantile(1-size, low/sd, min(high, p.limit)/sd)
-	return eta/sd <= max(0, critical), nil
+	size := (alpha - alpha/stages) / (1 - alpha/stages)
+	if eta/sd > max(0, truncatedQuantile(1-size, low/sd, high/sd))+1e-9 {
+		return false, nil
+	}
+	limit, err := r.critical(p)
+	if err != nil || eta > limit {
+		return false, err
+	}
+	return eta/sd <= max(0, truncatedQuantile(1-size, low/sd, min(high, limit)/sd)), nil
 }
 
 // truncatedQuantile is the p quantile of a standard normal number between low and high.
@@ -254,6 +228,8 @@ type tester struct {
 	sets []*polyhedron
 	lps  []*num.MomentLP
 	y    [][]float64 // Aβ
+	// No value of the target below left or above right is kept by a set: weights γ that reject one bound the statistic of all by a straight line.
+	left, right []float64
 }
 
 func (r *relative) tester(m float64, beta []float64) (*tester, error) {
@@ -266,21 +242,52 @@ func (r *relative) tester(m float64, beta []float64) (*tester, error) {
 		var y mat.VecDense
 		y.MulVec(p.a, mat.NewVecDense(len(beta), beta))
 		t.y, t.lps = append(t.y, y.RawVector().Data), append(t.lps, p.programme())
+		t.left, t.right = append(t.left, math.Inf(-1)), append(t.right, math.Inf(1))
 	}
 	return t, nil
 }
 
 func (t *tester) keeps(theta float64) (bool, error) {
 	for k, p := range t.sets {
+		if theta < t.left[k] || theta > t.right[k] {
+			continue
+		}
 		y := make([]float64, p.size)
 		for i := range y {
 			y[i] = t.y[k][i] - float64(p.slope[i]*theta)
 		}
-		if ok, err := p.keeps(t.lps[k], y, t.r.alpha); ok || err != nil {
+		eta, ok := t.lps[k].Solve(y)
+		if !ok {
+			return false, errStuck
+		}
+		if t.excludes(k, theta, eta) {
+			continue
+		}
+		if ok, err := t.r.keeps(p, t.lps[k], y, eta); ok || err != nil {
 			return ok, err
 		}
 	}
 	return false, nil
+}
+
+// excludes reports whether the first stage rejects for a set, and notes for how far it does.
+func (t *tester) excludes(k int, theta, eta float64) bool {
+	p := t.sets[k]
+	limit := p.upper
+	if !math.IsNaN(p.limit) {
+		limit = p.limit
+	}
+	if !(eta > limit) {
+		return false
+	}
+	falls := num.Dot(t.lps[k].Weights(), p.slope)
+	switch at := theta + float64((1-1e-9)*(eta-limit)/falls); {
+	case falls > 0:
+		t.left[k] = max(t.left[k], at)
+	case falls < 0:
+		t.right[k] = min(t.right[k], at)
+	}
+	return true
 }
 
 func (r *relative) has(_ context.Context, m float64) (bool, error) {

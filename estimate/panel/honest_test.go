@@ -98,8 +98,11 @@ func TestHonestConditionalByHand(t *testing.T) {
 		{[]float64{1.66, 1.24}, []float64{1, 1.5, 1.5, 4}, 10, false}, {[]float64{1.62, 1.18}, []float64{1, 1.5, 1.5, 4}, 10, true},
 		{[]float64{2.5, 2.3}, []float64{1, 0, 0, 1}, 2.4, false}, {[]float64{-1, -2}, []float64{1, 0, 0, 1}, 2.4, true},
 	} {
-		p := &polyhedron{cov: mat.NewSymDense(2, c.cov), w: []float64{1, 1}, size: 2, limit: c.limit}
-		got, err := p.keeps(p.programme(), c.y, 0.05)
+		p := &polyhedron{cov: mat.NewSymDense(2, c.cov), w: []float64{1, 1}, size: 2, upper: math.Inf(1), limit: c.limit}
+		lp := p.programme()
+		eta, ok := lp.Solve(c.y)
+		require.True(t, ok)
+		got, err := (&relative{trends: &trends{alpha: 0.05}}).keeps(p, lp, c.y, eta)
 		require.NoError(t, err)
 		require.Equal(t, c.keeps, got, "%v", c.y)
 	}
@@ -333,6 +336,7 @@ func TestHonestCoverage(t *testing.T) {
 					var y mat.VecDense
 					y.MulVec(p.a, mat.NewVecDense(len(beta), beta))
 					test.y[k] = y.RawVector().Data
+					test.left[k], test.right[k] = math.Inf(-1), math.Inf(1) // what was left out was of the last data
 				}
 				in, err := test.keeps(0)
 				require.NoError(t, err)
@@ -351,5 +355,53 @@ func BenchmarkHonestRelative(b *testing.B) {
 	c := coefficients(4, []float64{0.3, 0.1, 0.2, -0.1, 0.5, 0.4, 0.9, 0.8}, eventDesign(4, 4))
 	for b.Loop() {
 		mustHonest(b, Honest{Type: RelativeMagnitudes, M: []float64{0.5, 1, 2}}, c)
+	}
+}
+
+// What is left out because it cannot matter does not: values tried in any order, with the half-lines and critical values that the earlier ones left,
+// are kept or not as by a tester of their own that works out every critical value first.
+func TestHonestShortcutsChangeNothing(t *testing.T) {
+	const pre, post = 4, 5
+	value := []float64{0.3, 0.1, 0.2, -0.1, 0.5, 0.4, 0.9, 0.8, 0.7}
+	h := Honest{Type: RelativeMagnitudes, M: []float64{1}, Level: 0.95, Target: []float64{0.2, 0.2, 0.2, 0.2, 0.2}}
+	tr, err := h.trends(coefficients(pre, value, eventDesign(pre, post)))
+	require.NoError(t, err)
+	for _, m := range []float64{0, 0.5, 1.5} {
+		r := &relative{trends: tr, workers: 2}
+		used, err := r.tester(m, tr.beta)
+		require.NoError(t, err)
+		whole, err := r.tester(m, tr.beta)
+		require.NoError(t, err)
+		for _, p := range whole.sets {
+			limit, err := r.critical(p)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, p.upper, limit)
+			p.upper = math.Inf(1)
+		}
+		kept, rejected := 0, 0
+		for i := range 60 {
+			theta := tr.value + tr.se*(1+4*m)*(float64(i*37%60)/6-5)
+			want := false
+			for k, p := range whole.sets {
+				y, lp := make([]float64, p.size), p.programme()
+				for j := range y {
+					y[j] = whole.y[k][j] - p.slope[j]*theta
+				}
+				eta, ok := lp.Solve(y)
+				require.True(t, ok)
+				in, err := r.keeps(p, lp, y, eta)
+				require.NoError(t, err)
+				want = want || in
+			}
+			got, err := used.keeps(theta)
+			require.NoError(t, err)
+			require.Equal(t, want, got, "M = %v, value %d", m, i)
+			if got {
+				kept++
+			} else {
+				rejected++
+			}
+		}
+		require.Greater(t, min(kept, rejected), 5)
 	}
 }
