@@ -242,11 +242,11 @@ func (s *state) informationFigure(r *analysisResult) (plots.Figure, error) {
 func (s *state) tippingFigure(r *analysisResult) (plots.Figure, error) {
 	t := s.bundle.progress[r.spec.Name].tip
 	d := plots.TrendData{
-		Series: []plots.Series{{Name: s.lang.Text("study.progress-tipping-series"), X: t.delta, Y: t.value, Lo: t.lo, Hi: t.hi}}, Level: s.spec.Level,
+		Series: []plots.Series{{Name: s.lang.Text("study.progress-tipping-series"), X: t.Delta, Y: t.Value, Lo: t.Lo, Hi: t.Hi}}, Level: s.spec.Level,
 		XLabel: s.lang.Text("study.progress-tipping-x"), YLabel: s.lang.Text("study.progress-tipping-y"),
 	}
-	if t.tipping > 0 && t.tipping <= t.delta[len(t.delta)-1] {
-		d.Marks = []plots.Mark{{X: t.tipping, Label: s.lang.Text("study.progress-tipping-mark")}}
+	if t.Point > 0 && t.Point <= t.Delta[len(t.Delta)-1] {
+		d.Marks = []plots.Mark{{X: t.Point, Label: s.lang.Text("study.progress-tipping-mark")}}
 	}
 	return plots.Trend(d, nil, s.style(s.spec.uses(r.spec), s.lang.Text("study.progress-tipping-title"), s.lang.Text("study.progress-tipping-subtitle")))
 }

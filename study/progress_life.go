@@ -37,9 +37,8 @@ type itemInformation struct {
 // tippingCurve is what is left of the difference in change if participants who did not answer
 // again changed less by delta.
 type tippingCurve struct {
-	delta, value, lo, hi []float64 // delta in important changes
-	tipping              float64   // smallest delta at which the interval covers 0; NaN = none
-	basis                release.Basis
+	*progress.TippingCurve
+	basis release.Basis
 }
 
 // life answers the third question: what do people say themselves?
@@ -209,37 +208,11 @@ func lifeInfluence(limit progress.BeyondChange, u *progressUnits, w *answers, pe
 // tip asks how much less participants who did not answer again must have changed for the
 // interval of the difference in change to cover 0. Standard errors are held as they are.
 func (s *state) tip(own *progressResult, h *headline, q *Assessments, e estimate.Estimate) {
-	missing := 1 - own.response[1]
-	nearest := math.Min(math.Abs(e.CI.Lo), math.Abs(e.CI.Hi))
-	delta := math.Inf(1)
-	switch {
-	case !e.HasSE():
-		delta = math.NaN()
-	case e.CI.Lo <= 0 && e.CI.Hi >= 0:
-		delta = 0
-	case missing > 0:
-		delta = nearest / missing / q.MIC
+	c := progress.NewTippingCurve(e, 1-own.response[1], q.MIC)
+	h.gates = append(h.gates, progress.Tipping(c.Point))
+	if len(c.Delta) > 0 {
+		own.tip = &tippingCurve{TippingCurve: c, basis: h.basis}
 	}
-	h.gates = append(h.gates, progress.Tipping(delta))
-	if !e.HasSE() || missing == 0 {
-		return
-	}
-	c := &tippingCurve{tipping: delta, basis: h.basis}
-	far := 3.0
-	if delta > 2 && !math.IsInf(delta, 1) {
-		far = math.Min(math.Ceil(delta+1), 12)
-	}
-	sign := 1.0
-	if e.Value < 0 {
-		sign = -1
-	}
-	for k := range 25 {
-		d := far * float64(k) / 24
-		off := sign * missing * d * q.MIC
-		c.delta, c.value = append(c.delta, d), append(c.value, e.Value-off)
-		c.lo, c.hi = append(c.lo, e.CI.Lo-off), append(c.hi, e.CI.Hi-off)
-	}
-	own.tip = c
 }
 
 // invariance tests whether the questions mean the same to both groups and at both times (gate
