@@ -117,7 +117,7 @@ var methodTexts = map[string]methodInfo{
 	},
 	"dose": {
 		"the mean effect per period, from treatment on, of a size of the treatment on units that got it; its slope, which is the effect of more treatment only under strong parallel trends",
-		"δ = mean over the periods from entry of the unit's change since the base period less that of comparison units; dose=D = ψ(D)'β, β the weighted least squares of δ on a polynomial or spline ψ of the size; acrt=D = ψ'(D)'β",
+		"δ = mean over the periods from entry of the unit's change since the base period less that of comparison units (with covariates: less what comparison units with the same covariates changed by, by regression); dose=D = ψ(D)'β, β the weighted least squares of δ on a polynomial or spline ψ of the size; acrt=D = ψ'(D)'β",
 		"from the influence function, comparison units included, summed by cluster; normal distribution",
 		"Callaway, Goodman-Bacon and Sant'Anna (2024), NBER 32117",
 		"estimate/panel/METHODS.md, study/METHODS.md",

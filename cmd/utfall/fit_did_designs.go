@@ -51,7 +51,7 @@ func (m *didDesign) check(d *fitDid) (problems []string) {
 	if m.dose == "" {
 		return problems
 	}
-	for _, name := range []string{"covariates", "method", "base", "aggregate", "balance-event", "bands", "replicates", "seed", "errors"} {
+	for _, name := range []string{"method", "base", "aggregate", "balance-event", "bands", "replicates", "seed", "errors"} {
 		if given(name) {
 			add("--%s does not go with --dose", name)
 		}

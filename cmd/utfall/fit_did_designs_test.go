@@ -61,9 +61,9 @@ func TestFitDidDose(t *testing.T) {
 	}
 	require.InDelta(t, 2.5, *a.get(t, "overall-acrt", "coefficient").Estimate, 1e-12)
 	require.Contains(t, a.codes(), "strong-parallel-trends")
-	code, _, errOut := runFit(t, args("--covariates", "y", "--aggregate", "simple", "--degree", "9", "--dose-at", "x", "--triple", "u")...)
+	code, _, errOut := runFit(t, args("--method", "reg", "--aggregate", "simple", "--degree", "9", "--dose-at", "x", "--triple", "u")...)
 	require.Equal(t, exitUsage, code)
-	for _, s := range []string{"--covariates does not go with --dose", "--aggregate does not go", "--degree must be", `"x" is not a number`, "exclude each other"} {
+	for _, s := range []string{"--method does not go with --dose", "--aggregate does not go", "--degree must be", `"x" is not a number`, "exclude each other"} {
 		require.Contains(t, errOut, s)
 	}
 	code, _, errOut = runFit(t, args("--degree", "3")...)

@@ -39,7 +39,8 @@ type Dose struct {
 	Knots        int
 }
 
-// Fit estimates. f is read only; covariates are not used.
+// Fit estimates. f is read only. Covariates, with their values in the base period, take off of δ[i] what comparison units with the same x changed by least squares, instead of
+// their mean: see [doseRun.untreated].
 //
 // Errors: as [GroupTime.Fit]; [ErrOption]; [estimate.ErrTooFew] with fewer than three treated units a coefficient; [estimate.ErrCollinear] with too few different doses.
 func (o Dose) Fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
@@ -55,8 +56,6 @@ func (o Dose) fit(ctx context.Context, f *Frame) (*estimate.Result, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case len(f.XNames) > 0:
-		return nil, fmt.Errorf("%w: dose takes no covariates", ErrOption)
 	case o.Degree < 0 || o.Degree > 5 || o.Knots < 0:
 		return nil, fmt.Errorf("%w: degree %d with %d knots; degrees 1 to 5 and no negative number of knots", ErrOption, o.Degree, o.Knots)
 	case len(o.Dose) != len(f.Y):
@@ -132,7 +131,8 @@ type doseRun struct {
 	delta  []float64
 	low    float64 // smallest dose, and the range: the scale of ψ
 	width  float64
-	pull   map[int][]float64 // of each cohort: what its δ loses through each unit's share in the comparison means
+	pull   map[int][][]float64 // of each cohort: how each comparison unit moves what is taken off its δ, a row of 1 and covariates; nil = not at all
+	base   map[int]int         // base period of each cohort
 	lost   []string
 	fewest int // comparison units of any period and cohort
 }
@@ -140,7 +140,7 @@ type doseRun struct {
 // changes works out δ of the treated units.
 func (s *doseRun) changes() error {
 	l := s.l
-	s.pull = map[int][]float64{}
+	s.pull, s.base = map[int][][]float64{}, map[int]int{}
 	used := map[int]int{}
 	sum := make([]float64, l.n)
 	for i := range s.r.Cells {
@@ -149,34 +149,16 @@ func (s *doseRun) changes() error {
 			continue
 		}
 		controls := s.r.controls(x)
-		if len(controls) == 0 {
+		untreated, err := s.untreated(x, controls)
+		if err != nil {
+			return fmt.Errorf("%s: %w", cell.term(), err)
+		}
+		if untreated == nil {
 			s.lost = append(s.lost, cell.term())
 			continue
 		}
-		mean, weight, units := 0.0, 0.0, 0
-		for _, c := range controls {
-			units += l.start[c+1] - l.start[c]
-			for p := l.start[c]; p < l.start[c+1]; p++ {
-				w := l.w[sheet(l.w, x.base)][p]
-				mean += float64(w * (l.y[x.period][p] - l.y[x.base][p]))
-				weight += w
-			}
-		}
-		mean /= weight
-		if s.fewest == 0 || units < s.fewest {
-			s.fewest = units
-		}
-		if s.pull[x.cohort] == nil {
-			s.pull[x.cohort] = make([]float64, l.n)
-		}
-		for _, c := range controls {
-			for p := l.start[c]; p < l.start[c+1]; p++ {
-				w := l.w[sheet(l.w, x.base)][p]
-				s.pull[x.cohort][p] += float64(w / weight * (l.y[x.period][p] - l.y[x.base][p] - mean))
-			}
-		}
 		for p := l.start[x.cohort]; p < l.start[x.cohort+1]; p++ {
-			sum[p] += l.y[x.period][p] - l.y[x.base][p] - mean
+			sum[p] += l.y[x.period][p] - l.y[x.base][p] - untreated(p)
 		}
 		used[x.cohort]++
 	}
@@ -185,8 +167,10 @@ func (s *doseRun) changes() error {
 		if n == 0 {
 			continue
 		}
-		for p := range s.pull[c] {
-			s.pull[c][p] /= float64(n)
+		for _, q := range s.pull[c] {
+			for j := range q {
+				q[j] /= float64(n)
+			}
 		}
 		for p := l.start[c]; p < l.start[c+1]; p++ {
 			s.units, s.cohort = append(s.units, p), append(s.cohort, c)
@@ -263,24 +247,28 @@ func (s *doseRun) result(o Dose, level float64) (*estimate.Result, error) {
 	}
 	// Influence on β of each unit, by rows.
 	beta := mat.NewDense(l.n, k, nil)
-	moved := map[int][]float64{} // Σ wψ of a cohort
+	m := 1 + l.k
+	moved := map[int][]float64{} // Σ wψ(1, x)' of a cohort, by rows
 	for i, p := range s.units {
 		row := d.X[i*k : (i+1)*k]
 		e := s.w[i] * (s.delta[i] - num.Dot(row, fit.Coef))
 		c := s.cohort[i]
 		if moved[c] == nil {
-			moved[c] = make([]float64, k)
+			moved[c] = make([]float64, k*m)
 		}
+		x := s.covariates(s.base[c], p)
 		for j, v := range row {
 			beta.Set(p, j, beta.At(p, j)+float64(v*e))
-			moved[c][j] += float64(s.w[i] * v)
+			for a, z := range x {
+				moved[c][j*m+a] += float64(s.w[i] * v * z)
+			}
 		}
 	}
 	for c := range l.cohorts {
 		for p, q := range s.pull[c] {
-			if q != 0 {
+			if q != nil {
 				for j := range k {
-					beta.Set(p, j, beta.At(p, j)-float64(moved[c][j]*q))
+					beta.Set(p, j, beta.At(p, j)-num.Dot(moved[c][j*m:(j+1)*m], q))
 				}
 			}
 		}
@@ -339,16 +327,24 @@ func (s *doseRun) result(o Dose, level float64) (*estimate.Result, error) {
 	}
 	acrt, spread := combine(slopes)
 	overall := make([]float64, l.n)
-	share := map[int]float64{}
+	share := map[int][]float64{} // of each cohort: Σ w(1, x) over its units, of all
 	for i, p := range s.units {
 		overall[p] += float64(s.w[i] / total * (s.delta[i] - mean))
-		share[s.cohort[i]] += s.w[i] / total
+		c := s.cohort[i]
+		if share[c] == nil {
+			share[c] = make([]float64, m)
+		}
+		for a, z := range s.covariates(s.base[c], p) {
+			share[c][a] += float64(s.w[i] / total * z)
+		}
 		_, slope := s.basis(s.dose[i])
 		spread[p] += float64(s.w[i] / total * (num.Dot(slope, fit.Coef) - acrt))
 	}
 	for c := range l.cohorts {
 		for p, q := range s.pull[c] {
-			overall[p] -= float64(share[c] * q)
+			if q != nil {
+				overall[p] -= num.Dot(share[c], q)
+			}
 		}
 	}
 	add(Overall, estimate.MeanDifference, mean, overall)

@@ -3,9 +3,11 @@ package panel
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
 	"utfall/internal/num"
@@ -32,6 +34,88 @@ func TestDoseByHand(t *testing.T) {
 	require.True(t, hasNote(res, "strong-parallel-trends"))
 	did := mustAggregate(t, mustFit(t, GroupTime{}, f), Simple, AggregateOptions{}).Estimates[0]
 	reftest.Agree(t, "overall is did's", got[Overall].SE, did.SE, 12)
+}
+
+// By hand, with a covariate: of the controls x 0, 0, 2, 2 and changes 0, 2, 4, 6, so γ = (1, 2), residuals -1, 1, -1, 1. Doses 1, 2, 3 twice with x 0, 1, 2, 0, 1, 0 and
+// changes 3, 6, 12, 5, 8, 10: δ = 2, 3, 7, 4, 5, 9 as above, slope 2.5, mean 5. H = (8, -4; -4, 4)/16: the controls move γ by (∓1/2, ±1/4), (0, ∓1/4). Slope: Σ(d - 2)x/4 = 1/2 of the
+// second, 4·(1/8)²; overall: the first and the mean x 2/3 of the second, ∓1/3, ∓1/6: 2/9 + 2/36.
+func TestDoseCovariatesByHand(t *testing.T) {
+	f := rect([]int{2, 2, 2, 2, 2, 2, 0, 0, 0, 0}, [][]float64{{0, 3}, {1, 7}, {0, 12}, {2, 7}, {0, 8}, {0, 10}, {4, 4}, {1, 3}, {0, 4}, {1, 7}})
+	var doses []float64
+	f.X, f.XNames = mat.NewDense(20, 1, nil), []string{"x"}
+	for i, d := range []float64{1, 2, 3, 1, 2, 3, 0, 0, 0, 0} {
+		doses = append(doses, 0, d)
+		x := []float64{0, 1, 2, 0, 1, 0, 0, 0, 2, 2}[i]
+		f.X.Set(2*i, 0, x)
+		f.X.Set(2*i+1, 0, 100+x*float64(i)) // after the base period it plays no part
+	}
+	res, err := Dose{Dose: doses, Degree: 1, At: []float64{1, 3}}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	checkInfluence(t, res)
+	got := byTerm(res)
+	for term, want := range map[string]float64{"dose=1": 2.5, "dose=3": 7.5, "acrt=1": 2.5, Overall: 5, "overall-acrt": 2.5} {
+		reftest.Agree(t, term, got[term].Value, want, 12)
+	}
+	reftest.Agree(t, "slope's error", got["acrt=3"].SE, math.Sqrt(6.0/16), 12)
+	reftest.Agree(t, "overall's error", got[Overall].SE, math.Sqrt(34.0/36+5.0/18), 12)
+	did := mustAggregate(t, mustFit(t, GroupTime{Method: Regression}, f), Simple, AggregateOptions{}).Estimates[0]
+	reftest.Agree(t, "overall is did's", got[Overall].Value, did.Value, 12)
+	reftest.Agree(t, "its error is did's", got[Overall].SE, did.SE, 12)
+	f.X.Set(12, 0, 2) // three controls have 2, and one more
+	f.X.Set(14, 0, 2)
+	_, err = Dose{Dose: doses, Degree: 1}.Fit(t.Context(), f)
+	require.ErrorIs(t, err, estimate.ErrCollinear)
+	require.ErrorContains(t, err, `"x"`)
+	f.X, f.XNames = mat.NewDense(20, 3, nil), []string{"x", "z", "v"}
+	_, err = Dose{Dose: doses, Degree: 1}.Fit(t.Context(), f) // four controls, four coefficients
+	require.ErrorIs(t, err, estimate.ErrNoControls)
+}
+
+// Trends that go with a covariate, and doses too: covered with it, missed without it. Weights, row order and clusters as without covariates.
+func TestDoseCovariatesCover(t *testing.T) {
+	draw := func(seed uint64, units int) (*Frame, []float64) {
+		f, doses := dosed(seed, units)
+		f.X, f.XNames = mat.NewDense(len(f.Y), 1, nil), []string{"x"}
+		for i, u := range f.Unit {
+			x := num.NewStream(seed, "dose-x", num.KeyedHash(1, u)).Normal() + 0.6*doses[i]
+			f.X.Set(i, 0, x)
+			f.Y[i] += 0.5 * x * float64(f.Time[i])
+		}
+		return f, doses
+	}
+	got := simulate(t, func(seed uint64) map[string]bool {
+		f, doses := draw(seed, 240)
+		out := map[string]bool{}
+		for _, with := range []bool{true, false} {
+			g := *f
+			if !with {
+				g.X, g.XNames = nil, nil
+			}
+			res, err := Dose{Dose: doses, Degree: 2, At: []float64{1, 2, 3}}.Fit(t.Context(), &g)
+			if err != nil {
+				panic(err)
+			}
+			for _, e := range res.Estimates {
+				want := 1.0
+				if d, ok := strings.CutPrefix(e.Term, "dose="); ok {
+					want = map[string]float64{"1": 1.75, "2": 3, "3": 3.75}[d]
+				} else if d, ok := strings.CutPrefix(e.Term, "acrt="); ok {
+					want = map[string]float64{"1": 1.5, "2": 1, "3": 0.5}[d]
+				} else if e.Term == Overall {
+					want = 4 - (4+0.75)/4
+				}
+				out[fmt.Sprint(e.Term, with)] = e.CI.Lo <= want && want <= e.CI.Hi
+			}
+		}
+		return out
+	})
+	for term, share := range got {
+		if name, ok := strings.CutSuffix(term, "true"); ok && math.Abs(share-0.95) > band {
+			t.Errorf("%s covers in %.4f", name, share)
+		}
+	}
+	require.Less(t, got["overallfalse"], 0.5)
+	t.Log(fmt.Sprint(got))
 }
 
 // dosed is two cohorts and never treated; the effect of dose d in every period is 2d - d²/4.
@@ -181,28 +265,36 @@ func TestDoseRefuses(t *testing.T) {
 
 // The influence function is the derivative in the weight of each unit, of units that are treated and compared with too.
 func TestDoseInfluenceIsTheDerivative(t *testing.T) {
-	f, doses := dosed(5, 30)
-	f.Weight = ones(len(f.Y))
-	fit := func(g *Frame) *estimate.Result {
-		res, err := Dose{Dose: doses, Degree: 1, At: []float64{2}}.Fit(t.Context(), g)
-		require.NoError(t, err)
-		return res
-	}
-	base := fit(f)
-	const h = 1e-4
-	for at, u := range base.InfluenceUnit {
-		var values [2][]estimate.Estimate
-		for side, factor := range []float64{math.Exp(h), math.Exp(-h)} {
-			g := f.clone()
-			for i := range g.Unit {
-				if g.Unit[i] == u {
-					g.Weight[i] = factor
-				}
+	for _, covariate := range []bool{false, true} {
+		f, doses := dosed(5, 30)
+		f.Weight = ones(len(f.Y))
+		if covariate {
+			f.X, f.XNames = mat.NewDense(len(f.Y), 1, nil), []string{"x"}
+			for i, u := range f.Unit {
+				f.X.Set(i, 0, float64(num.KeyedHash(uint64(f.Time[i]), u)%100)/25)
 			}
-			values[side] = fit(g).Estimates
 		}
-		for j := range base.Estimates {
-			require.InDelta(t, (values[0][j].Value-values[1][j].Value)/(2*h), base.Influence.At(at, j), 1e-6, "%s %s", u, base.Estimates[j].Term)
+		fit := func(g *Frame) *estimate.Result {
+			res, err := Dose{Dose: doses, Degree: 1, At: []float64{2}}.Fit(t.Context(), g)
+			require.NoError(t, err)
+			return res
+		}
+		base := fit(f)
+		const h = 1e-4
+		for at, u := range base.InfluenceUnit {
+			var values [2][]estimate.Estimate
+			for side, factor := range []float64{math.Exp(h), math.Exp(-h)} {
+				g := f.clone()
+				for i := range g.Unit {
+					if g.Unit[i] == u {
+						g.Weight[i] = factor
+					}
+				}
+				values[side] = fit(g).Estimates
+			}
+			for j := range base.Estimates {
+				require.InDelta(t, (values[0][j].Value-values[1][j].Value)/(2*h), base.Influence.At(at, j), 1e-6, "%s %s", u, base.Estimates[j].Term)
+			}
 		}
 	}
 }
