@@ -25,6 +25,8 @@ type fitColumns struct {
 	all  bool // the method carries every column of the file along
 	// unique says that a row is a unit, so that --id may name no two.
 	unique bool
+	// perUnit says why, where there is more to say than that.
+	perUnit string
 }
 
 func (c *fitColumns) add(flag, name string) { c.put(fitColumn{flag: flag, name: name}) }
@@ -116,7 +118,7 @@ func readFitData(ctx context.Context, c *fitCommon, cols fitColumns, workers int
 	if err := d.dropMissing(cols); err != nil {
 		return nil, err
 	}
-	return d, d.name(cols.unique)
+	return d, d.name(cols)
 }
 
 // dataRead says how the file was read: what was found out is never silent.
@@ -229,7 +231,7 @@ func (d *fitData) dropMissing(cols fitColumns) error {
 }
 
 // name gives the rows their names.
-func (d *fitData) name(unique bool) error {
+func (d *fitData) name(cols fitColumns) error {
 	if d.id == "" {
 		d.units = make([]string, len(d.rows))
 		for i, r := range d.rows {
@@ -242,13 +244,13 @@ func (d *fitData) name(unique bool) error {
 		return err
 	}
 	d.units = ids
-	if !unique {
+	if !cols.unique {
 		return nil
 	}
 	first := make(map[string]int, len(ids))
 	for i, id := range ids {
 		if f, twice := first[id]; twice {
-			return d.at(i, d.id, fmt.Errorf("the row has the id of line %d; one row per unit is needed", d.line(f)))
+			return d.at(i, d.id, fmt.Errorf("the row has the id of line %d; one row per unit is needed%s", d.line(f), cols.perUnit))
 		}
 		first[id] = i
 	}

@@ -37,6 +37,7 @@ func (m *fitFineGray) flags(f *flagSet) {
 
 func (m *fitFineGray) columns() fitColumns {
 	c := m.times.columns()
+	c.perUnit = "; covariates that change from row to row have no value for those who had another event and stay at risk: use cox for the hazard of each cause, or the covariates at the start"
 	c.apart("covariates", m.covariates...)
 	for _, s := range m.strata {
 		c.add("strata", s)

@@ -64,3 +64,17 @@ func TestFitFineGrayTies(t *testing.T) {
 	require.NotEqual(t, *a.Estimate, *b.Estimate)
 	require.Equal(t, *a.Estimate, *fitted(t, append(base, "--ties", "breslow")...).get(t, "x", "").Estimate)
 }
+
+// Rows of one unit are refused with the reason and what to use; a time that cannot be names its line and the rule.
+func TestFitFineGrayRefuses(t *testing.T) {
+	for text, rows := range map[string]string{
+		"d.csv:3: column \"id\": the row has the id of line 2; one row per unit is needed; covariates that change from row to row": "a,0,2,0,1\na,2,5,1,2\nb,0,3,2,1\n",
+		"d.csv:3: times no unit can have: the time is not after the entry time":                                                    "a,0,2,1,1\nb,5,5,1,2\nc,0,3,2,1\n",
+	} {
+		path := writeTestFile(t, "d.csv", "id,start,stop,e,x\n"+rows)
+		code, out, errOut := runFit(t, "fine-gray", "--data", path, "--id", "id", "--entry", "start", "--time", "stop", "--event", "e", "--cause", "1", "--covariates", "x")
+		require.Equal(t, exitInput, code)
+		require.Contains(t, errOut, text)
+		require.Empty(t, out)
+	}
+}

@@ -37,7 +37,7 @@ const (
 // Details: mean_treated and mean_control (of the known), vcov.
 //
 // A tipping point is NaN where no possible shift does it (note "no-tipping") or nothing
-// is missing ("nothing-missing"), and 0 where the interval holds 0 already
+// is missing ("nothing-missing", "nothing-missing-path"), and 0 where the interval holds 0 already
 // ("already-tipped").
 //
 // It reads f.Y (ignored where missing), f.Treated, f.Weight, f.Set, f.Cluster; f.X is not
@@ -92,10 +92,13 @@ func (m *tippingModel) at(d1, d0 float64) (value, se float64) {
 	return value, math.Sqrt(math.Max(v, 0))
 }
 
-// possible reports whether outcomes of 0 and 1 can have such shifts.
+// possible reports whether outcomes of 0 and 1 can have such shifts, in an arm that has missing ones.
 func (m *tippingModel) possible(d1, d0 float64) bool {
-	in := func(p float64) bool { return p >= -1e-12 && p <= 1+1e-12 }
-	return !m.binary || (in(m.mean[1]+d1) && in(m.mean[0]+d0))
+	in := func(arm int, d float64) bool {
+		p := m.mean[arm] + d
+		return m.share[arm] == 0 || p >= -1e-12 && p <= 1+1e-12
+	}
+	return !m.binary || in(1, d1) && in(0, d0)
 }
 
 func (o Tipping) fit(f *estimate.Frame) (*estimate.Result, error) {
@@ -127,11 +130,13 @@ func (o Tipping) fit(f *estimate.Frame) (*estimate.Result, error) {
 	}
 	missing := m.share[0] > 0 || m.share[1] > 0
 	tipped := known.CI.Lo <= 0 && 0 <= known.CI.Hi
-	var none []string
+	var none, complete []string
 	for _, p := range tippingPaths() {
 		d := math.NaN()
 		switch {
 		case !missing:
+		case m.share[1]*p.treated == 0 && m.share[0]*p.control == 0:
+			complete = append(complete, p.name)
 		case tipped:
 			d = 0
 		default:
@@ -143,10 +148,14 @@ func (o Tipping) fit(f *estimate.Frame) (*estimate.Result, error) {
 	}
 	switch {
 	case !missing:
-		note("nothing-missing", "No outcome is missing, so that there is nothing to shift.", nil)
+		note("nothing-missing", "No outcome is missing, so that there is nothing to shift: tipping points do not exist, and the effect is that of everybody.", nil)
 	case tipped:
 		note("already-tipped", "The interval holds 0 without any shift.", nil)
-	case len(none) > 0:
+	}
+	if missing && len(complete) > 0 {
+		note("nothing-missing-path", "On some paths no outcome is missing, so that there is nothing to shift.", map[string]any{"paths": complete})
+	}
+	if len(none) > 0 {
 		note("no-tipping", "On some paths no possible shift of the missing outcomes brings the interval to 0: the finding stands whatever they are.", map[string]any{"paths": none})
 	}
 	if m.binary && missing {

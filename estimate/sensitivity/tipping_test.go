@@ -223,7 +223,7 @@ func TestTippingNotesAndErrors(t *testing.T) {
 	sets.Weight.Values = append(sets.Weight.Values, 0)
 	r, err = Tipping{Missing: append(gone, false)}.Fit(t.Context(), &sets)
 	require.NoError(t, err)
-	require.Equal(t, []string{"rows-without-weight", "units-in-no-pair", "pairs-incomplete", "already-tipped"}, noteCodes(r))
+	require.Equal(t, []string{"rows-without-weight", "units-in-no-pair", "pairs-incomplete", "already-tipped", "nothing-missing-path"}, noteCodes(r))
 	require.Equal(t, .5, byTerm(r)["known"].Value)
 	require.Equal(t, estimate.Counts{Units: 4, Treated: 2, Clusters: 2}, r.N)
 }
@@ -274,4 +274,33 @@ func TestTippingCoverage(t *testing.T) {
 	sim.Share(t, "tipping: at the true shift", float64(right)/reps, reps)
 	require.Less(t, float64(naive)/reps, .6)
 	require.InDelta(t, .95, float64(right)/reps, .0359)
+}
+
+// Comparison units all known: a path that shifts them has nothing to shift, whatever the finding, and what their mean would be
+// shifted to rules no point of the curve out. Nobody missing: every point is the plain difference.
+func TestTippingOfKnownArm(t *testing.T) {
+	var y []float64
+	var arms, away string
+	for i := range 40 {
+		y = append(y, map[bool]float64{true: 1}[i%8 == 0 || i < 16 && i%2 == 0])
+		arms, away = arms+string("01"[map[bool]int{true: 1}[i < 20]]), away+string("01"[map[bool]int{true: 1}[i == 3]])
+	}
+	f, gone := gaps(y, arms, away)
+	r, err := Tipping{Missing: gone, Delta: []float64{-0.3, 0.9}}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	e := byTerm(r)
+	require.Contains(t, noteCodes(r), "nothing-missing-path")
+	require.True(t, math.IsNaN(e["tipping,path=control"].Value))
+	require.Equal(t, e["known"].Value, e["path=control,delta=-0.3"].Value)
+	require.Equal(t, e["known"].Value, e["path=control,delta=0.9"].Value)
+	require.True(t, math.IsNaN(e["path=treated,delta=0.9"].Value))
+	for _, n := range r.Notes {
+		if n.Code == "no-tipping" {
+			require.NotContains(t, n.Args["paths"], "control")
+		}
+	}
+	r, err = Tipping{Missing: make([]bool, 40), Delta: []float64{0.9}}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	require.Equal(t, []string{"nothing-missing"}, noteCodes(r))
+	require.Equal(t, byTerm(r)["known"].Value, byTerm(r)["path=opposite,delta=0.9"].Value)
 }

@@ -281,6 +281,7 @@ func (f *ajFit) errors() ([]float64, error) {
 		variance, f.res.N.Clusters = v, groups
 		f.res.Notes = append(f.res.Notes, covarianceNote(cols))
 	}
+	sayFewClusters(f.res)
 	for a, v := range variance {
 		variance[a] = math.Sqrt(v)
 	}

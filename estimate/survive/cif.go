@@ -132,6 +132,7 @@ func (e CumulativeIncidence) fit(ctx context.Context, f *Competing) (*estimate.R
 	if err := x.errors(ctx); err != nil {
 		return nil, err
 	}
+	sayFewClusters(x.res)
 	x.res.Details = map[string]any{"counts": counts, "vcov": vcovName(x.res.N.Clusters)}
 	if dropped := len(f.Time) - x.res.N.Units; dropped > 0 {
 		x.res.Notes = append(x.res.Notes, table.Note{

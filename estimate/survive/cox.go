@@ -256,16 +256,17 @@ func robustCovariance(res *estimate.Result, order []int32, cluster []int, worker
 		return "influence", nil
 	}
 	res.Cov.ScaleSym(1/clusterFactor(res.N.Clusters), res.Cov)
-	if res.N.Clusters < fewClusters {
-		res.Notes = append(res.Notes, fewClustersNote(res.N.Clusters))
-	}
+	sayFewClusters(res)
 	return "influence, clustered, no factor", nil
 }
 
-func fewClustersNote(clusters int) table.Note {
-	return table.Note{
-		Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
-		Args: map[string]any{"clusters": clusters},
+// sayFewClusters notes that errors rest on few clusters, where they do.
+func sayFewClusters(res *estimate.Result) {
+	if n := res.N.Clusters; n > 0 && n < fewClusters {
+		res.Notes = append(res.Notes, table.Note{
+			Code: "few-clusters", Text: "The standard errors rest on few clusters; intervals are probably too narrow, and a joint test of more terms than clusters does not exist.",
+			Args: map[string]any{"clusters": n},
+		})
 	}
 }
 

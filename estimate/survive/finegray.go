@@ -42,6 +42,9 @@ type CompetingCovaried struct {
 // difference is not χ²), wald ([ChiSquareRow], nil where the variance is singular), cause, competing, censored
 // (counts), censoring_strata, ties, events, vcov.
 //
+// Covariates are those at the start: rows of one unit with covariates that change are an error, because who has had
+// another event stays at risk and has no covariates any more.
+//
 // Errors: those of [Competing.Check]; [estimate.ErrWeights] for frequency weights; [estimate.ErrNotIdentified]
 // where entry times leave gaps; [estimate.ErrTooFew] for no event of the cause or one cluster; [estimate.ErrCollinear]
 // names a column; [estimate.ErrSeparated]; [estimate.ErrNotConverged].
@@ -100,7 +103,7 @@ func (e FineGray) fit(ctx context.Context, f *CompetingCovaried) (*estimate.Resu
 	}
 	order, err := idOrder(f.Unit)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; covariates are those at the start, one row a unit: who has had another event stays in the risk set, where covariates that change have no value (for them: cox of each cause)", err)
 	}
 	order = active(f.Weight.Values, order)
 	m, err := newFineGrayModel(f, order, cause, e.Ties == "efron")

@@ -121,6 +121,7 @@ func (e IPCW) fit(ctx context.Context, f *CompetingCovaried) (*estimate.Result, 
 	if res.Cov, res.N.Clusters, err = Covariance(res.Influence, order, f.Cluster, e.Workers); err != nil {
 		return nil, err
 	}
+	sayFewClusters(res)
 	e.estimates(res, f, value)
 	var terms []CensoringTerm
 	for j, name := range f.XNames {

@@ -180,6 +180,7 @@ func (k *kmFit) estimates() {
 		vcov = vcovName(clusters)
 	}
 	res.N.Clusters = clusters
+	sayFewClusters(res)
 	res.Details = map[string]any{"quantiles": quantiles, "counts": counts, "vcov": vcov}
 }
 

@@ -116,9 +116,7 @@ func (e LogRank) fit(ctx context.Context, f *Stratified) (*estimate.Result, erro
 		N: estimate.Counts{Units: len(all), Events: events, Clusters: clusters}, Fit: estimate.Convergence{Converged: true},
 		Details: map[string]any{"groups": s.groups, "rho": e.Rho, "strata": len(rows), "vcov": name}, Notes: weightNote(f.Weight),
 	}
-	if clusters > 0 && clusters < fewClusters {
-		res.Notes = append(res.Notes, fewClustersNote(clusters))
-	}
+	sayFewClusters(res)
 	if dropped := len(f.Time) - len(all); dropped > 0 {
 		res.Notes = append(res.Notes, table.Note{
 			Code: "zero-weight", Text: "Rows with weight 0 take no part.", Args: map[string]any{"rows": dropped},

@@ -46,7 +46,7 @@ func PanelVisits(person, state []string, time []float64, level float64) (*PanelI
 	for i := range order {
 		order[i] = i
 		if math.IsNaN(time[i]) || math.IsInf(time[i], 0) {
-			return nil, &estimate.RowError{Row: i, Err: ErrTimes}
+			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: the time is not a finite number", ErrTimes)}
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int {

@@ -189,6 +189,7 @@ func (e PseudoRegression) fit(ctx context.Context, s *Spells) (*estimate.Result,
 		}
 		res.Estimates = append(res.Estimates, estimate.Wald(name, link.measure, beta[j], math.Sqrt(res.Cov.At(j, j)), math.Inf(1), s.Level))
 	}
+	sayFewClusters(res)
 	res.Details = map[string]any{"estimate": theta, "mean": num.Sum(value) / float64(len(value)), "link": e.Link, "persons": len(s.ID), "vcov": vcovName(res.N.Clusters)}
 	if gone := len(s.ID) - len(rows); gone > 0 {
 		res.Notes = append(res.Notes, table.Note{Code: "rows-missing", Text: "Persons without a value in a covariate have no part in the regression.", Args: map[string]any{"rows": gone}})

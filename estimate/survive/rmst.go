@@ -106,6 +106,7 @@ func (e RMST) fit(ctx context.Context, f *Times) (*estimate.Result, error) {
 			return nil, err
 		}
 		name = vcovName(res.N.Clusters)
+		sayFewClusters(res)
 	}
 	rmstEstimates(res, curves, mean, vcov, inf, tau, f.Level)
 	if dropped := len(f.Time) - res.N.Units; dropped > 0 {

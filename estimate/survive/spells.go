@@ -39,7 +39,7 @@ var (
 	ErrSplice  = errors.New("the person's spell before this one ends in another state than this one starts in")
 	ErrAfter   = errors.New("the person's spell before this one ends observation: a history cannot go on after it")
 	ErrSelf    = errors.New("a history cannot end with a move to the state it is in: write the end of observation")
-	ErrTimes   = errors.New("a spell needs 0 ≤ start < stop, both finite")
+	ErrTimes   = errors.New("times no spell can have")
 	ErrState   = errors.New("unknown state")
 )
 
@@ -151,8 +151,15 @@ func (s *Spells) histories() (*histories, error) {
 			return nil, &estimate.RowError{Row: r, Err: fmt.Errorf("%w: person number outside the list of persons", estimate.ErrInvalidFrame)}
 		case s.From[r] < 0 || s.From[r] >= states || s.To[r] < Censored || s.To[r] >= states:
 			return nil, &estimate.RowError{Row: r, Err: ErrState}
-		case !(s.Start[r] >= 0 && s.Stop[r] > s.Start[r]) || math.IsInf(s.Stop[r], 0):
-			return nil, &estimate.RowError{Row: r, Err: ErrTimes}
+		}
+		why := clockRule("the start", s.Start[r])
+		if why == "" {
+			if why = clockRule("the stop", s.Stop[r]); why == "" && s.Stop[r] <= s.Start[r] {
+				why = "the stop is not after the start"
+			}
+		}
+		if why != "" {
+			return nil, &estimate.RowError{Row: r, Err: fmt.Errorf("%w: %s", ErrTimes, why)}
 		}
 		offset[p+1]++
 	}

@@ -21,8 +21,34 @@ type Times struct {
 	Level      float64
 }
 
-// ErrTime is about a row whose time is not finite, negative, or not after its entry.
-var ErrTime = errors.New("a time must be finite, at least 0, and after the entry time where there is one")
+// ErrTime is about a row whose time or entry time is not finite, negative, or whose time is not after its entry: the
+// message says which.
+var ErrTime = errors.New("times no unit can have")
+
+// timeError says which rule the times of a row break; nil if none.
+func (f *Times) timeError(i int) error {
+	why := clockRule("the time", f.Time[i])
+	if why == "" && f.Entry != nil {
+		if why = clockRule("the entry time", f.Entry[i]); why == "" && !(f.Entry[i] < f.Time[i]) {
+			why = "the time is not after the entry time, so that the row is never at risk"
+		}
+	}
+	if why == "" {
+		return nil
+	}
+	return &estimate.RowError{Row: i, Err: fmt.Errorf("%w: %s", ErrTime, why)}
+}
+
+// clockRule is the rule that a time on a clock from 0 breaks; "" if none.
+func clockRule(what string, t float64) string {
+	switch {
+	case math.IsNaN(t) || math.IsInf(t, 0):
+		return what + " is not a finite number"
+	case t < 0:
+		return what + " is negative; the clock starts at 0"
+	}
+	return ""
+}
 
 // Check reports the first breach of the contract: an [estimate.RowError] where one
 // row is at fault, else an error that wraps [estimate.ErrInvalidFrame].
@@ -71,14 +97,9 @@ func (f *Times) Check() error {
 			}
 		}
 	}
-	for i, t := range f.Time {
-		if !(t >= 0) || math.IsInf(t, 0) {
-			return &estimate.RowError{Row: i, Err: ErrTime}
-		}
-	}
-	for i, e := range f.Entry {
-		if !(e >= 0 && e < f.Time[i]) {
-			return &estimate.RowError{Row: i, Err: ErrTime}
+	for i := range f.Time {
+		if err := f.timeError(i); err != nil {
+			return err
 		}
 	}
 	for i, g := range f.Group {
