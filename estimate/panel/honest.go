@@ -90,9 +90,9 @@ func (h *Honest) fit(ctx context.Context, c Coefficients) (*estimate.Result, err
 	_, exponent := math.Frexp(t.se)
 	unit := math.Ldexp(1, exponent)
 	t.rescale(1 / unit)
-	size := 1.0 // of M
+	size, digits := 1.0, 1e-4 // of M; the critical value of relative magnitudes is simulated
 	if h.Type == Smoothness {
-		size = unit
+		size, digits = unit, 1e-9
 	}
 	var set bounded = &smooth{t}
 	if h.Type == RelativeMagnitudes {
@@ -110,7 +110,7 @@ func (h *Honest) fit(ctx context.Context, c Coefficients) (*estimate.Result, err
 		nan := math.NaN()
 		res.Estimates = append(res.Estimates, estimate.Estimate{Term: fmt.Sprintf("M=%v", m), Measure: estimate.MeanDifference, Value: unit * value, SE: unit * se, CI: ci, Test: estimate.Test{Stat: nan, DF: nan, P: nan}})
 	}
-	breakdown, err := breakdown(ctx, set)
+	breakdown, err := breakdown(ctx, set, digits)
 	if err != nil {
 		return nil, err
 	}
@@ -204,8 +204,8 @@ func (t *trends) rescale(f float64) {
 	t.beta, t.cov, t.half, t.value, t.se = beta, cov, half, f*t.value, f*t.se
 }
 
-// breakdown is the smallest M whose interval has 0 in it, to three digits; NaN if none was found.
-func breakdown(ctx context.Context, set bounded) (float64, error) {
+// breakdown is the smallest M whose interval has 0 in it, to the share digits of it; NaN if none was found.
+func breakdown(ctx context.Context, set bounded, digits float64) (float64, error) {
 	in, err := set.has(ctx, 0)
 	if err != nil || in {
 		return 0, err
@@ -222,7 +222,7 @@ func breakdown(ctx context.Context, set bounded) (float64, error) {
 			return math.NaN(), nil
 		}
 	}
-	for high-low > 1e-4*high {
+	for high-low > digits*high {
 		middle := (low + high) / 2
 		if in, err = set.has(ctx, middle); err != nil {
 			return 0, err

@@ -52,7 +52,7 @@ func TestHonestSmoothnessByHand(t *testing.T) {
 	reftest.Agree(t, "error", e[0].SE, 5, 13)
 	reftest.Agree(t, "low", e[0].CI.Lo, 60-5*z, 12)
 	reftest.Agree(t, "high", e[1].CI.Hi, 60+100+5*one, 12)
-	reftest.Agree(t, "breakdown", res.Details["breakdown"].(float64), 60-5*one, 4)
+	reftest.Agree(t, "breakdown", res.Details["breakdown"].(float64), 60-5*one, 8)
 	o := res.Details["original"].(map[string]float64)
 	reftest.Agree(t, "original", o["conf_high"], 50+4*z, 13)
 
