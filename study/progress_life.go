@@ -50,7 +50,7 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 	}
 	own.notes[termLife] = append(own.notes[termLife], w.notes...)
 	size, again := w.arms(u, nil), w.arms(u, w.again)
-	h.basis = release.Basis{Treated: size.Treated, Control: size.Control, Cohort: u.sizes, DF: math.Inf(1)}
+	h.basis = release.Basis{Treated: again.Treated, Control: again.Control, Cohort: u.sizes, DF: math.Inf(1)}
 	h.gates = append(h.gates, progress.ArmSize(again.Treated, again.Control))
 	if min(again.Treated, again.Control) < progress.MinArm {
 		h.stop(table.Note{Code: "refused-few-answers", Text: "Too few people answered both times."}, table.Note{Code: "fix-response", Text: "Ask those again who have not answered, or take the answers of a small sample by telephone."})
@@ -67,14 +67,19 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 			basis: release.Basis{Single: true, Treated: n.size, Events: &release.Arms{Treated: n.again}, DF: math.Inf(1)}})
 	}
 	h.gates = append(h.gates, progress.Response(own.response[1], own.response[0]), progress.ResponseGap(own.response[1], own.response[0]))
-	waves := w.waves(u, q, s.spec.Level)
+	all := w.waves(u, q, s.spec.Level)
 	latent := progress.LatentChange{Model: progress.ItemModel(q.Model), Workers: s.o.Workers}
-	fit, err := latent.Fit(s.ctx, waves)
+	var fit *estimate.Result
+	rows, weight, stood, err := s.standIn(w, u, a.Progress)
 	if err == nil {
-		fit, err = s.invariance(h, waves, &latent, fit)
-	}
-	if err == nil {
-		err = s.lifeShares(r, u, h, q, w, waves, latent)
+		both := w.pick(rows)
+		waves := both.weighted(u, q, s.spec.Level, weight)
+		if fit, err = latent.Fit(s.ctx, waves); err == nil {
+			fit, err = s.invariance(h, all, waves, &latent, fit)
+		}
+		if err == nil {
+			err = s.lifeShares(r, u, h, q, both, waves, latent)
+		}
 	}
 	if err != nil {
 		why, ok := refusable(err)
@@ -84,7 +89,7 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 		h.not = why
 		return nil
 	}
-	own.notes[termLife] = append(own.notes[termLife], fit.Notes...)
+	own.notes[termLife] = append(append(own.notes[termLife], stood...), fit.Notes...)
 	var difference estimate.Estimate
 	for _, e := range fit.Estimates {
 		switch e.Measure {
@@ -127,13 +132,7 @@ func (s *state) lifeShares(r *analysisResult, u *progressUnits, h *headline, q *
 			change[k][i] = values.After[k][i] - values.Before[k][i]
 		}
 	}
-	people := &progress.Persons{Unit: waves.Unit, Treated: waves.Treated, Level: s.spec.Level}
-	if u.b.cluster != nil {
-		people.Cluster = dense(u.b.cluster, w.unit)
-	}
-	if u.b.weight != nil {
-		people.Weight = estimate.Weights{Kind: estimate.Matching, Values: pickFloat(u.b.weight, w.unit)}
-	}
+	people := &progress.Persons{Unit: waves.Unit, Treated: waves.Treated, Weight: waves.Weight, Cluster: waves.Cluster, Level: s.spec.Level}
 	limit := progress.BeyondChange{MIC: q.MIC, Workers: s.o.Workers}
 	res, err := limit.Fit(s.ctx, people, change...)
 	if err != nil {
@@ -218,8 +217,9 @@ func (s *state) tip(own *progressResult, h *headline, q *Assessments, e estimate
 // invariance tests whether the questions mean the same to both groups and at both times (gate
 // G5). Items that stand out are freed, and the headline rests on the others; if that changes what is
 // said, the groups are not compared.
-func (s *state) invariance(h *headline, waves *progress.Waves, latent *progress.LatentChange, fit *estimate.Result) (*estimate.Result, error) {
-	v := progress.Invariance{Anchors: len(waves.Names)}
+// The tests take everybody who answered at all, without weights; all are their answers, waves those that the headline rests on.
+func (s *state) invariance(h *headline, all, waves *progress.Waves, latent *progress.LatentChange, fit *estimate.Result) (*estimate.Result, error) {
+	v := progress.Invariance{Anchors: len(all.Names)}
 	skip := func(err error) (*estimate.Result, error) {
 		if err != nil {
 			if _, ok := refusable(err); !ok {
@@ -229,7 +229,7 @@ func (s *state) invariance(h *headline, waves *progress.Waves, latent *progress.
 		h.gates = append(h.gates, progress.Invariant(v))
 		return fit, nil
 	}
-	shift, err := progress.ResponseShift{Model: latent.Model, Workers: s.o.Workers}.Fit(s.ctx, waves)
+	shift, err := progress.ResponseShift{Model: latent.Model, Workers: s.o.Workers}.Fit(s.ctx, all)
 	if err != nil {
 		return skip(err)
 	}
@@ -242,14 +242,14 @@ func (s *state) invariance(h *headline, waves *progress.Waves, latent *progress.
 		}
 		return items
 	}
-	group := make([]int, len(waves.Unit))
-	for i, t := range waves.Treated {
+	group := make([]int, len(all.Unit))
+	for i, t := range all.Treated {
 		if t {
 			group[i] = 1
 		}
 	}
 	dif, err := progress.DIFLikelihoodRatio{Model: latent.Model, Workers: s.o.Workers}.Fit(s.ctx, &progress.Answers{
-		Unit: waves.Unit, Names: waves.Names, X: waves.Before, Group: group, GroupNames: []string{"control", "treated"}, Level: s.spec.Level,
+		Unit: all.Unit, Names: all.Names, X: all.Before, Group: group, GroupNames: []string{"control", "treated"}, Level: s.spec.Level,
 	})
 	if err != nil {
 		return skip(err)
@@ -262,7 +262,7 @@ func (s *state) invariance(h *headline, waves *progress.Waves, latent *progress.
 		}
 	}
 	verdict, _ := dif.Details["verdict"].(progress.Verdict)
-	v.Tested, v.Anchors, v.SignChanges, v.SharedShift = true, len(waves.Names)-len(loose), verdict == progress.Disagree, len(loose) > 0
+	v.Tested, v.Anchors, v.SignChanges, v.SharedShift = true, len(all.Names)-len(loose), verdict == progress.Disagree, len(loose) > 0
 	if len(latent.Shift)+len(latent.Differ) == 0 || v.Anchors < progress.MinAnchors {
 		latent.Shift, latent.Differ = nil, nil
 		return skip(nil)

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
+	"utfall/estimate/survive"
 	"utfall/internal/num"
 )
 
@@ -24,15 +25,16 @@ type Plausible struct {
 // PlausibleValues draws the trait of each person from its posterior given the answers and the
 // group, at parameters drawn anew for each data set:
 //
-//	parameters* ~ N(estimate, I⁻¹),  θ*_i ~ p(θ | answers of i, group of i, parameters*)
+//	parameters* ~ N(estimate, V),  θ*_i ~ p(θ | answers of i, group of i, parameters*)
 //
+// V the covariance of the model: I⁻¹, with sampling or matching weights or clusters the sandwich.
 // An analysis may use only groups that the model knew: give the groups to be compared with
 // the answers. EAP scores in their place would be shrunken towards the mean and too alike.
 // θ* is a node of the quadrature plus a uniform part of its cell, scaled to keep mean and
 // variance of the posterior. Every draw has a stream of its own, keyed by seed, data set and unit.
 //
-// Errors: those of the model, and [estimate.ErrWeights] with weights or clusters, with
-// which I⁻¹ is not the covariance of the parameters.
+// Weights and clusters belong into the analysis of the values as well. Errors: those of the model, and [estimate.ErrWeights]
+// for frequencies: people in one row would get one value.
 //
 // Mislevy (1991); Rubin (1987).
 type PlausibleValues struct {
@@ -42,12 +44,12 @@ type PlausibleValues struct {
 	Workers int // goroutines; 0 means all cores. Never changes a result
 }
 
-func (e PlausibleValues) check(w estimate.Weights, cluster []int) (PlausibleValues, error) {
+func (e PlausibleValues) check(w estimate.Weights) (PlausibleValues, error) {
 	if e.Draws < 0 || e.Draws == 1 {
 		return e, invalid("%d data sets; at least 2 are needed to tell their spread", e.Draws)
 	}
-	if w.Values != nil || cluster != nil {
-		return e, fmt.Errorf("plausible values: %w: draw without weights and clusters, and use these in the analysis of the values", estimate.ErrWeights)
+	if w.Values != nil && w.Kind == estimate.Frequency {
+		return e, fmt.Errorf("plausible values: %w: frequencies; write one person a row", estimate.ErrWeights)
 	}
 	if e.Draws == 0 {
 		e.Draws = 20
@@ -60,7 +62,7 @@ func (e PlausibleValues) check(w estimate.Weights, cluster []int) (PlausibleValu
 
 // Draw draws from the answers of one wave.
 func (e PlausibleValues) Draw(ctx context.Context, a *Answers) (*Plausible, error) {
-	e, err := e.check(a.Weight, a.Cluster)
+	e, err := e.check(a.Weight)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +70,11 @@ func (e PlausibleValues) Draw(ctx context.Context, a *Answers) (*Plausible, erro
 	if err != nil {
 		return nil, fmt.Errorf("plausible values: %w", err)
 	}
-	draws, err := e.parameters(f.m.point(), f.v, func(p []float64) bool { f.m.get(p); return f.m.valid() })
+	v, err := f.d.robust(f.p.of, f.post.score, f.v, e.Workers)
+	if err != nil {
+		return nil, err
+	}
+	draws, err := e.parameters(f.m.point(), v, func(p []float64) bool { f.m.get(p); return f.m.valid() })
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +108,7 @@ func (e PlausibleValues) Draw(ctx context.Context, a *Answers) (*Plausible, erro
 
 // DrawWaves draws from both waves; change names what may differ between them.
 func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentChange) (*Plausible, error) {
-	e, err := e.check(w.Weight, w.Cluster)
+	e, err := e.check(w.Weight)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +117,11 @@ func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentC
 	if err != nil {
 		return nil, fmt.Errorf("plausible values: %w", err)
 	}
-	draws, err := e.parameters(f.free, f.v, func(p []float64) bool { f.m.get(p); return f.m.valid() })
+	v, err := f.d.robust(f.p.of, f.score, f.v, e.Workers)
+	if err != nil {
+		return nil, err
+	}
+	draws, err := e.parameters(f.free, v, func(p []float64) bool { f.m.get(p); return f.m.valid() })
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +158,23 @@ func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentC
 		out.Before, out.After = append(out.Before, before), append(out.After, after)
 	}
 	return out, nil
+}
+
+// robust is the covariance of the parameters: v, or with weights or clusters that of their influence functions.
+func (d *irtData) robust(of []int32, score *mat.Dense, v *mat.SymDense, workers int) (*mat.SymDense, error) {
+	if d.cluster == nil && d.kind == estimate.NoWeights {
+		return v, nil
+	}
+	var inf mat.Dense
+	inf.Mul(score, v)
+	_, k := inf.Dims()
+	all, order := mat.NewDense(len(of), k, nil), make([]int32, 0, len(d.order))
+	for _, i := range d.order {
+		floats.ScaleTo(all.RawRowView(int(i)), d.weight[i], inf.RawRowView(int(of[i])))
+		order = append(order, int32(i))
+	}
+	out, _, err := survive.Covariance(all, order, d.cluster, workers)
+	return out, err
 }
 
 func missingValues(n int) []float64 {

@@ -3,6 +3,7 @@ package progress
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -98,13 +99,56 @@ func TestPlausibleOneWave(t *testing.T) {
 		"model": func() error { _, err := PlausibleValues{Model: "x"}.Draw(t.Context(), a); return err },
 		"weights": func() error {
 			b := *a
-			b.Weight = estimate.Weights{Kind: estimate.Sampling, Values: make([]float64, 300)}
+			b.Weight = estimate.Weights{Kind: estimate.Frequency, Values: slices.Repeat([]float64{1}, 300)}
 			_, err := PlausibleValues{}.Draw(t.Context(), &b)
 			return err
 		},
 	} {
 		require.Error(t, bad(), name)
 	}
+}
+
+// Parameters are drawn from the covariance that the model reports: with weights and clusters the sandwich. Everybody written twice, as
+// one cluster, is nothing new.
+func TestPlausibleParametersFollowTheCovariance(t *testing.T) {
+	w := simWaves(43, 0, 150, d10())
+	w.Weight = estimate.Weights{Kind: estimate.Sampling}
+	for i := range w.Unit {
+		w.Weight.Values = append(w.Weight.Values, 1+float64(i%3))
+	}
+	f, err := LatentChange{}.fitWaves(t.Context(), w)
+	require.NoError(t, err)
+	v, err := f.d.robust(f.p.of, f.score, f.v, 1)
+	require.NoError(t, err)
+	// The one free parameter that an estimate is: the mean of participants before.
+	r := latentChange(t, LatentChange{}, w)
+	for _, e := range r.Estimates {
+		if e.Term == "trait/mean,wave=1,group=1" {
+			rows := f.rows()
+			at := slices.Index(rows.terms, e.Term)
+			reftest.Agree(t, "sandwich", math.Sqrt(quadratic(rows.jac[at], v)), e.SE, 10)
+			require.Greater(t, math.Abs(e.SE/math.Sqrt(quadratic(rows.jac[at], f.v))-1), .01, "not the information")
+		}
+	}
+	p, err := PlausibleValues{Draws: 3, Seed: 2}.DrawWaves(t.Context(), w, LatentChange{})
+	require.NoError(t, err)
+	require.Len(t, p.After, 3)
+	twice := *w
+	n := len(w.Unit)
+	twice.Before, twice.After = mat.NewDense(2*n, 6, nil), mat.NewDense(2*n, 6, nil)
+	twice.Unit, twice.Treated, twice.Weight = nil, nil, estimate.Weights{Kind: estimate.Sampling}
+	for k := range 2 * n {
+		i := k % n
+		twice.Unit, twice.Treated = append(twice.Unit, fmt.Sprintf("%d%s", k/n, w.Unit[i])), append(twice.Treated, w.Treated[i])
+		twice.Weight.Values, twice.Cluster = append(twice.Weight.Values, w.Weight.Values[i]), append(twice.Cluster, i)
+		twice.Before.SetRow(k, w.Before.RawRowView(i))
+		twice.After.SetRow(k, w.After.RawRowView(i))
+	}
+	g, err := LatentChange{}.fitWaves(t.Context(), &twice)
+	require.NoError(t, err)
+	v2, err := g.d.robust(g.p.of, g.score, g.v, 1)
+	require.NoError(t, err)
+	reftest.Agree(t, "written twice", v2.At(0, 0), v.At(0, 0)*float64(n)/float64(n-1), 6)
 }
 
 // Of ten participants 4 improved by more than 2 and 1 worsened, of ten comparison people 2 and 2: net
