@@ -181,7 +181,11 @@ func (d *irtData) code(names []string, waves []*mat.Dense, kind irtKind) error {
 		need = 3
 	}
 	if J < need {
-		return fmt.Errorf("%w: %d item; this model needs %d or more", estimate.ErrTooFew, J, need)
+		what := "give more items"
+		if J >= 2 { // equal slopes leave less to be found
+			what = "give more items, or take a model in which all items have one slope (rasch, pcm)"
+		}
+		return fmt.Errorf("%w: %d %s; this model needs %d or more: %s", estimate.ErrTooFew, J, plural(J, "item", "items"), need, what)
 	}
 	missing, cell := 0, 0
 	var single []string

@@ -18,13 +18,17 @@ type Ladder map[string]int
 // ladder and each step must belong to a state.
 func (l Ladder) steps(states []string) ([]int, error) {
 	out := make([]int, len(states))
-	known := make(map[string]bool, len(states))
+	known, missing := make(map[string]bool, len(states)), 0
 	for j, s := range states {
 		step, ok := l[s]
 		if !ok {
-			return nil, fmt.Errorf("%w: state %q has no step on the ladder", estimate.ErrInvalidFrame, s)
+			missing++
+			continue
 		}
 		out[j], known[s] = step, true
+	}
+	if missing > 0 { // not by name: it is a value of the data that nobody declared
+		return nil, fmt.Errorf("%w: %d of the %d states of the data have no step on the ladder, which knows %q", estimate.ErrInvalidFrame, missing, len(states), slices.Sorted(maps.Keys(l)))
 	}
 	for _, s := range slices.Sorted(maps.Keys(l)) {
 		if !known[s] {

@@ -35,13 +35,16 @@ type Map map[string]Authority
 
 // of gives the authority of each state.
 func (m Map) of(states []string) ([]Authority, error) {
-	out := make([]Authority, len(states))
+	out, missing := make([]Authority, len(states)), 0
 	for j, s := range states {
 		a, ok := m[s]
 		if !ok {
-			return nil, fmt.Errorf("%w: it is not said who is responsible in state %q", estimate.ErrInvalidFrame, s)
+			missing++
 		}
 		out[j] = a
+	}
+	if missing > 0 { // not by name: it is a value of the data that nobody declared
+		return nil, fmt.Errorf("%w: it is not said who is responsible in %d of the %d states of the data; it is for %q", estimate.ErrInvalidFrame, missing, len(states), slices.Sorted(maps.Keys(m)))
 	}
 	for _, s := range slices.Sorted(maps.Keys(m)) {
 		if !slices.Contains(states, s) {

@@ -316,7 +316,7 @@ func TestRefusals(t *testing.T) {
 		err    error
 		text   string
 	}{
-		"no step":      {func(e *NetMonths, _ *survive.Spells) { e.Ladder = Ladder{"0": 0, "1": 1, "2": 2, "3": 3, "4": 4} }, estimate.ErrInvalidFrame, `"5" has no step`},
+		"no step":      {func(e *NetMonths, _ *survive.Spells) { e.Ladder = Ladder{"0": 0, "1": 1, "2": 2, "3": 3, "4": 4} }, estimate.ErrInvalidFrame, `1 of the 6 states of the data have no step on the ladder, which knows ["0" "1" "2" "3" "4"]`},
 		"unknown step": {func(e *NetMonths, _ *survive.Spells) { e.Ladder = withStep(sixSteps, "work", 9) }, estimate.ErrInvalidFrame, `"work"`},
 		"bad other":    {func(e *NetMonths, _ *survive.Spells) { e.Alternatives = map[string]Ladder{"alt": {"0": 1}} }, estimate.ErrInvalidFrame, `order "alt"`},
 		"flat": {func(e *NetMonths, _ *survive.Spells) {
