@@ -245,13 +245,11 @@ func TestStableExitTimes(t *testing.T) {
 	}
 }
 
-// D12: into work with .06 a month and out with .05. A run of 12 begun by month 24 is complete by month 36: .5342. With
-// more follow-up nothing that was known before changes.
-func TestD12StableRun(t *testing.T) {
-	const n = 4000
+// d12Rows are histories of design D12: monthly into work .06, out of it .05.
+func d12Rows(seed, n int) []string {
 	rows := make([]string, n)
 	for i := range rows {
-		st := num.NewStream(12, "d12", uint64(i))
+		st := num.NewStream(uint64(seed), "d12", uint64(i))
 		work := false
 		for range 61 {
 			letter := "s"
@@ -266,10 +264,11 @@ func TestD12StableRun(t *testing.T) {
 			}
 		}
 	}
-	m := inMonths(rows...)
-	r, err := StableExit{Authority: offices, At: []float64{12, 24, 25}}.Fit(t.Context(), m)
-	require.NoError(t, err)
-	// Exact: share in U and in each length of a run so far, month by month; a run in months 25 to 36 begins after 25.
+	return rows
+}
+
+// d12Truth is exact: share in U and in each length of a run so far, month by month; a run in months 25 to 36 begins after 25.
+func d12Truth() float64 {
 	length := [13]float64{1}
 	for range 36 {
 		next := [13]float64{.94 * length[0], .06 * length[0]}
@@ -280,7 +279,17 @@ func TestD12StableRun(t *testing.T) {
 		}
 		length = next
 	}
-	truth := length[12]
+	return length[12]
+}
+
+// D12: into work with .06 a month and out with .05. A run of 12 begun by month 24 is complete by month 36: .5342. With
+// more follow-up nothing that was known before changes.
+func TestD12StableRun(t *testing.T) {
+	rows := d12Rows(12, 4000)
+	m := inMonths(rows...)
+	r, err := StableExit{Authority: offices, At: []float64{12, 24, 25}}.Fit(t.Context(), m)
+	require.NoError(t, err)
+	truth := d12Truth()
 	require.InDelta(t, .5342, truth, 5e-5)
 	e := find(t, r, "time=25,cause=stable")
 	t.Logf("begun by 25: %.4f (%.4f), exact %.4f", e.Value, e.SE, truth)

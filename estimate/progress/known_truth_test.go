@@ -25,26 +25,30 @@ func truthReps() int {
 	return 200 * sim.Factor
 }
 
+// d4 is design D4: 600 people of a first score below −.5, and the mean of those.
+func d4(rep int) (p *Persons, change []float64, before float64) {
+	const n, cut, noise = 600, -.5, .7
+	p = &Persons{Level: .95}
+	for i := 0; len(change) < n; i++ {
+		st := num.NewStream(4, "d4", uint64(rep)<<32|uint64(i))
+		trait := st.Normal()
+		first, second := trait+noise*st.Normal(), trait+noise*st.Normal()
+		if first >= cut {
+			continue
+		}
+		p.Unit, p.Treated = append(p.Unit, fmt.Sprintf("p%06d", i)), append(p.Treated, st.Bernoulli(.5))
+		change, before = append(change, second-first), before+first/n
+	}
+	return p, change, before
+}
+
 // D4: people are picked for a low score of reliability 1/1.49 = .671; nothing has any effect. The group improves by .43 all the same,
 // which is what [RegressionToMean] says; against comparison people picked alike the net share improved is 0 with its coverage.
 func TestD4RegressionToTheMean(t *testing.T) {
-	const n, cut, noise = 600, -.5, .7
 	reps := truthReps()
 	var gain, expected, covered, within float64
 	for rep := range reps {
-		p := &Persons{Level: .95}
-		var change []float64
-		var before float64
-		for i := 0; len(change) < n; i++ {
-			st := num.NewStream(4, "d4", uint64(rep)<<32|uint64(i))
-			trait := st.Normal()
-			first, second := trait+noise*st.Normal(), trait+noise*st.Normal()
-			if first >= cut {
-				continue
-			}
-			p.Unit, p.Treated = append(p.Unit, fmt.Sprintf("p%06d", i)), append(p.Treated, st.Bernoulli(.5))
-			change, before = append(change, second-first), before+first/n
-		}
+		p, change, before := d4(rep)
 		r, err := BeyondChange{SDC: 1}.Fit(t.Context(), p, change)
 		require.NoError(t, err)
 		if ci := r.Estimates[0].CI; ci.Lo <= 0 && ci.Hi >= 0 {
@@ -55,7 +59,7 @@ func TestD4RegressionToTheMean(t *testing.T) {
 				within += 1 / float64(reps)
 			}
 		}
-		gain += num.Sum(change) / n / float64(reps)
+		gain += num.Sum(change) / float64(len(change)*reps)
 		expected += RegressionToMean(1/1.49, 0, before) / float64(reps)
 	}
 	t.Logf("gain without any effect %.3f, expected %.3f; coverage of the difference %.3f; 'improvement' within participants %.2f", gain, expected, covered, within)
@@ -65,6 +69,29 @@ func TestD4RegressionToTheMean(t *testing.T) {
 	require.Greater(t, within, .95, "without a comparison everybody seems to improve")
 }
 
+// d9 is design D9: who is missing, and by how much they differ in each arm from those who are not.
+func d9(rep, n int) (f *estimate.Frame, missing []bool, delta [2]float64) {
+	f = &estimate.Frame{Level: .95}
+	var sum, count [2][2]float64 // by missing, arm
+	for i := range n {
+		st := num.NewStream(9, "d9", uint64(rep)<<32|uint64(i))
+		w := float64(i % 2)
+		y := .3*w + st.Normal()
+		gone := st.Bernoulli(logistic(-1.5 - .8*y + .5*w))
+		k := 0
+		if gone {
+			k = 1
+		}
+		sum[k][i%2] += y
+		count[k][i%2]++
+		f.Unit, f.Y, f.Treated, missing = append(f.Unit, fmt.Sprintf("p%06d", i)), append(f.Y, y), append(f.Treated, w == 1), append(missing, gone)
+	}
+	for a := range 2 {
+		delta[a] = sum[1][a]/count[1][a] - sum[0][a]/count[0][a]
+	}
+	return f, missing, delta
+}
+
 // D9: who answers hangs on the answer: P(missing) = logit(−1.5 − .8y + .5W), effect .30. Those who answer give .34 or so; the shifts of
 // those who do not, if they were known (about −.7), give the truth.
 func TestD9NotAtRandom(t *testing.T) {
@@ -72,31 +99,14 @@ func TestD9NotAtRandom(t *testing.T) {
 	reps := truthReps() / 2
 	var known, shifted, shift [2]float64
 	for rep := range reps {
-		f := &estimate.Frame{Level: .95}
-		var missing []bool
-		var sum, count [2][2]float64 // by missing, arm
-		for i := range n {
-			st := num.NewStream(9, "d9", uint64(rep)<<32|uint64(i))
-			w := float64(i % 2)
-			y := .3*w + st.Normal()
-			gone := st.Bernoulli(logistic(-1.5 - .8*y + .5*w))
-			k := 0
-			if gone {
-				k = 1
-			}
-			sum[k][i%2] += y
-			count[k][i%2]++
-			f.Unit, f.Y, f.Treated, missing = append(f.Unit, fmt.Sprintf("p%06d", i)), append(f.Y, y), append(f.Treated, w == 1), append(missing, gone)
-		}
+		f, missing, delta := d9(rep, n)
 		r, err := sensitivity.Tipping{Missing: missing}.Fit(t.Context(), f)
 		require.NoError(t, err)
 		value := map[string]float64{}
 		for _, e := range r.Estimates {
 			value[e.Term] = e.Value
 		}
-		var delta [2]float64
 		for a := range 2 {
-			delta[a] = sum[1][a]/count[1][a] - sum[0][a]/count[0][a]
 			shift[a] += delta[a] / float64(reps)
 		}
 		v := value["known"] + value["arm=treated"]*delta[1] - value["arm=control"]*delta[0]
@@ -114,24 +124,29 @@ func TestD9NotAtRandom(t *testing.T) {
 	require.InDelta(t, -.7, shift[0], .12)
 }
 
+// d15 is design D15: 80 associations and their true effects.
+func d15(rep int) (*combine.Effects, []float64) {
+	const k = 80
+	f, truth := &combine.Effects{Level: .95}, make([]float64, k)
+	for i := range k {
+		st := num.NewStream(15, "d15", uint64(rep)<<32|uint64(i))
+		truth[i] = .1 + .15*st.Normal()
+		se := .12 + .23*st.Float()
+		f.Unit, f.Y, f.Variance = append(f.Unit, fmt.Sprintf("f%02d", i)), append(f.Y, truth[i]+se*st.Normal()), append(f.Variance, se*se)
+	}
+	return f, truth
+}
+
 // D15: 80 associations whose effects are N(.1, .15²), known with errors of .12 to .35. The best of the raw numbers is overstated by .5 and more,
 // the best of the shrunken ones by about nothing; of the raw first eight a third truly are. So there is no league table.
 func TestD15Associations(t *testing.T) {
-	const k = 80
 	reps := truthReps()
 	var raw, shrunk, right float64
 	for rep := range reps {
-		f := &combine.Effects{Level: .95}
-		truth := make([]float64, k)
-		for i := range k {
-			st := num.NewStream(15, "d15", uint64(rep)<<32|uint64(i))
-			truth[i] = .1 + .15*st.Normal()
-			se := .12 + .23*st.Float()
-			f.Unit, f.Y, f.Variance = append(f.Unit, fmt.Sprintf("f%02d", i)), append(f.Y, truth[i]+se*st.Normal()), append(f.Variance, se*se)
-		}
+		f, truth := d15(rep)
 		r, err := combine.Meta{}.Fit(t.Context(), f)
 		require.NoError(t, err)
-		better := make([]float64, k)
+		better := make([]float64, len(truth))
 		for _, e := range r.Estimates {
 			for i, u := range f.Unit {
 				if e.Term == "unit="+u {
@@ -140,7 +155,7 @@ func TestD15Associations(t *testing.T) {
 			}
 		}
 		first := func(v []float64) []int {
-			order := make([]int, k)
+			order := make([]int, len(truth))
 			for i := range order {
 				order[i] = i
 			}

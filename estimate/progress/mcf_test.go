@@ -251,6 +251,27 @@ func TestMeanCountRefuses(t *testing.T) {
 	}
 }
 
+// d11 is design D11, 200 persons.
+func d11(rep int) *Recurrent {
+	r := &Recurrent{Level: 0.95}
+	for i := range 200 {
+		s := num.NewStream(11, fmt.Sprint("d11", rep), uint64(i))
+		add := func(t float64, what Occurrence) {
+			r.Person, r.Time, r.Event = append(r.Person, fmt.Sprintf("%03d", i)), append(r.Time, t), append(r.Event, what)
+		}
+		dies, end := s.Exp()/0.2, min(3.0, 1.5+3*s.Float())
+		for t := s.Exp() / 1.2; t < min(dies, end); t += s.Exp() / 1.2 {
+			add(t, Happens)
+		}
+		if dies < end {
+			add(dies, Terminal)
+		} else {
+			add(end, Ends)
+		}
+	}
+	return r
+}
+
 // D11: events at 1.2 a year, death at .2 a year, 3 years. The truth is ∫ 1.2·e^{−.2u}du = 2.707;
 // to take death for the end of observation gives 1.2·3 = 3.6.
 func TestGhoshLinCoverage(t *testing.T) {
@@ -262,22 +283,7 @@ func TestGhoshLinCoverage(t *testing.T) {
 	var mean, wrong float64
 	covered := 0
 	for rep := range reps {
-		r := &Recurrent{Level: 0.95}
-		for i := range 200 {
-			s := num.NewStream(11, fmt.Sprint("d11", rep), uint64(i))
-			add := func(t float64, what Occurrence) {
-				r.Person, r.Time, r.Event = append(r.Person, fmt.Sprintf("%03d", i)), append(r.Time, t), append(r.Event, what)
-			}
-			dies, end := s.Exp()/0.2, min(3.0, 1.5+3*s.Float())
-			for t := s.Exp() / 1.2; t < min(dies, end); t += s.Exp() / 1.2 {
-				add(t, Happens)
-			}
-			if dies < end {
-				add(dies, Terminal)
-			} else {
-				add(end, Ends)
-			}
-		}
+		r := d11(rep)
 		e := mcf(t, r, 3).Estimates[0]
 		mean += e.Value / float64(reps)
 		if e.CI.Lo <= truth && truth <= e.CI.Hi {

@@ -284,6 +284,23 @@ func byArm(s *Steps) {
 	}
 }
 
+// d14 is design D14, n persons an arm.
+func d14(rep, n int) *Steps {
+	st := num.NewStream(14, "d14", uint64(rep))
+	draw := func(p ...float64) []float64 {
+		out := make([]float64, n)
+		for i := range out {
+			u := st.Float()
+			for k := 0; k < len(p)-1 && u > p[k]; k++ {
+				u -= p[k]
+				out[i]++
+			}
+		}
+		return out
+	}
+	return steps(draw(0.3, 0.3, 0.2, 0.2), draw(0.4, 0.3, 0.2, 0.1))
+}
+
 // D14: shares (.3, .3, .2, .2) against (.4, .3, .2, .1), truth .575. The logit interval holds
 // its level with 15 an arm, a little above it as printed there (.952 to .958): .95 to .965, ±2
 // Monte Carlo errors, 99.8% band with -short.
@@ -296,19 +313,7 @@ func TestWinsCoverage(t *testing.T) {
 		covered, failed := 0, 0
 		var mean float64
 		for rep := range reps {
-			st := num.NewStream(14, "d14", uint64(rep))
-			draw := func(p ...float64) []float64 {
-				out := make([]float64, n)
-				for i := range out {
-					u := st.Float()
-					for k := 0; k < len(p)-1 && u > p[k]; k++ {
-						u -= p[k]
-						out[i]++
-					}
-				}
-				return out
-			}
-			r := wins(t, steps(draw(0.3, 0.3, 0.2, 0.2), draw(0.4, 0.3, 0.2, 0.1)))
+			r := wins(t, d14(rep, n))
 			e := r.Estimates[0]
 			mean += e.Value / float64(reps)
 			if math.IsNaN(e.CI.Lo) {
