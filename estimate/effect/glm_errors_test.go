@@ -132,3 +132,21 @@ func TestGLMErrorsOfWorkers(t *testing.T) {
 		}
 	}
 }
+
+// The interval that a left-out column does not have is of the others' method: normal, or t with clusters.
+func TestGLMMethodOfLeftOutColumn(t *testing.T) {
+	f := glmFrame(num.Poisson, 300)
+	for i := range f.Y {
+		f.Cluster = append(f.Cluster, i%40)
+	}
+	for _, vcov := range []Vcov{IID, HC1, HC3, CR1, CR2} {
+		res := mustFit(t, GLM{Family: num.Poisson, Vcov: vcov}, f)
+		last := res.Estimates[len(res.Estimates)-1]
+		if !math.IsNaN(last.Value) || !math.IsNaN(last.CI.Lo) {
+			t.Fatalf("%s: %v", vcov, last)
+		}
+		if last.CI.Method != res.Estimates[1].CI.Method {
+			t.Errorf("%s: method %s of the column left out, %s of the others", vcov, last.CI.Method, res.Estimates[1].CI.Method)
+		}
+	}
+}

@@ -166,6 +166,11 @@ func (l *linear) spread(s *solution, inner *mat.SymDense, df []float64) {
 		}
 		s.coef[a], s.se[a], s.df[a] = s.fit.Coef[i], math.Sqrt(math.Max(col[i], 0)), df[i]
 	}
+	for _, j := range s.fit.Collinear {
+		if math.IsInf(df[0], 1) { // a number that does not exist has the reference distribution of the others
+			s.df[j] = df[0]
+		}
+	}
 	if s.influence == nil {
 		l.influence(s)
 	}
