@@ -103,7 +103,7 @@ func (q *Dose) estimate(s *state, _ *Analysis) (analysisResult, error) {
 		r.notes = append(r.notes, fewToCompare())
 	}
 	for _, est := range res.Estimates {
-		n := found{term: est.Term, e: est, basis: release.Basis{Treated: res.N.Treated, Control: fewest, DF: math.Inf(1)}}
+		n := found{term: est.Term, e: est, basis: release.Basis{Treated: res.N.Treated, Control: fewest, DF: math.Inf(1), Published: s.spec.Data[q.Data].Published}}
 		if v, ok := doseOf(est.Term); ok {
 			below, _ := slices.BinarySearch(sizes, math.Nextafter(v, math.Inf(1)))
 			above, _ := slices.BinarySearch(sizes, v)

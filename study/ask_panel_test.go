@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +111,43 @@ func TestSwitchingByHand(t *testing.T) {
 	for _, r := range out.Records {
 		require.True(t, r.Withheld, r.Term)
 	}
+	// Unless they are published statistics about places.
+	out, _ = placeRun(t, dir, strings.Replace(strings.Replace(memberStudy, "data:\n", "disclosure: {min_count: 15}\ndata:\n", 1), "path: towns.csv,", "path: towns.csv, published: true,", 1), "en")
+	require.Equal(t, 36, *recordOf(t, out, "overall").Treated)
+}
+
+// The same numbers, figures and words for any order of rows and number of workers; a bundle is verified by running it again.
+func TestPlaceQuestionsAreReproduced(t *testing.T) {
+	dir, turned := t.TempDir(), t.TempDir()
+	placePanel(t, dir, true)
+	b, err := os.ReadFile(filepath.Join(dir, "towns.csv"))
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	slices.Reverse(lines[1:])
+	require.NoError(t, os.WriteFile(filepath.Join(turned, "towns.csv"), []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	eligible := func(asked string) string {
+		return strings.Replace(asked, "outcome: y", "outcome: y, where: part > 0", 1)
+	}
+	text := placeStudy(askedTriple) + "  - {name: two, outcome_label: {en: Two}, " + strings.Replace(eligible(askedSwitching), "outcome: y", "outcome: y, covariates: [x], errors: bootstrap, bands: uniform, replicates: 99", 1) +
+		"}\n  - {name: three, outcome_label: {en: Three}, " + strings.Replace(eligible(askedDose), "outcome: y", "outcome: y, covariates: [x]", 1) + "}\n"
+	spec, err := Parse("study.yaml", strings.NewReader(text))
+	require.NoError(t, err)
+	var files [2]map[string]string
+	for i, from := range []string{dir, turned} {
+		bundle := filepath.Join(t.TempDir(), "b")
+		_, err := Run(t.Context(), spec, Options{DataDir: from, OutDir: bundle, Workers: 1 + 2*i})
+		require.NoError(t, err)
+		files[i] = map[string]string{}
+		for _, name := range []string{resultsFile, "figures/one-event-study.csv", "figures/two-event-study.csv", "figures/three-dose.csv"} {
+			b, err := os.ReadFile(filepath.Join(bundle, name))
+			require.NoError(t, err)
+			files[i][name] = string(b)
+		}
+		v, err := Verify(t.Context(), bundle, from, Options{Workers: 2})
+		require.NoError(t, err)
+		require.Empty(t, v.Problems)
+	}
+	require.Equal(t, files[0], files[1])
 }
 
 // Triple differences by hand: the eligible of those who enter change by 9 and the others there by 4, the eligible of the never treated by 3 and the others by 1:
