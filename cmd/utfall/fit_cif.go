@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"utfall/estimate"
@@ -48,6 +49,9 @@ func (d *fitData) causes(name string) (cause []int, names []string, err error) {
 	codes, levels, err := d.codes(name)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !slices.Contains(levels, "0") { // a word for it would silently be one more cause
+		d.note("nobody-censored", map[string]any{"column": name}, "No row has 0 in column %s, so that nobody counts as censored: every value is a cause.", name)
 	}
 	number := make([]int, len(levels))
 	for l, s := range levels {

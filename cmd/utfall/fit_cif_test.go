@@ -55,3 +55,21 @@ func TestFitCIF(t *testing.T) {
 	require.Equal(t, exitInput, code)
 	require.Contains(t, errOut, "no event of any cause")
 }
+
+// Who is censored is said by 0 only: a word for it would be one more cause, in silence.
+func TestFitNobodyCensored(t *testing.T) {
+	words := writeTestFile(t, "w.csv", "t,e,x,k\n1,dead,1,a\n2,lost,3,a\n3,dead,2,a\n4,lost,5,a\n5,dead,1,a\n")
+	zeros := writeTestFile(t, "z.csv", "t,e,x,k\n1,dead,1,a\n2,0,3,a\n3,dead,2,a\n4,0,5,a\n5,dead,1,a\n")
+	for _, args := range [][]string{{"cif", "--at", "2"}, {"fine-gray", "--cause", "dead", "--covariates", "x,k"}} {
+		args = append(args, "--time", "t", "--event", "e", "--format", "json", "--data")
+		code, out, errOut := runFit(t, append(args, words)...)
+		require.Zero(t, code, errOut)
+		require.Contains(t, out, `"nobody-censored"`)
+		code, out, errOut = runFit(t, append(args, zeros)...)
+		require.Zero(t, code, errOut)
+		require.NotContains(t, out, `"nobody-censored"`)
+		if args[0] == "fine-gray" { // a category of one level has no column that could be null
+			require.Contains(t, out, `"one-valued-covariate"`)
+		}
+	}
+}

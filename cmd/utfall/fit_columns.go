@@ -213,6 +213,16 @@ func (d *fitData) design(covariates []string) (*mat.Dense, []string, error) {
 	if len(m.Columns) == 0 {
 		return nil, nil, fmt.Errorf("%w: each of %s has one value only", cohort.ErrCovariate, strings.Join(covariates, ", "))
 	}
+	var single []string // categories of one level leave no column that could be null
+	for _, c := range covariates {
+		if !slices.ContainsFunc(m.Columns, func(k cohort.MatrixColumn) bool { return k.Source == c }) {
+			single = append(single, c)
+		}
+	}
+	if len(single) > 0 {
+		d.note("one-valued-covariate", map[string]any{"columns": single, "count": len(single)},
+			"%d categories have one value only in the rows used and are no part of the model: %s.", len(single), strings.Join(single, ", "))
+	}
 	return mat.NewDense(m.Rows, len(m.Columns), m.Values), m.Names(), nil
 }
 

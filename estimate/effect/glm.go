@@ -8,6 +8,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/num"
+	"utfall/table"
 )
 
 // GLM is a generalised linear model of the outcome on the frame's covariates,
@@ -276,6 +277,11 @@ func (g GLM) describe(res *estimate.Result, l *linear, s *sample, sol *solution,
 		loglik = math.NaN()
 		res.Notes = append(res.Notes, noLikelihood())
 	}
+	if n := g.uncounted(s); n > 0 {
+		loglik = math.NaN()
+		res.Notes = append(res.Notes, table.Note{Code: "outcome-not-counts", Args: map[string]any{"rows": n},
+			Text: fmt.Sprintf("%d rows have an outcome that is not a whole number. The coefficients are still those of its mean, but there is no likelihood: logLik, AIC and BIC do not exist, and errors should be robust.", n)})
+	}
 	res.Details = map[string]any{
 		"family": string(g.Family), "link": string(link), "vcov": sol.vcov, "iterations": fit.Iterations, "rank": sol.params,
 		"deviance": fit.Deviance, "null_deviance": fit.NullDeviance, "logLik": loglik, "log_likelihood": loglik,
@@ -288,6 +294,19 @@ func (g GLM) describe(res *estimate.Result, l *linear, s *sample, sol *solution,
 	if g.Family == num.NegBin {
 		res.Details["theta"], res.Details["se_theta"] = fit.Theta, fit.ThetaSE
 	}
+}
+
+// uncounted is the number of rows whose outcome should be a count and is none.
+func (g GLM) uncounted(s *sample) (n int) {
+	if g.Family != num.Poisson && g.Family != num.NegBin {
+		return 0
+	}
+	for _, y := range s.y {
+		if y != math.Trunc(y) {
+			n++
+		}
+	}
+	return n
 }
 
 // variances are V(μ) over the trials and, but for copies, the weight of each row.

@@ -349,3 +349,14 @@ func TestGLMAgainstClubSandwich(t *testing.T) {
 		}
 	}
 }
+
+// Shares and amounts have a mean that poisson can model and no probability as counts: R 4.2.2
+// glm gives them AIC Inf. Doubled counts keep their slope.
+func TestGLMOutcomeThatIsNoCount(t *testing.T) {
+	whole, half := groups([]float64{1, 3}, []float64{2, 4, 7}), groups([]float64{0.5, 1.5}, []float64{1, 2, 3.5})
+	a, b := mustFit(t, GLM{Family: num.Poisson}, whole), mustFitQuasi(t, GLM{Family: num.Poisson}, half)
+	reftest.Agree(t, "slope", b.Estimates[1].Value, a.Estimates[1].Value, 13)
+	if hasNote(a, "outcome-not-counts") || !hasNote(b, "outcome-not-counts") || !math.IsNaN(b.Details["logLik"].(float64)) || !math.IsNaN(b.Details["bic"].(float64)) {
+		t.Errorf("notes %v, %v, logLik %v", a.Notes, b.Notes, b.Details["logLik"])
+	}
+}
