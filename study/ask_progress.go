@@ -19,6 +19,7 @@ type Headlines struct {
 	Tau         int          `yaml:"tau,omitempty"`          // months that net months are counted over
 	At          []int        `yaml:"at,omitempty"`           // months at which higher and lower is told
 	SelfSupport []string     `yaml:"self_support,omitempty"` // states of a person who supports her- or himself: the old yardstick, too
+	ReweighLoss bool         `yaml:"reweigh_loss,omitempty"` // those still followed stand in for those lost in the same state in the same month
 	Groups      []string     `yaml:"groups,omitempty"`       // columns: net months within each of their levels
 	Relevant    *Relevant    `yaml:"relevant,omitempty"`     // smallest differences that matter
 	Forecast    *Forecast    `yaml:"forecast,omitempty"`     // second question; absent = not asked

@@ -19,6 +19,8 @@ type States struct {
 	Stop   string `yaml:"stop,omitempty"`
 	By     string `yaml:"by,omitempty"`
 
+	ReweighLoss bool `yaml:"reweigh_loss,omitempty"` // those still followed stand in for those lost in the same state at the same time
+
 	At     []float64                 `yaml:"at,omitempty"`
 	Tau    float64                   `yaml:"tau,omitempty"`
 	Merge  map[string]string         `yaml:"merge,omitempty"`  // state → shown state

@@ -209,7 +209,8 @@ func TestEveryKeyMatters(t *testing.T) {
 
 		"analyses.states.cohort": {"states: {cohort: register", "states: {cohort: flat", refused}, "analyses.states.data": {"data: paths, id", "data: flat, id", refused}, "analyses.states.id": {"id: id, from", "id: id2, from", refused + " at the run"},
 		"analyses.states.from": {"from: from,", "from: from2,", ""}, "analyses.states.to": {"to: to,", "to: to2,", refused + " at the run"}, "analyses.states.start": {"start: start,", "start: start2,", ""}, "analyses.states.stop": {"stop: stop,", "stop: stop2,", ""},
-		"analyses.states.by": {"by: by,", "by: by2,", ""}, "analyses.states.at": {"at: [3, 6]", "at: [3, 5]", ""}, "analyses.states.tau": {"tau: 8", "tau: 7", ""}, "analyses.states.merge": {"low: bottom}, order: [bottom, mid, high], ladder: {bottom: 1, mid: 2, high: 3}, alternative_ladders: {two: {bottom", "low: base}, order: [base, mid, high], ladder: {base: 1, mid: 2, high: 3}, alternative_ladders: {two: {base", ""},
+		"analyses.states.reweigh_loss": {"tau: 8, merge: {low", "tau: 8, reweigh_loss: true, merge: {low", ""},
+		"analyses.states.by":           {"by: by,", "by: by2,", ""}, "analyses.states.at": {"at: [3, 6]", "at: [3, 5]", ""}, "analyses.states.tau": {"tau: 8", "tau: 7", ""}, "analyses.states.merge": {"low: bottom}, order: [bottom, mid, high], ladder: {bottom: 1, mid: 2, high: 3}, alternative_ladders: {two: {bottom", "low: base}, order: [base, mid, high], ladder: {base: 1, mid: 2, high: 3}, alternative_ladders: {two: {base", ""},
 		"analyses.states.order": {"order: [bottom, mid, high]", "order: [mid, bottom, high]", "figure"}, "analyses.states.ladder": {"mid: 2, high: 3", "mid: 2, high: 2", ""}, "analyses.states.alternative_ladders": {"mid: 1, high: 2", "mid: 2, high: 2", ""},
 	}
 	for key := range keysOf(reflect.TypeFor[Spec](), "") {

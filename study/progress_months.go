@@ -108,7 +108,7 @@ func (s *state) netMonths(r *analysisResult, a *Analysis, u *progressUnits, h *h
 	for i, m := range p.At {
 		at[i] = float64(m)
 	}
-	net := progress.NetMonths{Ladder: ladder, Alternatives: orders, Administrative: own.ladder.administrative(states), Tau: float64(p.Tau), At: at, Workers: s.o.Workers}
+	net := progress.NetMonths{ReweighLoss: p.ReweighLoss, Ladder: ladder, Alternatives: orders, Administrative: own.ladder.administrative(states), Tau: float64(p.Tau), At: at, Workers: s.o.Workers}
 	all := identity(len(u.id))
 	h.basis = release.Basis{Treated: u.sizes.Treated, Control: u.sizes.Control, DF: math.Inf(1)}
 	h.gates = append(h.gates, progress.ArmSize(u.sizes.Treated, u.sizes.Control))
@@ -207,7 +207,7 @@ func (s *state) quality(r *analysisResult, p *Headlines, u *progressUnits, h *he
 			tested = res.Estimates[0].Test.P
 		}
 	}
-	h.gates = append(h.gates, progress.Coverage(float64(covered), float64(expected)), progress.Overlaps(0), progress.FollowUp(lost, tested, false))
+	h.gates = append(h.gates, progress.Coverage(float64(covered), float64(expected)), progress.Overlaps(0), progress.FollowUp(lost, tested, p.ReweighLoss))
 	before := estimate.Interval{}
 	if b.paths.Before >= placeboMonths {
 		net.At, net.Tau, net.Alternatives, net.Administrative = nil, placeboMonths-1, nil, nil

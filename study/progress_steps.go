@@ -35,7 +35,7 @@ func (s *state) steps(r *analysisResult, p *Headlines, u *progressUnits) error {
 	for m := range at {
 		at[m] = float64(m)
 	}
-	res, err := survive.AalenJohansen{At: at, Tau: float64(p.Tau), Workers: s.o.Workers}.Fit(s.ctx, sp)
+	res, err := s.occupation(sp, survive.AalenJohansen{At: at, Tau: float64(p.Tau), Workers: s.o.Workers}, p.ReweighLoss)
 	if err != nil {
 		if _, ok := refusable(err); ok {
 			return nil
@@ -112,7 +112,7 @@ func (s *state) support(r *analysisResult, p *Headlines, u *progressUnits) error
 	}
 	sp := s.pathSpells(u, identity(len(u.id)), 0, u.b.paths.After, []string{"other", termSupport}, code)
 	at := float64(p.Tau)
-	res, err := survive.AalenJohansen{At: []float64{at}, Tau: at, Workers: s.o.Workers}.Fit(s.ctx, sp)
+	res, err := s.occupation(sp, survive.AalenJohansen{At: []float64{at}, Tau: at, Workers: s.o.Workers}, p.ReweighLoss)
 	if err != nil {
 		if _, ok := refusable(err); ok {
 			return nil

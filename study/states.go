@@ -36,7 +36,7 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
-	res, err := survive.AalenJohansen{At: st.At, Tau: st.Tau, Workers: s.o.Workers}.Fit(s.ctx, sp)
+	res, err := s.occupation(sp, survive.AalenJohansen{At: st.At, Tau: st.Tau, Workers: s.o.Workers}, st.ReweighLoss)
 	if err != nil {
 		return r, s.rowError(st.Data, err)
 	}
@@ -46,7 +46,7 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: stateBasis(e, sp, sizes)})
 	}
 	if len(st.Ladder) > 0 {
-		net := progress.NetMonths{Ladder: st.Ladder, Alternatives: ladders(st.Orders), Tau: st.Tau, At: st.At, Workers: s.o.Workers}
+		net := progress.NetMonths{Ladder: st.Ladder, Alternatives: ladders(st.Orders), Tau: st.Tau, At: st.At, ReweighLoss: st.ReweighLoss, Workers: s.o.Workers}
 		nm, err := net.Fit(s.ctx, sp)
 		if err != nil {
 			return r, err
@@ -61,6 +61,25 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 		return r, err
 	}
 	return r, nil
+}
+
+// occupation fits spells, or with reweigh those in which who is still followed stands in for who was lost in the same state at
+// the same time; the result is about the persons of the spells.
+func (s *state) occupation(sp *survive.Spells, e survive.AalenJohansen, reweigh bool) (*estimate.Result, error) {
+	if !reweigh {
+		return e.Fit(s.ctx, sp)
+	}
+	w, err := survive.ReweighLoss(sp)
+	if err != nil {
+		return nil, err
+	}
+	res, err := e.Fit(s.ctx, w.Spells)
+	if err != nil {
+		return nil, err
+	}
+	w.Collapse(res, sp.ID)
+	res.Notes = append(res.Notes, table.Note{Code: "loss-reweighed", Text: "Those who are still followed stand in for those who were lost in the same state at the same time.", Args: map[string]any{"persons": w.Lost, "largest": w.Largest}})
+	return res, nil
 }
 
 // spells are those of a cohort or of a table, merged.
@@ -291,13 +310,23 @@ func (s *state) spellGroups(sp *survive.Spells, t *table.Table, st *States) erro
 
 // curves gives what the figure draws: shares at whole time units up to the horizon.
 func (s *state) curves(sp *survive.Spells, st *States) (*stateCurves, error) {
-	groups, err := survive.Occupy(sp, st.Tau)
+	people, err := survive.Occupy(sp, st.Tau)
 	if err != nil {
 		return nil, err
 	}
+	groups := people
+	if st.ReweighLoss {
+		w, err := survive.ReweighLoss(sp)
+		if err != nil {
+			return nil, err
+		}
+		if groups, err = survive.Occupy(w.Spells, st.Tau); err != nil {
+			return nil, err
+		}
+	}
 	c := &stateCurves{states: sp.States}
 	step := math.Max(1, math.Ceil(st.Tau/72))
-	for _, o := range groups {
+	for g, o := range groups {
 		occ := release.Occupation{States: sp.States}
 		for t := 0.0; t <= st.Tau; t += step {
 			if !o.Observed(t) {
@@ -305,7 +334,7 @@ func (s *state) curves(sp *survive.Spells, st *States) (*stateCurves, error) {
 			}
 			occ.Times = append(occ.Times, t)
 			occ.P = append(occ.P, slices.Clone(o.At(t)))
-			occ.AtRisk = append(occ.AtRisk, followed(sp, o, t))
+			occ.AtRisk = append(occ.AtRisk, followed(sp, people[g], t))
 		}
 		c.groups = append(c.groups, o.Group)
 		c.occ = append(c.occ, occ)

@@ -213,3 +213,42 @@ func TestSequencesByHand(t *testing.T) {
 	}
 	require.NotNil(t, ask(Sequences{To: 2, Permutations: 99, People: 100}).numbers[0].not)
 }
+
+// All 20 who begin in a come to b at 1 and to w at 3, but 10 of them are lost in a; 20 are in b throughout. Of those seen in b a third
+// goes on; of all it is half: those who stay in a count for those who were lost in it.
+func TestLossIsReweighedByHand(t *testing.T) {
+	s := byHand(t, handPath{true, 10, "abbww", 0}, handPath{true, 10, "a....", 0}, handPath{true, 20, "bbbbb", 0}, handPath{false, 20, "bbbbb", 0})
+	for reweigh, want := range map[bool]float64{false: 1.0 / 3, true: .5} {
+		st := &States{Cohort: "c", At: []float64{3}, Tau: 4, Ladder: map[string]int{"a": 1, "b": 1, "w": 2}, ReweighLoss: reweigh}
+		r, err := s.states(&Analysis{Name: "s", States: st})
+		require.NoError(t, err)
+		n := numberOf(t, r, "time=3,state=w,group=treated/occupation-probability")
+		require.InDelta(t, want, n.e.Value, 1e-12)
+		require.InDelta(t, want, numberOf(t, r, "net-months/net-months").e.Value, 1e-12) // from 3 to 4
+		require.InDelta(t, want, r.states.occ[1].P[3][slices.Index(r.states.states, "w")], 1e-12)
+		require.Equal(t, 30, r.states.occ[1].AtRisk[3]) // people, not pieces of their histories
+		require.Equal(t, reweigh, slices.ContainsFunc(r.notes, func(n table.Note) bool { return n.Code == "loss-reweighed" && n.Args["persons"] == 10 }))
+	}
+}
+
+// Where no analysis of states says it, the headlines say on which step 100 people of each group are.
+func TestDestinationsOfTheHeadlines(t *testing.T) {
+	s := byHand(t, handPath{true, 30, "aaw", 0}, handPath{true, 10, "aaa", 0}, handPath{false, 20, "aaw", 0}, handPath{false, 20, "aaa", 0})
+	s.policy = release.Policy{MinCount: 10, RoundTo: 5}
+	s.ladders = map[string]*Ladder{"l": {Steps: map[string]int{"a": 1, "w": 3}, Labels: map[int]Text{3: {"en": "Work"}}}}
+	p := &Analysis{Name: "p", Progress: &Headlines{Cohort: "c", Ladder: "l", Tau: 2}}
+	st := &Analysis{Name: "s", States: &States{Cohort: "c", At: []float64{1}}}
+	s.results = []analysisResult{{spec: p}}
+	out := s.destinations(func([]release.Withheld) {})
+	require.Len(t, out, 1)
+	require.Equal(t, []string{"step 3", "step 1"}, out[0].states)
+	shown := s.reportDestination(out[0])
+	require.Equal(t, "Work", shown.Names["step 3"])
+	v, ok := out[0].treated.Classes[0].Value.Float()
+	require.True(t, ok)
+	require.InDelta(t, .75, v, .005)
+	s.results = []analysisResult{{spec: p}, {spec: st}}
+	out = s.destinations(func([]release.Withheld) {})
+	require.Len(t, out, 1)
+	require.Equal(t, 1, out[0].at)
+}
