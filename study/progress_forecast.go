@@ -28,10 +28,6 @@ type forecastData struct {
 // where they led people who started earlier?
 func (s *state) forecast(r *analysisResult, a *Analysis, u *progressUnits, h *headline) error {
 	f, own := a.Progress.Forecast, r.own.(*progressResult)
-	if !evenWeights(u.b) {
-		h.not = weightsDiffer()
-		return nil
-	}
 	d, err := s.forecastData(r, a.Progress, u)
 	if err != nil {
 		if why, ok := refusable(err); ok {
@@ -179,6 +175,9 @@ func (s *state) forecastData(r *analysisResult, p *Headlines, u *progressUnits) 
 	}
 	if b.cluster != nil {
 		sample.Cluster = dense(cluster, identity(n))
+	}
+	if !evenWeights(b) { // those of the design: the forecast is about those whom it is about
+		sample.Weight = estimate.Weights{Kind: estimate.Matching, Values: pickFloat(b.weight, d.unit)}
 	}
 	d.surrogates(sample, u, own.ladder, f)
 	if sample.S == nil {

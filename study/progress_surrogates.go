@@ -6,6 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/study/release"
 )
@@ -115,6 +116,9 @@ func someRows(s *progress.SurrogateSample, in func(i int) bool) *progress.Surrog
 	}
 	if s.Cluster != nil {
 		out.Cluster = dense(s.Cluster, rows)
+	}
+	if s.Weight.Values != nil {
+		out.Weight = estimate.Weights{Kind: s.Weight.Kind, Values: pickFloat(s.Weight.Values, rows)}
 	}
 	return out
 }

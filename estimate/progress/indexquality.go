@@ -97,11 +97,15 @@ func (f *surrogateFit) quality(p, q []float64, groups [][]bool) (*Quality, error
 		gains, off, y, rows = append(gains, g), append(off, p[i]-f.y[i]), append(y, f.y[i]), append(rows, i)
 		x = append(x, 1, math.Log(a/(1-a)))
 	}
-	n := float64(len(rows))
-	mean := num.Sum(gains) / n
+	weight, n := make([]float64, len(rows)), 0.0
+	for k, i := range rows {
+		weight[k] = f.weight(i)
+		n += weight[k]
+	}
+	mean := num.Dot(weight, gains) / n
 	inf := mat.NewDense(f.n, 1, nil)
 	for k, i := range rows {
-		inf.Set(i, 0, (gains[k]-mean)/n)
+		inf.Set(i, 0, weight[k]*(gains[k]-mean)/n)
 	}
 	order := make([]int32, len(rows))
 	for k, i := range rows {
@@ -111,16 +115,16 @@ func (f *surrogateFit) quality(p, q []float64, groups [][]bool) (*Quality, error
 	if err != nil {
 		return nil, err
 	}
-	out := &Quality{Persons: len(rows), Off: num.Sum(off) / n, Slope: math.NaN()}
+	out := &Quality{Persons: len(rows), Off: num.Dot(weight, off) / n, Slope: math.NaN()}
 	out.Gain = estimate.Wald("gain", "log-score", mean, math.Sqrt(cov.At(0, 0)), math.Inf(1), f.s.Level)
-	if fit, err := num.Logit(num.LogitData{N: len(rows), K: 2, X: x, Y: y, Workers: f.e.Workers}); err == nil {
+	if fit, err := num.Logit(num.LogitData{N: len(rows), K: 2, X: x, Y: y, Weight: f.weightsOf(rows), Workers: f.e.Workers}); err == nil {
 		out.Slope = fit.Coef[1]
 	}
 	for _, in := range groups {
 		sum, people := 0.0, 0.0
 		for k, i := range rows {
 			if in[f.rows[i]] {
-				sum, people = sum+off[k], people+1
+				sum, people = sum+float64(weight[k]*off[k]), people+weight[k]
 			}
 		}
 		out.Groups = append(out.Groups, sum/people)

@@ -23,13 +23,14 @@ type SurrogateSample struct {
 	// TreatedKnown is false where the treatment of a person of the older cohort is not
 	// known; nil if all are.
 	TreatedKnown []bool
-	Y            []float64  // n, long-term outcome; NaN where it is not known
-	S            *mat.Dense // n×s, surrogates: measured after the start, before the outcome
-	SNames       []string   // s
-	X            *mat.Dense // n×x, covariates measured before the start; nil if none
-	XNames       []string   // x
-	Cluster      []int      // n, dense from 0; nil if independent
-	Fold         []int      // n, from 0: folds made elsewhere; nil for none
+	Y            []float64        // n, long-term outcome; NaN where it is not known
+	S            *mat.Dense       // n×s, surrogates: measured after the start, before the outcome
+	SNames       []string         // s
+	X            *mat.Dense       // n×x, covariates measured before the start; nil if none
+	XNames       []string         // x
+	Weight       estimate.Weights // sampling or matching, known; matching weights make it the effect on those who are matched to
+	Cluster      []int            // n, dense from 0; nil if independent
+	Fold         []int            // n, from 0: folds made elsewhere; nil for none
 	Level        float64
 }
 
@@ -129,6 +130,12 @@ func (s *SurrogateSample) check() error {
 		return bad("known treatments, clusters or folds are not as many as units")
 	case s.S == nil:
 		return bad("no surrogates")
+	case s.Weight.Values != nil && len(s.Weight.Values) != n:
+		return bad("%d weights for %d people", len(s.Weight.Values), n)
+	case (s.Weight.Values == nil) != (s.Weight.Kind == estimate.NoWeights):
+		return bad("weights without a kind, or a kind without weights")
+	case s.Weight.Kind != estimate.NoWeights && s.Weight.Kind != estimate.Sampling && s.Weight.Kind != estimate.Matching:
+		return fmt.Errorf("%w: %q; write one person a row", estimate.ErrWeights, s.Weight.Kind)
 	case !(s.Level > 0.5 && s.Level < 1):
 		return bad("confidence level %v is not between 0.5 and 1", s.Level)
 	}
@@ -161,6 +168,8 @@ func (s *SurrogateSample) check() error {
 			err = fmt.Errorf("%w: the outcome is infinite", estimate.ErrInvalidFrame)
 		case !s.Older[i] && s.TreatedKnown != nil && !s.TreatedKnown[i]:
 			err = fmt.Errorf("%w: the treatment of a person of the programme is not known", estimate.ErrInvalidFrame)
+		case s.Weight.Values != nil && !(s.Weight.Values[i] >= 0 && s.Weight.Values[i] <= math.MaxFloat64):
+			err = fmt.Errorf("%w: a weight is negative or not finite", estimate.ErrInvalidFrame)
 		case s.Cluster != nil && s.Cluster[i] < 0, s.Fold != nil && s.Fold[i] < 0:
 			err = fmt.Errorf("%w: a cluster or fold below 0", estimate.ErrInvalidFrame)
 		}
@@ -302,7 +311,7 @@ func newSurrogateFit(e Surrogate, s *SurrogateSample) (*surrogateFit, error) {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(s.Unit[a], s.Unit[b]) })
 	f := &surrogateFit{e: e, s: s, binary: true}
-	gone := 0
+	gone, without := 0, 0
 	for k, i := range order {
 		if k > 0 && s.Unit[i] == s.Unit[order[k-1]] {
 			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: a unit comes twice", estimate.ErrInvalidFrame)}
@@ -311,7 +320,18 @@ func newSurrogateFit(e Surrogate, s *SurrogateSample) (*surrogateFit, error) {
 			gone++
 			continue
 		}
+		if s.Weight.Values != nil && s.Weight.Values[i] == 0 {
+			without++
+			continue
+		}
 		f.take(i)
+	}
+	f.scaleWeights()
+	if without > 0 {
+		f.notes = append(f.notes, table.Note{Code: "zero-weight", Text: "Persons with weight 0 take no part.", Args: map[string]any{"persons": without}})
+	}
+	if f.w != nil {
+		f.notes = append(f.notes, table.Note{Code: "weights-fixed", Text: "Standard errors take the weights as known; the step that estimated them is not in them.", Args: map[string]any{"kind": string(s.Weight.Kind)}})
 	}
 	if gone > 0 {
 		f.notes = append(f.notes, table.Note{Code: "older-outcome-missing", Args: map[string]any{"persons": gone},

@@ -24,7 +24,8 @@ type surrogateFit struct {
 	known   []bool    // treatment and outcome
 	y       []float64 // NaN where not known
 	cluster []int
-	fold    []int // nil if none
+	w       []float64 // of mean 1; nil without weights
+	fold    []int     // nil if none
 	folds   int
 	count   [2]int // arms of the programme
 	arrived int    // outcomes of the programme that are known
@@ -59,12 +60,56 @@ func (f *surrogateFit) take(i int) {
 	if s.Cluster != nil {
 		f.cluster = append(f.cluster, s.Cluster[i])
 	}
+	if s.Weight.Values != nil {
+		f.w = append(f.w, s.Weight.Values[i])
+	}
 	if !s.Older[i] {
 		f.count[int(w)]++
 		if !math.IsNaN(s.Y[i]) {
 			f.arrived++
 		}
 	}
+}
+
+// scaleWeights gives the weights the mean 1: only their relations count.
+func (f *surrogateFit) scaleWeights() {
+	if total := num.Sum(f.w); total > 0 {
+		for i := range f.w {
+			f.w[i] *= float64(f.n) / total
+		}
+	}
+}
+
+// weight of a person.
+func (f *surrogateFit) weight(i int) float64 {
+	if f.w == nil {
+		return 1
+	}
+	return f.w[i]
+}
+
+// weightsOf are those of rows, nil without weights.
+func (f *surrogateFit) weightsOf(rows []int) []float64 {
+	if f.w == nil {
+		return nil
+	}
+	out := make([]float64, len(rows))
+	for k, i := range rows {
+		out[k] = f.w[i]
+	}
+	return out
+}
+
+// dot is Σ w·a·b over rows.
+func (f *surrogateFit) dot(rows []int, a, b []float64) float64 {
+	if f.w == nil {
+		return num.Dot(a, b)
+	}
+	v := make([]float64, len(rows))
+	for k, i := range rows {
+		v[k] = float64(f.w[i] * a[k])
+	}
+	return num.Dot(v, b)
 }
 
 // split assigns people to folds: the older cohort, the treated and the others of the
@@ -177,12 +222,14 @@ func (f *surrogateFit) collinear() error {
 func (f *surrogateFit) model(what string, logistic bool, k int, y, out []float64, keep, to func(i int) bool) error {
 	width := len(f.names)
 	var x, z []float64
+	var rows []int
 	for i := range f.n {
 		if keep(i) {
-			x, z = append(x, f.design[i*width:i*width+k]...), append(z, y[i])
+			x, z, rows = append(x, f.design[i*width:i*width+k]...), append(z, y[i]), append(rows, i)
 		}
 	}
-	fit, err := num.LeastSquares(num.LsqData{N: len(z), K: k, X: x, Y: z, DropCollinear: true, Workers: f.e.Workers})
+	weight := f.weightsOf(rows)
+	fit, err := num.LeastSquares(num.LsqData{N: len(z), K: k, X: x, Y: z, Weight: weight, DropCollinear: true, Workers: f.e.Workers})
 	if err != nil {
 		return fmt.Errorf("the model of %s: %w", what, err)
 	}
@@ -204,7 +251,7 @@ func (f *surrogateFit) model(what string, logistic bool, k int, y, out []float64
 	for i := range z {
 		fit.Basis(x[i*k:(i+1)*k], q[i*r:(i+1)*r])
 	}
-	logit, err := num.Logit(num.LogitData{N: len(z), K: r, X: q, Y: z, Workers: f.e.Workers})
+	logit, err := num.Logit(num.LogitData{N: len(z), K: r, X: q, Y: z, Weight: weight, Workers: f.e.Workers})
 	if err != nil {
 		return f.explain(what, &fit, x, z, k, err)
 	}
@@ -307,9 +354,16 @@ func (f *surrogateFit) part(fit, to func(i int) bool) error {
 		}
 	}
 	if f.e.TreatmentModel == "constant" {
+		var in, all float64
+		for i := range f.n {
+			if programme(i) {
+				in, all = in+float64(f.weight(i)*f.treated[i]), all+f.weight(i)
+			}
+		}
+		share := in / all
 		for i := range f.n {
 			if to(i) {
-				f.rhoX[i] = float64(count[1]) / float64(count[0]+count[1])
+				f.rhoX[i] = share
 			}
 		}
 	} else if err := f.model("treatment", true, f.base, f.treated, f.rhoX, programme, to); err != nil {

@@ -11,24 +11,25 @@ import (
 
 // index returns τ and its influence function.
 func (f *surrogateFit) index() (float64, []float64, error) {
-	n, inside := float64(f.n), 0
+	n, inside := 0.0, 0.0
 	target := func(i int) bool { return f.older[i] == (f.e.Population == "older") }
 	for i := range f.n {
+		n += f.weight(i)
 		if target(i) {
-			inside++
+			inside += f.weight(i)
 		}
 	}
-	share := float64(inside) / n
+	share := inside / n
 	psi := make([]float64, f.n)
 	var sum, square, mean, scatter, residual float64
-	cohort := 0
+	cohort, people := 0.0, 0
 	for i, g := range f.older {
 		if g {
-			cohort++
-			mean += f.y[i]
+			cohort, people = cohort+f.weight(i), people+1
+			mean += float64(f.weight(i) * f.y[i])
 		}
 	}
-	mean /= float64(cohort)
+	mean /= cohort
 	for i := range f.n {
 		tilt := 1.0
 		if f.e.Population == "older" {
@@ -38,10 +39,11 @@ func (f *surrogateFit) index() (float64, []float64, error) {
 		if f.older[i] {
 			h := tilt * (1 - f.gammaS[i]) / f.gammaS[i]
 			f.maxWeight = max(f.maxWeight, h)
-			sum, square = sum+h, square+float64(h*h)
+			carried := float64(f.weight(i) * h)
+			sum, square = sum+carried, square+float64(carried*carried)
 			e := f.y[i] - f.nu[i]
 			psi[i] = h * (f.rhoS[i] - rho) / (rho * (1 - rho)) * e
-			residual, scatter = residual+float64(e*e), scatter+float64((f.y[i]-mean)*(f.y[i]-mean))
+			residual, scatter = residual+float64(f.weight(i)*e*e), scatter+float64(f.weight(i)*(f.y[i]-mean)*(f.y[i]-mean))
 		} else {
 			w := f.treated[i]
 			psi[i] = tilt * (float64(w*(f.nu[i]-f.nu1[i]))/rho - float64((1-w)*(f.nu[i]-f.nu0[i]))/(1-rho))
@@ -49,7 +51,7 @@ func (f *surrogateFit) index() (float64, []float64, error) {
 		if target(i) {
 			psi[i] += f.nu1[i] - f.nu0[i]
 		}
-		psi[i] /= share
+		psi[i] *= f.weight(i) / share
 	}
 	tau := num.Sum(psi) / n
 	if math.IsNaN(tau) || math.IsInf(tau, 0) {
@@ -57,7 +59,7 @@ func (f *surrogateFit) index() (float64, []float64, error) {
 	}
 	for i := range psi {
 		if target(i) {
-			psi[i] -= tau / share
+			psi[i] -= float64(f.weight(i) * tau / share)
 		}
 		psi[i] /= n
 	}
@@ -65,9 +67,9 @@ func (f *surrogateFit) index() (float64, []float64, error) {
 	if scatter > 0 {
 		f.r2 = 1 - residual/scatter
 	}
-	if f.ess < float64(cohort)/10 {
+	if f.ess < float64(people)/10 {
 		f.notes = append(f.notes, table.Note{Code: "few-like-programme", Text: "Few people of the older cohort are like those of the programme: they carry most of the weight of the correction.",
-			Args: map[string]any{"ess": f.ess, "persons": cohort}})
+			Args: map[string]any{"ess": f.ess, "persons": people}})
 	}
 	return tau, psi, nil
 }
@@ -75,12 +77,13 @@ func (f *surrogateFit) index() (float64, []float64, error) {
 // plugIn is the mean of ν̄₁ - ν̄₀ over the population, without correction.
 func (f *surrogateFit) plugIn() float64 {
 	var d []float64
+	total := 0.0
 	for i, g := range f.older {
 		if g == (f.e.Population == "older") {
-			d = append(d, f.nu1[i]-f.nu0[i])
+			d, total = append(d, float64(f.weight(i)*(f.nu1[i]-f.nu0[i]))), total+f.weight(i)
 		}
 	}
-	return num.Sum(d) / float64(len(d))
+	return num.Sum(d) / total
 }
 
 // residuals regresses y on the first k columns over rows.
@@ -90,7 +93,7 @@ func (f *surrogateFit) residuals(rows []int, y []float64, k int) ([]float64, err
 	for _, i := range rows {
 		x, z = append(x, f.design[i*width:i*width+k]...), append(z, y[i])
 	}
-	fit, err := num.LeastSquares(num.LsqData{N: len(rows), K: k, X: x, Y: z, DropCollinear: true, Workers: f.e.Workers})
+	fit, err := num.LeastSquares(num.LsqData{N: len(rows), K: k, X: x, Y: z, Weight: f.weightsOf(rows), DropCollinear: true, Workers: f.e.Workers})
 	if err != nil {
 		return nil, fmt.Errorf("least squares of treatment or outcome: %w", err)
 	}

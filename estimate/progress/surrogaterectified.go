@@ -76,7 +76,7 @@ func (f *surrogateFit) rectified(ctx context.Context) (float64, []float64, error
 		}
 	}
 	psi := make([]float64, f.n)
-	n := float64(f.count[0] + f.count[1])
+	n := 0.0
 	for i, old := range f.older {
 		if old {
 			continue
@@ -89,7 +89,8 @@ func (f *surrogateFit) rectified(ctx context.Context) (float64, []float64, error
 		if came[i] == 1 {
 			part += (f.y[i] - h[i]) / r[i]
 		}
-		psi[i] = mu[1][i] - mu[0][i] + float64(2*w-1)*part/p
+		psi[i] = f.weight(i) * (mu[1][i] - mu[0][i] + float64(2*w-1)*part/p)
+		n += f.weight(i)
 	}
 	tau := num.Sum(psi) / n
 	if math.IsNaN(tau) || math.IsInf(tau, 0) {
@@ -97,7 +98,7 @@ func (f *surrogateFit) rectified(ctx context.Context) (float64, []float64, error
 	}
 	for i, old := range f.older {
 		if !old {
-			psi[i] = (psi[i] - tau) / n
+			psi[i] = (psi[i] - float64(f.weight(i)*tau)) / n
 		}
 	}
 	return tau, psi, nil

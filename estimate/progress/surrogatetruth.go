@@ -7,7 +7,6 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
-	"utfall/internal/num"
 )
 
 // SurrogateTruth is a row of details.truth: the forecast against what came, in the same
@@ -59,13 +58,13 @@ func (f *surrogateFit) untied() (float64, []float64, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	b, a := num.Dot(x, x), num.Dot(z, z)
+	b, a := f.dot(rows, x, x), f.dot(rows, z, z)
 	if b <= vanish*float64(len(rows)) || a <= vanish*b {
 		return 0, nil, fmt.Errorf("%w: covariates and surrogates decide who is treated in the programme", estimate.ErrNotIdentified)
 	}
 	inf := make([]float64, f.n)
 	for k, i := range rows {
-		inf[i] = (float64(x[k]*x[k]) - float64(b/a*float64(z[k]*z[k]))) / a
+		inf[i] = f.weight(i) * (float64(x[k]*x[k]) - float64(b/a*float64(z[k]*z[k]))) / a
 	}
 	return b / a, inf, nil
 }
@@ -106,21 +105,22 @@ func (f *surrogateFit) truth(rows []int) (*surrogateTruth, error) {
 		}
 	}
 	wx, wz, yx, yz := r[0], r[1], r[2], r[3]
-	b, a := num.Dot(wx, wx), num.Dot(wz, wz)
+	b, a := f.dot(rows, wx, wx), f.dot(rows, wz, wz)
 	if b <= vanish*float64(len(rows)) || a <= vanish*b {
 		return nil, nil
 	}
-	t := &surrogateTruth{persons: len(rows), direct: num.Dot(wz, yz) / a, long: num.Dot(wx, yx) / b, r2: 1 - a/b}
+	t := &surrogateTruth{persons: len(rows), direct: f.dot(rows, wz, yz) / a, long: f.dot(rows, wx, yx) / b, r2: 1 - a/b}
 	explained := make([]float64, len(rows)) // the index less its regression on X
 	for k := range rows {
 		explained[k] = yx[k] - yz[k]
 	}
-	t.index = num.Dot(wx, explained) / b
+	t.index = f.dot(rows, wx, explained) / b
 	t.directInf, t.longInf, t.idxInfl = make([]float64, f.n), make([]float64, f.n), make([]float64, f.n)
 	for k, i := range rows {
-		t.directInf[i] = float64(wz[k]*(yz[k]-float64(t.direct*wz[k]))) / a
-		t.longInf[i] = float64(wx[k]*(yx[k]-float64(t.long*wx[k]))) / b
-		t.idxInfl[i] = (float64(wx[k]*(explained[k]-float64(t.index*wx[k]))) + float64((wx[k]-wz[k])*yz[k])) / b
+		w := f.weight(i)
+		t.directInf[i] = w * float64(wz[k]*(yz[k]-float64(t.direct*wz[k]))) / a
+		t.longInf[i] = w * float64(wx[k]*(yx[k]-float64(t.long*wx[k]))) / b
+		t.idxInfl[i] = w * (float64(wx[k]*(explained[k]-float64(t.index*wx[k]))) + float64((wx[k]-wz[k])*yz[k])) / b
 	}
 	return t, nil
 }
