@@ -130,15 +130,7 @@ func (q *Reconcile) say(s *state, r *analysisResult) []string {
 	if !ok1 || !ok2 || !ok3 {
 		return []string{s.lang.Text("study.reconcile-say-nothing")}
 	}
-	number := func(v float64) string {
-		switch report.Unit(r.spec.Unit) {
-		case report.Points:
-			return s.lang.PercentPoints(v/100, 2)
-		case report.PercentagePoints:
-			return s.lang.PercentPoints(v, 2)
-		}
-		return s.lang.Significant(v, 2)
-	}
+	number := func(v float64) string { return s.amount(r.spec, v) }
 	out := []string{s.lang.Text("study.reconcile-say-both", "implied", number(implied.Value), "municipal", number(municipal.Value))}
 	key := "study.reconcile-say-unclear"
 	switch {
@@ -153,6 +145,17 @@ func (q *Reconcile) say(s *state, r *analysisResult) []string {
 		key = "study.reconcile-say-opposite"
 	}
 	return append(out, s.lang.Text(key)) // the reasons are a note
+}
+
+// amount writes a number in the unit of an analysis.
+func (s *state) amount(a *Analysis, v float64) string {
+	switch report.Unit(a.Unit) {
+	case report.Points:
+		return s.lang.PercentPoints(v/100, 2)
+	case report.PercentagePoints:
+		return s.lang.PercentPoints(v, 2)
+	}
+	return s.lang.Significant(v, 2)
 }
 
 // reconcile computes the table.

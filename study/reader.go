@@ -171,7 +171,7 @@ func (b *Bundle) EventStudy(analysis, language string) (plots.EventStudyData, er
 	}
 	q, ok := a.ask().(inPanel)
 	switch q.(type) {
-	case *Dose, *Synth: // what they have by time is no series of effects
+	case *Dose, *Synth, *Spillover: // what they have by time is no series of effects
 		ok = false
 	}
 	if !ok {

@@ -133,27 +133,29 @@ type Analysis struct {
 	Role     string            `yaml:"role,omitempty"`          // negative-control or placebo: a check that an analysis of trust asks for, no answer of its own
 	Truth    map[string]string `yaml:"truth,omitempty"`         // simulated data: term → path in the known truth; "event" → a list of objects with key and effect
 
-	Describe    *Describe    `yaml:"describe,omitempty"`
-	BeforeAfter *BeforeAfter `yaml:"before_after,omitempty"`
-	Effect      *Effect      `yaml:"effect,omitempty"`
-	Trust       *Trust       `yaml:"trust,omitempty"`
-	DID         *DID         `yaml:"did,omitempty"`
-	Triple      *Triple      `yaml:"triple,omitempty"`
-	Switching   *Switching   `yaml:"switching,omitempty"`
-	Dose        *Dose        `yaml:"dose,omitempty"`
-	Synth       *Synth       `yaml:"synth,omitempty"`
-	Reconcile   *Reconcile   `yaml:"reconcile,omitempty"`
-	Trends      *Trends      `yaml:"trends,omitempty"`
-	States      *States      `yaml:"states,omitempty"`
-	TimeTo      *TimeTo      `yaml:"time_to,omitempty"`
-	Pairs       *Pairs       `yaml:"pairs,omitempty"`
-	Recurrent   *Recurrent   `yaml:"recurrent,omitempty"`
-	Landmark    *Landmark    `yaml:"landmark,omitempty"`
-	Sequences   *Sequences   `yaml:"sequences,omitempty"`
-	Course      *Course      `yaml:"course,omitempty"`
-	Places      *Places      `yaml:"places,omitempty"`
-	Missing     *Missing     `yaml:"missing,omitempty"`
-	Progress    *Headlines   `yaml:"progress,omitempty"`
+	Describe     *Describe     `yaml:"describe,omitempty"`
+	BeforeAfter  *BeforeAfter  `yaml:"before_after,omitempty"`
+	Effect       *Effect       `yaml:"effect,omitempty"`
+	Trust        *Trust        `yaml:"trust,omitempty"`
+	DID          *DID          `yaml:"did,omitempty"`
+	Triple       *Triple       `yaml:"triple,omitempty"`
+	Switching    *Switching    `yaml:"switching,omitempty"`
+	Dose         *Dose         `yaml:"dose,omitempty"`
+	Synth        *Synth        `yaml:"synth,omitempty"`
+	Spillover    *Spillover    `yaml:"spillover,omitempty"`
+	Displacement *Displacement `yaml:"displacement,omitempty"`
+	Reconcile    *Reconcile    `yaml:"reconcile,omitempty"`
+	Trends       *Trends       `yaml:"trends,omitempty"`
+	States       *States       `yaml:"states,omitempty"`
+	TimeTo       *TimeTo       `yaml:"time_to,omitempty"`
+	Pairs        *Pairs        `yaml:"pairs,omitempty"`
+	Recurrent    *Recurrent    `yaml:"recurrent,omitempty"`
+	Landmark     *Landmark     `yaml:"landmark,omitempty"`
+	Sequences    *Sequences    `yaml:"sequences,omitempty"`
+	Course       *Course       `yaml:"course,omitempty"`
+	Places       *Places       `yaml:"places,omitempty"`
+	Missing      *Missing      `yaml:"missing,omitempty"`
+	Progress     *Headlines    `yaml:"progress,omitempty"`
 }
 
 // Lock keeps the outcomes closed until the design has passed the gate and the plan is

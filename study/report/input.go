@@ -146,7 +146,7 @@ type Finding struct {
 	Under      bool // it is about the finding before it, and stands under that
 	// Says are sentences in the place of the one that the interval gives; required for Check.
 	Says      []string
-	Row       string // what the main number of a Check or Description is called; empty = the usual word
+	Row       string // what the main number is called; empty = the usual word
 	Signed    bool   // the numbers are differences, whatever their measure is called
 	Deviation string // what is said of a number that departs from the locked plan; empty = nothing
 	Unit      Unit

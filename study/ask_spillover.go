@@ -1,0 +1,246 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"utfall/estimate"
+	"utfall/estimate/panel"
+	"utfall/internal/lang"
+	"utfall/study/release"
+	"utfall/study/report"
+	"utfall/table"
+)
+
+// Spillover is the effect on places that are treated and on their neighbours that are not.
+type Spillover struct {
+	PanelColumns `yaml:",inline"`
+	Cohort       string    `yaml:"cohort,omitempty"` // first period of treatment; 0 or missing = never
+	Anticipation int       `yaml:"anticipation,omitempty"`
+	Exposure     string    `yaml:"exposure,omitempty"`   // column: how much of the surroundings is treated in the period
+	Region       string    `yaml:"region,omitempty"`     // or: column; the share of the others in the region that are treated
+	Neighbours   string    `yaml:"neighbours,omitempty"` // or: data with the columns unit, neighbour and, if they count unequally, weight
+	Threshold    float64   `yaml:"threshold,omitempty"`  // exposure up to which a place counts as unexposed
+	Borders      []float64 `yaml:"borders,omitempty"`    // of levels of exposure
+	ByEvent      bool      `yaml:"by_event,omitempty"`
+}
+
+var (
+	_ inPanel   = (*Spillover)(nil)
+	_ namer     = (*Spillover)(nil)
+	_ unplanned = (*Spillover)(nil)
+)
+
+// The columns of data about neighbours.
+const (
+	edgeUnit      = "unit"
+	edgeNeighbour = "neighbour"
+	edgeWeight    = "weight"
+)
+
+func (q *Spillover) defaults(*Spec, *Analysis) {}
+
+func (q *Spillover) check(s *Spec, c *checker, path []any, _ *Analysis) {
+	q.PanelColumns.check(s, c, path, "spillover", map[string]string{"cohort": q.Cohort})
+	given := 0
+	for _, x := range []struct{ key, column string }{{"exposure", q.Exposure}, {"region", q.Region}} {
+		if x.column != "" {
+			given++
+			if s.Data[q.Data].Path != "" {
+				s.column(c, at(path, x.key), q.Data, x.column)
+			}
+		}
+	}
+	if q.Neighbours != "" {
+		given++
+		if s.data(c, at(path, "neighbours"), q.Neighbours) {
+			s.column(c, at(path, "neighbours"), q.Neighbours, edgeUnit)
+			s.column(c, at(path, "neighbours"), q.Neighbours, edgeNeighbour)
+		}
+	}
+	if given != 1 {
+		c.add(path, "spillover: give one of exposure (column), region (column) and neighbours (data)")
+	}
+	if q.Anticipation < 0 {
+		c.add(at(path, "anticipation"), "spillover: anticipation must be at least 0 periods")
+	}
+	if !(q.Threshold >= 0) || math.IsInf(q.Threshold, 1) {
+		c.add(at(path, "threshold"), "spillover: threshold is a number of at least 0")
+	}
+	last := q.Threshold
+	for i, b := range q.Borders {
+		if !(b > last) || math.IsInf(b, 1) {
+			c.add(at(path, "borders", i), "spillover: borders ascend and are above the threshold")
+		}
+		last = b
+	}
+}
+
+func (q *Spillover) rests() basis {
+	b := q.PanelColumns.rests("spillover", q.Cohort)
+	if q.Neighbours != "" {
+		b.data = append(b.data, q.Neighbours)
+	}
+	b.layout = append(b.layout, q.Exposure, q.Region)
+	return b
+}
+
+func (q *Spillover) dry(s *state, _ *Analysis) error {
+	_, _, _, err := s.spilloverFrame(q)
+	return err
+}
+
+func (q *Spillover) words(*state, *analysisResult) (estimand, errors, also string) {
+	return "spillover", "spillover", ""
+}
+
+func (q *Spillover) plan(a *Analysis) {
+	bare := *q
+	bare.PanelColumns = q.bare()
+	a.Spillover = &bare
+}
+
+func (q *Spillover) comparison(s *state) report.Comparison {
+	return q.PanelColumns.comparison(s, "spillover", q.rests().compared)
+}
+
+func (q *Spillover) arm(arm string, l lang.Lang) string {
+	return q.PanelColumns.arm(arm, "spillover", l)
+}
+
+func (q *Spillover) window() []int { return nil }
+
+func (q *Spillover) label(s *state, _ *Analysis, n found) string {
+	parts := termParts(n.term)
+	switch {
+	case parts["event"] != "":
+		e, _ := strconv.Atoi(parts["event"])
+		kind := "treated"
+		if n.term[0] == 'e' {
+			kind = "exposed"
+		}
+		return s.lang.Text("study.spillover-event-"+kind, "label", s.lang.Text("study.term-event", "e", e))
+	case parts["above"] != "":
+		return s.lang.Text("study.spillover-above", "above", s.border(parts["above"]))
+	case n.term == "naive":
+		return s.lang.Text("study.spillover-naive")
+	}
+	return s.lang.Text("study.spillover-on-" + n.term)
+}
+
+func (q *Spillover) unit(*Analysis, found) report.Unit { return "" }
+
+func (q *Spillover) shows(*Analysis, found) bool { return true }
+
+// spilloverFrame resolves the columns and the exposure of each row.
+func (s *state) spilloverFrame(q *Spillover) (*panel.Frame, []float64, []table.Note, error) {
+	t, notes, err := s.panelRows(&q.PanelColumns, q.Exposure, q.Region)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	f, err := s.panelColumns(t, &q.PanelColumns, q.Cohort)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	switch {
+	case q.Exposure != "":
+		v, err := t.Float(q.Exposure)
+		return f, v.Values, notes, err
+	case q.Region != "":
+		region, _, err := t.Text(q.Region)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		x, err := panel.ExposureByRegion(f.Unit, f.Time, f.Cohort, region)
+		return f, x, notes, unnumbered(q.Data, err)
+	}
+	edges, err := s.edges(q.Neighbours)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	x, missing, err := panel.ExposureByNeighbours(f.Unit, f.Time, f.Cohort, edges)
+	if missing > 0 {
+		notes = append(notes, table.Note{Code: "neighbours-missing", Text: fmt.Sprintf("%d neighbours are not in the data and count as untreated.", missing), Args: map[string]any{"units": missing}})
+	}
+	return f, x, notes, s.rowError(q.Neighbours, err)
+}
+
+// unnumbered is an error without the number of its row: rows were left out, so that it is
+// not that of the file.
+func unnumbered(data string, err error) error {
+	var row *estimate.RowError
+	if errors.As(err, &row) {
+		err = row.Err
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("data %s: %w", data, err)
+}
+
+// edges reads who is whose neighbour.
+func (s *state) edges(data string) ([]panel.Edge, error) {
+	t := s.data[data].table
+	unit, known, err := t.Text(edgeUnit)
+	if err != nil {
+		return nil, err
+	}
+	neighbour, also, err := t.Text(edgeNeighbour)
+	if err != nil {
+		return nil, err
+	}
+	var weight table.Floats
+	if t.Has(edgeWeight) {
+		if weight, err = t.Float(edgeWeight); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]panel.Edge, len(unit))
+	for i := range out {
+		if (known != nil && !known[i]) || (also != nil && !also[i]) || (t.Has(edgeWeight) && !weight.Has(i)) {
+			return nil, s.rowError(data, &table.RowError{Row: i, Err: errors.New("a neighbour needs unit, neighbour and, where the column is there, weight")})
+		}
+		out[i] = panel.Edge{Unit: unit[i], Neighbour: neighbour[i], Weight: 1}
+		if t.Has(edgeWeight) {
+			out[i].Weight = weight.Values[i]
+		}
+	}
+	return out, nil
+}
+
+func (q *Spillover) estimate(s *state, _ *Analysis) (analysisResult, error) {
+	r := analysisResult{method: "spillover", kind: "effect"}
+	f, exposure, notes, err := s.spilloverFrame(q)
+	if err != nil {
+		return r, err
+	}
+	res, err := panel.Spillover{
+		Threshold: q.Threshold, Borders: q.Borders, Anticipation: q.Anticipation, ByEvent: q.ByEvent, Workers: s.o.Workers,
+	}.Fit(s.ctx, f, exposure)
+	r.notes = notes
+	if errors.Is(err, estimate.ErrNotIdentified) {
+		r.numbers = []found{refuse("exposed", estimate.MeanDifference,
+			table.Note{Code: "spillover-none-exposed", Text: "No place without treatment has a treated neighbour in a period that can be compared. Spillover to neighbours cannot be measured."},
+			table.Note{Code: "spillover-none-exposed-fix", Text: "Count more places as neighbours, or ask for the effect on those treated with did."})}
+		return r, nil
+	}
+	if err != nil {
+		return r, unnumbered(q.Data, err)
+	}
+	r.notes = append(r.notes, res.Notes...)
+	under := map[string]release.Basis{}
+	for _, t := range res.Details["terms"].([]map[string]any) {
+		under[t["term"].(string)] = s.placesBasis(q.Data, t["units"].(int), t["clean"].(int))
+	}
+	for _, e := range res.Estimates {
+		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: under[e.Term]})
+	}
+	if naive, ok := res.Details["naive"].(map[string]float64); ok {
+		e := estimate.Estimate{Term: "naive", Measure: estimate.MeanDifference, Value: naive["estimate"], SE: naive["std_error"]}
+		e.CI, e.Test = noInterval()
+		r.numbers = append(r.numbers, found{term: "naive", e: e, basis: under["treated"]})
+	}
+	return r, nil
+}
