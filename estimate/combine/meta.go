@@ -50,7 +50,7 @@ type Effects struct {
 //	λᵢyᵢ + (1-λᵢ)xᵢ'β̂, with error √(λᵢvᵢ + (1-λᵢ)²·xᵢ'Vxᵢ)
 //
 // Estimates: "pooled" (mean), or "(intercept)" and the moderators (coefficient) and their
-// joint test "QM"; "tau2" (variance, Q-profile interval; not for fixed), "I2" (percent),
+// joint test "QM"; "tau2" (variance, large-sample error, Q-profile interval; not for fixed), "I2" (percent),
 // "H2" (ratio), "Q" (chi-square, with its p-value), "prediction" (the interval for a new
 // place) and "unit=ID" (shrunken-effect), the last two not for fixed.
 // Details: tau2, tau2_low, tau2_high, I2, H2, Q, Q_df, Q_p, log_likelihood (restricted for
@@ -145,7 +145,7 @@ func (o Meta) fit(ctx context.Context, f *Effects) (*estimate.Result, error) {
 	}
 	details := map[string]any{"method": o.Method, "test": o.Test, "tau2": tau2, "log_likelihood": m.logLik(at, o.Method == "reml")}
 	res.Details = details
-	if err := m.heterogeneity(res, zero, tau2, fixed, f.Level); err != nil {
+	if err := m.heterogeneity(res, zero, at, tau2, o.Method, f.Level); err != nil {
 		return nil, err
 	}
 	if m.p == 1 {
@@ -206,12 +206,12 @@ func (m *model) joint(b []float64, cov *mat.SymDense, df float64) (estimate.Esti
 }
 
 // heterogeneity adds tau2, I2, H2 and Q.
-func (m *model) heterogeneity(res *estimate.Result, zero *evaluation, tau2 float64, fixed bool, level float64) error {
+func (m *model) heterogeneity(res *estimate.Result, zero, at *evaluation, tau2 float64, method string, level float64) error {
 	free, nan := m.free(), math.NaN()
 	typical := free / zero.trP
 	i2, h2 := 100*tau2/(tau2+typical), tau2/typical+1
 	d := res.Details
-	if fixed {
+	if method == "fixed" {
 		i2, h2 = 100*math.Max(0, (zero.q-free)/zero.q), zero.q/free
 		if zero.q == 0 {
 			i2 = 0
@@ -222,6 +222,7 @@ func (m *model) heterogeneity(res *estimate.Result, zero *evaluation, tau2 float
 			return err
 		}
 		e := statistic("tau2", Variance, tau2, nan, nan, nan)
+		e.SE = m.tau2Error(method, zero, at, tau2)
 		e.CI = estimate.Interval{Lo: lo, Hi: hi, Level: level, Method: "q-profile"}
 		res.Estimates = append(res.Estimates, e)
 		d["tau2_low"], d["tau2_high"] = lo, hi

@@ -26,6 +26,7 @@ type rma struct {
 	QM       float64
 	QMp      float64 `json:"QM_p"`
 	LogLik   float64 `json:"logLik"`
+	SETau2   float64 `json:"se_tau2"`
 }
 
 func terms(t *testing.T, r *estimate.Result) map[string]estimate.Estimate {
@@ -57,6 +58,9 @@ func checkRMA(t *testing.T, what string, o Meta, f *Effects, w rma, digits refte
 		}
 	}
 	agree(t, what+" tau2", r.Details["tau2"].(float64), w.Tau2, digits)
+	if o.Method != "fixed" {
+		agree(t, what+" error of tau2", got["tau2"].SE, w.SETau2, digits)
+	}
 	agree(t, what+" I2", got["I2"].Value, w.I2, digits)
 	agree(t, what+" H2", got["H2"].Value, w.H2, digits)
 	q := reftest.Digits(12)

@@ -36,12 +36,14 @@ func meta(t *testing.T, o Meta, f *Effects) (map[string]estimate.Estimate, *esti
 // Effects 0 and 4 with variance 1: Q(τ²) = 8/(1+τ²), tr P₀ = 1. dl 8-1 = 7; pm 8/(1+7) = 1;
 // reml: the sample variance 8 = 1+τ²; ml: 4 = 1+τ². With τ² = 7: V = 8/2, I² = 7/8, H² = 8,
 // λ = 7/8, shrunken 7/8·4 + 1/8·2 with variance 7/8 + 4/64, prediction variance 4+7.
+// Errors of τ²: reml tr PP = 1/64; dl √(2+28+98); pm √2·2/(2/8); all √128; ml Σw² = 1/8, so 4.
 func TestMetaByHand(t *testing.T) {
 	for method, tau2 := range map[string]float64{"dl": 7, "pm": 7, "eb": 7, "reml": 7, "ml": 3} {
 		got, r := meta(t, Meta{Method: method}, effects([]float64{0, 4}, []float64{1, 1}))
 		close13(t, tau2, got["tau2"].Value)
 		close13(t, math.Sqrt((1+tau2)/2), got["pooled"].SE)
 		require.Equal(t, tau2 == 3, method == "ml")
+		close13(t, map[bool]float64{true: 4, false: math.Sqrt(128)}[method == "ml"], got["tau2"].SE)
 		require.Equal(t, method, r.Details["method"])
 	}
 	got, r := meta(t, Meta{}, effects([]float64{0, 4}, []float64{1, 1}))

@@ -248,6 +248,49 @@ func (m *model) root(g func(*evaluation) float64, lo, hi float64) (float64, int,
 	return lo + (hi-lo)/2, steps, nil
 }
 
+// tau2Error is the large-sample standard error of τ² by its method; METHODS.md has the equations.
+func (m *model) tau2Error(method string, zero, at *evaluation, tau2 float64) float64 {
+	switch method {
+	case "reml":
+		return math.Sqrt(2 / m.trPP(at, tau2))
+	case "ml":
+		squares := 0.0
+		for _, v := range m.v {
+			squares += 1 / float64((v+tau2)*(v+tau2))
+		}
+		return math.Sqrt(2 / squares)
+	case "dl":
+		return math.Sqrt(2*m.free()+float64(4*tau2*zero.trP)+float64(2*tau2*tau2*m.trPP(zero, 0))) / zero.trP
+	}
+	return math.Sqrt(2/m.free()) * float64(m.k) / at.trW // pm and eb
+}
+
+// trPP is tr PP, P = W − WX(X'WX)⁻¹X'W, W = 1/(v+τ²).
+func (m *model) trPP(e *evaluation, tau2 float64) float64 {
+	sum, half := 0.0, make([]float64, m.p)
+	for i := range m.y {
+		xi, wi := m.x[i*m.p:(i+1)*m.p], 1/(m.v[i]+tau2)
+		for a := range half {
+			half[a] = 0
+			for b, x := range xi {
+				half[a] += float64(e.fit.Inverse.At(a, b) * x)
+			}
+		}
+		for j := range i + 1 {
+			wj, h := 1/(m.v[j]+tau2), 0.0
+			for a, x := range m.x[j*m.p : (j+1)*m.p] {
+				h += float64(half[a] * x)
+			}
+			if p := wi * wj * h; i == j {
+				sum += float64((wi - p) * (wi - p))
+			} else {
+				sum += float64(2 * p * p)
+			}
+		}
+	}
+	return sum
+}
+
 // profile is the Q-profile interval of τ²; NaN twice if it is empty.
 func (m *model) profile(zero *evaluation, alpha float64) (lo, hi float64, err error) {
 	tail := func(e *evaluation) float64 { return num.ChiSquareTail(e.q, m.free()) }
