@@ -181,11 +181,13 @@ func (p *pairOfSets) solve(ctx context.Context, r, beta []float64, enough float6
 			return err
 		}
 		p.times(d, ad)
-		var curve float64
+		var curve, size float64
 		for j, v := range d {
 			curve += float64(v * ad[j])
+			size += float64(float64(v*v) * p.nb[j])
 		}
-		if !(curve > 0) {
+		// A direction that the matrix takes to rounding is its null space, as levels count from any zero: a step along it has no end.
+		if !(curve > 1e-13*size) {
 			return nil
 		}
 		alpha := rho / curve

@@ -66,10 +66,12 @@ func (l *long) regressDense(ctx context.Context, d dummies, workers int) (*regre
 		if j := d.column(i); j >= 0 {
 			x.Set(i, j, 1)
 		}
-		for j := range l.x {
-			x.Set(i, k+j, l.x[j][i])
-		}
 		f.Cluster[i] = l.cluster[l.unit[i]]
+	}
+	for j, column := range l.x { // a covariate fixed in each unit is then exactly 0, and not rounding of one
+		for i, v := range l.fromUnits(column) {
+			x.Set(i, k+j, v)
+		}
 	}
 	if l.w != nil {
 		f.Weight = estimate.Weights{Kind: estimate.Sampling, Values: l.w}
@@ -105,14 +107,16 @@ func (l *long) regressDense(ctx context.Context, d dummies, workers int) (*regre
 
 // fromFirst is the outcome counted from each unit's first: the unit effects take that
 // up, and a high level costs no digits.
-func (l *long) fromFirst() []float64 {
-	out := make([]float64, len(l.y))
+func (l *long) fromFirst() []float64 { return l.fromUnits(l.y) }
+
+func (l *long) fromUnits(column []float64) []float64 {
+	out := make([]float64, len(column))
 	first := 0
-	for i, v := range l.y {
+	for i, v := range column {
 		if l.unit[i] != l.unit[first] {
 			first = i
 		}
-		out[i] = v - l.y[first]
+		out[i] = v - column[first]
 	}
 	return out
 }
