@@ -172,6 +172,9 @@ func (a *app) fitMethodCmd(e fitEntry) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		help, problems := parseFlags(cmd, args)
 		if help {
+			if u, ok := m.(interface{ unused() []string }); ok {
+				hideFlags(cmd, u.unused())
+			}
 			return cmd.Help()
 		}
 		if err := a.check(); err != nil {

@@ -238,6 +238,7 @@ func (m *fitDid) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		return nil, err
 	}
 	out := newFitOutput(res, "treated")
+	out.notes = append(out.notes, r.FewToCompare(panel.Aggregation(m.aggregate), o, res)...)
 	if c := curveDetails(r.Curve(panel.Aggregation(m.aggregate), panel.AggregateOptions{BalanceEvent: o.BalanceEvent})); c != nil {
 		out.details["event_curve"] = c
 	}

@@ -144,3 +144,18 @@ func TestFitEventStudyTakesDidFlags(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "--replicates goes with --bands uniform")
 }
+
+// Normal intervals are too narrow where few units are left to compare with: fit did names the estimates. With 45 never treated none is.
+func TestFitDidNamesFewComparison(t *testing.T) {
+	args := []string{"did", "--data", staggeredFile(t), "--unit", "unit", "--time", "time", "--cohort", "g", "--outcome", "y", "--aggregate", "dynamic"}
+	require.Contains(t, fitted(t, args...).codes(), "few-comparison-terms")
+	var b strings.Builder
+	b.WriteString("unit,time,g,y\n")
+	for u := range 60 {
+		for p := 1; p <= 3; p++ {
+			fmt.Fprintf(&b, "u%02d,%d,%d,%d\n", u, p, []int{3, 0, 0, 0}[u%4], (u*7919+p*31)%17)
+		}
+	}
+	args[2] = writeTestFile(t, "many.csv", b.String())
+	require.NotContains(t, fitted(t, args...).codes(), "few-comparison-terms")
+}

@@ -110,6 +110,18 @@ func parseFlags(cmd *cobra.Command, args []string) (help bool, problems []string
 	return false, problems
 }
 
+// hideFlags leaves flags of every method that this one refuses out of its help.
+func hideFlags(cmd *cobra.Command, names []string) {
+	for _, name := range names {
+		if err := cmd.Flags().MarkHidden(name); err != nil {
+			panic(err) // a flag that does not exist
+		}
+		if name == "data" {
+			cmd.Use = cmd.Name() + " …"
+		}
+	}
+}
+
 func kindText(kind string) string {
 	switch kind {
 	case "bool":

@@ -63,9 +63,12 @@ func (m *fitHonest) columns() fitColumns {
 	return c
 }
 
+// unused are the flags of every method that mean nothing here.
+func (m *fitHonest) unused() []string { return []string{"data", "id", "where", "categorical"} }
+
 func (m *fitHonest) check() (problems []string) {
 	bad := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
-	for _, name := range []string{"data", "id", "where", "categorical"} {
+	for _, name := range m.unused() {
 		if m.f.given(name) {
 			bad("fit honest-did does not use --%s; its files are --betas and --covariance", name)
 		}

@@ -94,3 +94,15 @@ func TestFitHonestBadInput(t *testing.T) {
 	require.Equal(t, exitInput, code)
 	require.Contains(t, errOut, "not positive definite")
 }
+
+// The help of a method does not offer what the method refuses.
+func TestFitHonestHelpOffersItsOwnFlags(t *testing.T) {
+	code, out, _ := runFit(t, "honest-did", "--help")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "--betas")
+	for _, flag := range []string{"--data", "--id", "--where", "--categorical"} {
+		require.NotContains(t, out, flag+" ")
+	}
+	_, out, _ = runFit(t, "did", "--help")
+	require.Contains(t, out, "--data")
+}

@@ -331,3 +331,15 @@ func TestDetails(t *testing.T) {
 	require.Equal(t, map[string]any{"group": 2, "time": 2, "base": 1, "n_treated": 2, "n_control": 3}, cells[1])
 	require.Equal(t, map[string]any{"type": "pointwise"}, res.Details["bands"])
 }
+
+// By hand: 2 units enter in 2, 1 in 3, 2 never; not-yet-treated comparison. Cells (2,2): 3 units, (2,3): 2, (3,3): 2, (3,1): 2 + 2 of cohort 2 in
+// periods before its entry only, that is period 1 against base 2: the two never treated. Simple: (2·3 + 2·2 + 1·2)/5 = 2.4.
+func TestComparedWithByHand(t *testing.T) {
+	r := mustFit(t, GroupTime{}, handPanel())
+	require.Equal(t, []float64{2.4}, r.ComparedWith(Simple, AggregateOptions{}))
+	got := map[string]float64{}
+	for i, e := range mustAggregate(t, r, Dynamic, AggregateOptions{Bands: Pointwise}).Estimates {
+		got[e.Term] = r.ComparedWith(Dynamic, AggregateOptions{})[i]
+	}
+	require.Equal(t, map[string]float64{"event=-2": 2, "event=-1": math.Inf(1), "event=0": 8.0 / 3, "event=1": 2, Overall: 2.4}, got)
+}
