@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -10,6 +11,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/estimate/progress"
+	"utfall/estimate/survive"
 	"utfall/table"
 )
 
@@ -23,6 +25,7 @@ type fitSequences struct {
 	run, benefit       int
 	at                 []string
 	pingPong           int
+	distances          fitDistances
 }
 
 func (m *fitSequences) flags(f *flagSet) {
@@ -36,6 +39,7 @@ func (m *fitSequences) flags(f *flagSet) {
 	f.whole(&m.run, "run", 12, "months in a row that are for good")
 	f.whole(&m.benefit, "benefit", 1, "months of them that may be without own support")
 	m.weights.flags(f, "matching", "")
+	m.distances.flags(f)
 	f.column(&m.cluster, "cluster", "people with one value depend on each other, such as a matched set")
 	f.need("id", "months")
 }
@@ -76,6 +80,7 @@ func (m *fitSequences) check() []string {
 	if m.weights.kind == string(estimate.Frequency) {
 		bad("--weight-kind frequency: write one person a row")
 	}
+	problems = append(problems, m.distances.check(m.f, m.weights.column)...)
 	return append(problems, m.weights.check(m.f)...)
 }
 
@@ -170,6 +175,11 @@ func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 	}
 	out := newFitOutput(&estimate.Result{Method: "sequences", N: estimate.Counts{Units: len(s.Unit)}, Details: map[string]any{}})
 	m.describe(out, rows)
+	if m.distances.metric != "" {
+		if err := m.distances.add(s, d.workers, out); err != nil {
+			return nil, err
+		}
+	}
 	if len(m.authority) == 0 {
 		return out, nil
 	}
@@ -190,17 +200,22 @@ func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 		return out, nil
 	}
 	for _, x := range []struct {
-		name string
-		fit  func() (*estimate.Result, error)
+		name  string
+		cause string
+		fit   func() (*estimate.Result, error)
 	}{
-		{"stable-exit", func() (*estimate.Result, error) {
+		{"stable-exit", "stable", func() (*estimate.Result, error) {
 			return progress.StableExit{Authority: who, Run: m.run, Benefit: m.benefit, At: at, MinPerArm: 1, Workers: d.workers}.Fit(ctx, s)
 		}},
-		{"return", func() (*estimate.Result, error) {
+		{"return", "return", func() (*estimate.Result, error) {
 			return progress.Return{Authority: who, At: at, MinPerArm: 1, Workers: d.workers}.Fit(ctx, s)
 		}},
 	} {
 		r, err := x.fit()
+		if errors.Is(err, estimate.ErrTooFew) {
+			out.withoutExits(x.name, x.cause, at, m.treatment != "", err)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -212,6 +227,28 @@ func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 		out.addNotes(r.Notes)
 	}
 	return out, nil
+}
+
+// nullEstimate is a number that does not exist.
+func nullEstimate(term string, m estimate.Measure) estimate.Estimate {
+	nan := math.NaN()
+	return estimate.Estimate{Term: term, Measure: m, Value: nan, SE: nan, CI: estimate.Interval{Lo: nan, Hi: nan}, Test: estimate.Test{Stat: nan, DF: nan, P: nan}}
+}
+
+// withoutExits leaves the numbers that need exits null, and says why; the others stand.
+func (o *fitOutput) withoutExits(name, cause string, at []float64, groups bool, err error) {
+	for _, t := range at {
+		term := fmt.Sprintf("%s,time=%s,cause=%s", name, survive.FormatTime(t), cause)
+		if !groups {
+			o.estimates = append(o.estimates, nullEstimate(term, survive.CumulativeIncidenceMeasure))
+			continue
+		}
+		for _, g := range []string{",group=0", ",group=1"} {
+			o.estimates = append(o.estimates, nullEstimate(term+g, survive.CumulativeIncidenceMeasure))
+		}
+		o.estimates = append(o.estimates, nullEstimate(term+",difference", estimate.RiskDifference))
+	}
+	o.notes = append(o.notes, table.Note{Code: "few-exits", Text: err.Error() + ". The numbers that need exits are null.", Args: map[string]any{"of": name}})
 }
 
 // describe adds means over people of the descriptions that have no direction.
