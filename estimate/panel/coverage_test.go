@@ -349,11 +349,15 @@ func coverTable(t *testing.T, draws int, pick func(c coverCase) bool) string {
 				t.Errorf("%s: %s covers in %.4f, want 0.95 ± %.4f", c.name(), what, got, tolerance)
 			}
 		}
+		event, band := 1.2*allowed, allowed+0.01 // the least and most of up to ten; and the Monte Carlo error of 299 draws
+		if c.design == "clusters" {              // 40 places a cohort are few for bands of asymptotic errors: METHODS says by how much
+			event, band = event+0.03, band+0.04
+		}
 		miss("overall", overall, allowed)
 		if events {
-			miss("the event covered least", low, 1.2*allowed) // the least and most of up to ten
-			miss("the event covered most", high, 1.2*allowed)
-			miss("the band", share[c.name()+" band"], allowed+0.01) // and the Monte Carlo error of 299 draws
+			miss("the event covered least", low, event)
+			miss("the event covered most", high, event)
+			miss("the band", share[c.name()+" band"], band)
 		}
 	}
 	return b.String()
