@@ -51,7 +51,7 @@ type SurrogateSample struct {
 // effect 0), long-term where treatment and outcome are known, and, once a third of the
 // programme's own outcomes have come, rectified: the long-term effect from them, with the
 // surrogates for the others and without surrogacy. details.headline names the term to show
-// (index, then rectified). Measure risk-difference for an outcome of 0 and 1, else
+// (index, then rectified). Then index,tilt=η for each η of Tilt. Measure risk-difference for an outcome of 0 and 1, else
 // mean-difference.
 //
 // Details: headline, arrived (share of the programme whose outcome has come), population, outcome_model, treatment_model, folds, seed, plug_in, max_weight, ess
@@ -73,6 +73,9 @@ type Surrogate struct {
 	TreatmentModel string
 	// Population of the forecast: "programme" ("") or "older".
 	Population string
+	// Tilt asks for the index if the odds of the outcome given surrogates and covariates were e^η times those of the
+	// older cohort, for each η: how far comparability may fail. For an outcome of 0 and 1.
+	Tilt []float64
 	// MinPerArm is the least number of people in an arm of the programme; 0 means 15.
 	MinPerArm int
 	Workers   int // goroutines; 0 means all cores. Never changes a result
@@ -113,7 +116,7 @@ func (e Surrogate) check(s *SurrogateSample) (Surrogate, error) {
 	case e.MinPerArm < 1:
 		return e, fmt.Errorf("the least number of people in an arm must be at least 1")
 	}
-	return e, nil
+	return e, e.checkTilt()
 }
 
 func (s *SurrogateSample) check() error {
@@ -192,6 +195,9 @@ func (e Surrogate) fit(ctx context.Context, s *SurrogateSample) (*estimate.Resul
 	if err != nil {
 		return nil, err
 	}
+	if err := f.newTilts(); err != nil {
+		return nil, err
+	}
 	if err := f.nuisances(ctx); err != nil {
 		return nil, err
 	}
@@ -244,7 +250,7 @@ func (e Surrogate) fit(ctx context.Context, s *SurrogateSample) (*estimate.Resul
 	if err := f.rectify(ctx, res); err != nil {
 		return nil, err
 	}
-	return res, ctx.Err()
+	return res, f.tilt(ctx, res)
 }
 
 func (f *surrogateFit) covariance(inf *mat.Dense) (*mat.SymDense, int, error) {

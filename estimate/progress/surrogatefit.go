@@ -36,6 +36,8 @@ type surrogateFit struct {
 	base    int       // columns of 1, X
 	notes   []table.Note
 
+	tilts []*tilted
+
 	nu, nu1, nu0       []float64 // ν and ν̄ of each arm
 	rhoS, rhoX         []float64
 	gammaS, gammaX     []float64
@@ -352,6 +354,9 @@ func (f *surrogateFit) part(fit, to func(i int) bool) error {
 		if to(i) {
 			f.nu[i] = nu[i]
 		}
+	}
+	if err := f.tiltArms(nu, arm, to); err != nil {
+		return err
 	}
 	if f.e.TreatmentModel == "constant" {
 		var in, all float64

@@ -11,6 +11,11 @@ import (
 
 // index returns τ and its influence function.
 func (f *surrogateFit) index() (float64, []float64, error) {
+	return f.indexOf(f.nu, f.nu1, f.nu0, ones(f.n))
+}
+
+// indexOf is the index of any function of ν with its means in the arms; slope is the function's derivative.
+func (f *surrogateFit) indexOf(nu, nu1, nu0, slope []float64) (float64, []float64, error) {
 	n, inside := 0.0, 0.0
 	target := func(i int) bool { return f.older[i] == (f.e.Population == "older") }
 	for i := range f.n {
@@ -42,14 +47,14 @@ func (f *surrogateFit) index() (float64, []float64, error) {
 			carried := float64(f.weight(i) * h)
 			sum, square = sum+carried, square+float64(carried*carried)
 			e := f.y[i] - f.nu[i]
-			psi[i] = h * (f.rhoS[i] - rho) / (rho * (1 - rho)) * e
+			psi[i] = h * (f.rhoS[i] - rho) / (rho * (1 - rho)) * e * slope[i]
 			residual, scatter = residual+float64(f.weight(i)*e*e), scatter+float64(f.weight(i)*(f.y[i]-mean)*(f.y[i]-mean))
 		} else {
 			w := f.treated[i]
-			psi[i] = tilt * (float64(w*(f.nu[i]-f.nu1[i]))/rho - float64((1-w)*(f.nu[i]-f.nu0[i]))/(1-rho))
+			psi[i] = tilt * (float64(w*(nu[i]-nu1[i]))/rho - float64((1-w)*(nu[i]-nu0[i]))/(1-rho))
 		}
 		if target(i) {
-			psi[i] += f.nu1[i] - f.nu0[i]
+			psi[i] += nu1[i] - nu0[i]
 		}
 		psi[i] *= f.weight(i) / share
 	}
