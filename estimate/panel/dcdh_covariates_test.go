@@ -141,6 +141,48 @@ func TestIntertemporalCovariatesRelations(t *testing.T) {
 	require.NotEqual(t, base.Estimates[0].Value, fit(Intertemporal{}, heavy).Estimates[0].Value)
 	require.NotEqual(t, base.Estimates[0].SE, fit(Intertemporal{}, grouped).Estimates[0].SE)
 	require.NotEqual(t, byTerm(base)["event=0"].Value, byTerm(fit(Intertemporal{EventOptions: EventOptions{Anticipation: 1}}, f))["event=0"].Value)
+	// Weights of the last period are of no base row. What switchers do in the period before a change says nothing of θ where it may be anticipated.
+	late := heavy.clone()
+	early := f.clone()
+	start := map[string]int{}
+	for i := range d {
+		if i > 0 && f.Unit[i] == f.Unit[i-1] && d[i] != d[i-1] && start[f.Unit[i]] == 0 {
+			start[f.Unit[i]] = f.Time[i]
+		}
+	}
+	for i, u := range f.Unit {
+		if f.Time[i] == 6 {
+			late.Weight[i] *= 3
+		}
+		if f.Time[i] == start[u]-1 {
+			early.Y[i] += 9 * f.X.At(i, 0)
+		}
+	}
+	require.Equal(t, fmt.Sprint(fit(Intertemporal{}, heavy).Estimates), fmt.Sprint(fit(Intertemporal{}, late).Estimates))
+	one := Intertemporal{EventOptions: EventOptions{Anticipation: 1}}
+	require.Equal(t, fit(one, f).Details["covariates"], fit(one, early).Details["covariates"])
+	// Swapping 0 and 1 turns every effect around and changes no error.
+	swapped := make([]float64, len(d))
+	level := map[string]float64{}
+	for i, v := range d {
+		swapped[i] = 1 - v
+		if f.Time[i] == 1 {
+			level[f.Unit[i]] = v
+		}
+	}
+	for i, e := range fit(Intertemporal{Treatment: swapped}, f).Estimates {
+		reftest.Near(t, e.Term, e.Value, -base.Estimates[i].Value, 1e-11)
+		if e.HasSE() {
+			reftest.Agree(t, e.Term+" se", e.SE, base.Estimates[i].SE, 10)
+		}
+	}
+	// Each first treatment has a slope and periods of its own.
+	own := mapY(f, func(i int, _ float64) float64 {
+		return 7 + (2.5-4*level[f.Unit[i]])*f.X.At(i, 0) + (0.1+level[f.Unit[i]])*float64(f.Time[i])
+	})
+	for _, e := range fit(Intertemporal{}, own).Estimates {
+		reftest.Near(t, e.Term, e.Value, 0, 1e-10)
+	}
 	only := mapY(f, func(i int, _ float64) float64 { return 7 + 2.5*f.X.At(i, 0) + 0.1*float64(f.Time[i]) })
 	for _, e := range fit(Intertemporal{}, only).Estimates {
 		reftest.Near(t, e.Term, e.Value, 0, 1e-10)
