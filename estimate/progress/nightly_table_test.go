@@ -35,38 +35,40 @@ func TestNightlyKnownTruths(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("\n| design | number | truth | mean | SD | mean SE | coverage | replicates |\n|---|---|---|---|---|---|---|---|\n")
 	for _, d := range nightlyDesigns(t) {
-		all := make([][]known, reps)
-		num.ForEach(reps, 0, func(rep int) {
-			var err error
-			if all[rep], err = d.run(rep); err != nil {
-				t.Errorf("%s, replicate %d: %v", d.name, rep, err)
-			}
-		})
-		require.False(t, t.Failed())
-		for k, first := range all[0] {
-			var truth, mean, square, se, covered float64
-			with := 0.0
-			for _, row := range all {
-				x := row[k]
-				truth, mean, square = truth+x.truth/reps, mean+x.e.Value/reps, square+x.e.Value*x.e.Value/reps
-				if x.e.HasSE() {
-					with++
-					se += x.e.SE
-					if x.e.CI.Lo <= x.truth && x.truth <= x.e.CI.Hi {
-						covered++
+		t.Run(d.name, func(t *testing.T) {
+			all := make([][]known, reps)
+			num.ForEach(reps, 0, func(rep int) {
+				var err error
+				if all[rep], err = d.run(rep); err != nil {
+					t.Errorf("%s, replicate %d: %v", d.name, rep, err)
+				}
+			})
+			require.False(t, t.Failed())
+			for k, first := range all[0] {
+				var truth, mean, square, se, covered float64
+				with := 0.0
+				for _, row := range all {
+					x := row[k]
+					truth, mean, square = truth+x.truth/reps, mean+x.e.Value/reps, square+x.e.Value*x.e.Value/reps
+					if x.e.HasSE() {
+						with++
+						se += x.e.SE
+						if x.e.CI.Lo <= x.truth && x.truth <= x.e.CI.Hi {
+							covered++
+						}
 					}
 				}
+				line := fmt.Sprintf("| %s | %s | %.4f | %.4f | %.4f | ", d.name, first.name, truth, mean, math.Sqrt(max(0, square-mean*mean)))
+				if with > 0 {
+					line += fmt.Sprintf("%.4f | %.3f | ", se/with, covered/with)
+				} else {
+					line += "– | – | "
+				}
+				line += fmt.Sprintf("%d |", reps)
+				fmt.Println(line) // as they come: the whole takes a while
+				table.WriteString(line + "\n")
 			}
-			line := fmt.Sprintf("| %s | %s | %.4f | %.4f | %.4f | ", d.name, first.name, truth, mean, math.Sqrt(max(0, square-mean*mean)))
-			if with > 0 {
-				line += fmt.Sprintf("%.4f | %.3f | ", se/with, covered/with)
-			} else {
-				line += "– | – | "
-			}
-			line += fmt.Sprintf("%d |", reps)
-			fmt.Println(line) // as they come: the whole takes a while
-			table.WriteString(line + "\n")
-		}
+		})
 	}
 	t.Log(table.String())
 }
