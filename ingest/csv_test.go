@@ -102,6 +102,38 @@ func TestReadFlatCSV(t *testing.T) {
 	require.Equal(t, "codes-kept", r.Report.Notes[0].Code)
 }
 
+// NaN is how R and Python write a missing number, with a decimal comma too. Words among
+// numbers make categories, and that is said: a year column would silently become dummies.
+func TestReadFlatWordsAmongNumbers(t *testing.T) {
+	body := "y;x;w;k\n"
+	for i := range 20 {
+		x, w, k := "1,5", "3", "a"
+		switch i {
+		case 3:
+			x, w = "NaN", "okänd"
+		case 4:
+			x = "nan"
+		case 5, 6, 7:
+			k = "2"
+		}
+		body += "0,5;" + x + ";" + w + ";" + k + "\n"
+	}
+	r, err := ReadFlat(context.Background(), dataFile(t, "d.csv", body), FlatOptions{})
+	require.NoError(t, err)
+	x, err := r.Table.Column("x")
+	require.NoError(t, err)
+	require.Equal(t, table.Kind("number"), x.Kind)
+	require.Equal(t, 2, x.Missing())
+	require.Len(t, r.Report.Notes, 1)
+	n := r.Report.Notes[0]
+	require.Equal(t, "mostly-numbers", n.Code)
+	require.Equal(t, map[string]any{"file": "d.csv", "column": "w", "numbers": 19, "of": 20}, n.Args)
+	require.NotContains(t, n.Text, "okänd")
+	r, err = ReadFlat(context.Background(), dataFile(t, "d.csv", body), FlatOptions{Categorical: []string{"w"}})
+	require.NoError(t, err)
+	require.Empty(t, r.Report.Notes)
+}
+
 func BenchmarkReadCSV(b *testing.B) {
 	var w bytes.Buffer
 	w.WriteString("id,a,b,c,d,e,f,g\n")

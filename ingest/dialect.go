@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -179,7 +180,7 @@ func sniffDecimal(rows [][]string, sep byte, numeric func(string) bool) (byte, e
 				continue
 			}
 			v := strings.TrimSpace(r[j])
-			if v == "" || v == "NA" || v == "." {
+			if v == "" || slices.Contains(flatMissing, v) || slices.Contains(numberMissing, v) {
 				continue
 			}
 			_, p := scanNumber([]byte(v), '.')

@@ -19,9 +19,12 @@ type FlatOptions struct {
 	Workers                      int
 }
 
-// flatMissing are the marks of a missing value; "." only in a column that otherwise
-// holds numbers.
-var flatMissing = []string{"NA"}
+// flatMissing are the marks of a missing value; numberMissing those that are only in a
+// column that otherwise holds numbers, as Stata, R and Python write them.
+var (
+	flatMissing   = []string{"NA"}
+	numberMissing = []string{".", "NaN", "nan"}
+)
 
 // guess collects what the values of each column could be.
 type guess struct {
@@ -35,9 +38,9 @@ type guess struct {
 
 type guessColumn struct {
 	values  int
-	other   int // neither a number nor a point alone
+	other   int // neither a number nor one of numberMissing
 	whole   int
-	point   int // "." alone
+	point   int // one of numberMissing
 	zero    int // digits after a leading zero: a code, not a number
 	swapped int // numbers if the decimal mark were the other one
 	big     int // whole numbers that 64 bits do not hold
@@ -68,7 +71,7 @@ func (c *guessColumn) add(b []byte, mark byte) {
 	if len(b) == 0 || string(b) == flatMissing[0] {
 		return
 	}
-	if string(b) == "." {
+	if slices.Contains(numberMissing, string(b)) {
 		c.point++
 		return
 	}
@@ -115,16 +118,17 @@ func (c *guessColumn) kind() (typ string, missing []string) {
 	case c.other > 0 || c.zero > 0 || c.big > 0 || c.wide > 0 && c.whole < c.values:
 		return "category", flatMissing
 	case c.values > 0 && c.whole == c.values:
-		return "integer", append([]string{"."}, flatMissing...)
+		return "integer", append(slices.Clone(numberMissing), flatMissing...)
 	}
-	return "number", append([]string{"."}, flatMissing...)
+	return "number", append(slices.Clone(numberMissing), flatMissing...)
 }
 
 // ReadFlat reads a flat analysis file without a declaration. A column of whole numbers
 // becomes integer, of numbers number, every other one a category with levels in byte
 // order; so do codes with leading zeros and the columns named in Categorical. Missing
-// are the empty field, NA, and "." in a column of numbers. Every broken row is an
-// error: there is no quarantine here. The file is read twice.
+// are the empty field, NA, and ".", NaN and nan in a column of numbers. A column of which
+// nine values in ten are numbers and the others words has the note mostly-numbers. Every
+// broken row is an error: there is no quarantine here. The file is read twice.
 func ReadFlat(ctx context.Context, path string, o FlatOptions) (*Result, error) {
 	src := Source{Path: o.Name, Separator: o.Separator, Decimal: o.Decimal, Encoding: o.Encoding}
 	probe := src
@@ -189,7 +193,7 @@ func ReadFlat(ctx context.Context, path string, o FlatOptions) (*Result, error) 
 		c.Type, c.Missing = all[j].kind()
 		if slices.Contains(o.Categorical, n) {
 			if c.Type != "category" {
-				c.Missing = append([]string{"."}, flatMissing...)
+				c.Missing = append(slices.Clone(numberMissing), flatMissing...)
 			}
 			c.Type = "category"
 		}
@@ -200,6 +204,10 @@ func ReadFlat(ctx context.Context, path string, o FlatOptions) (*Result, error) 
 		if all[j].zero > 0 && all[j].other == 0 {
 			notes = append(notes, table.Note{Code: "codes-kept", Text: fmt.Sprintf("%s: column %q has digits after a leading zero and is read as categories, not as numbers.", file, n),
 				Args: map[string]any{"file": file, "column": n}})
+		}
+		if g := all[j]; c.Type == "category" && g.other > 0 && 10*g.other <= g.values && !slices.Contains(o.Categorical, n) {
+			notes = append(notes, table.Note{Code: "mostly-numbers", Args: map[string]any{"file": file, "column": n, "numbers": g.values - g.other, "of": g.values},
+				Text: fmt.Sprintf("%s: column %q is read as categories, although %d of its %d values are numbers: leave the field empty where a value is missing, or name the column as categorical.", file, n, g.values-g.other, g.values)})
 		}
 		src.Columns = append(src.Columns, c)
 	}
