@@ -2,6 +2,7 @@ package panel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -168,8 +169,11 @@ func (l *long) static(ctx context.Context, anticipation int, workers int) (term,
 		}
 		return -1
 	}}, workers)
-	if err != nil {
-		return term{}, fmt.Errorf("%w; the treatment cannot be told from unit and period effects if all units enter together", err)
+	switch {
+	case errors.Is(err, estimate.ErrCollinear):
+		return term{}, fmt.Errorf("%w: the treatment cannot be told from unit and period effects if all units enter together: %w", estimate.ErrNoControls, err)
+	case err != nil:
+		return term{}, err
 	}
 	if !finite(fit.coef[0]) {
 		return term{}, fmt.Errorf("%w: the treatment cannot be told from unit and period effects", estimate.ErrNoControls)

@@ -13,6 +13,21 @@ import (
 	"utfall/internal/reftest"
 )
 
+// Mistakes that recur in software for these estimators, and the tests that would see them here:
+//
+//	 1 aggregates without the error of the estimated cohort shares   TestSimpleAggregateByHand, TestInfluenceIsTheDerivative
+//	 2 influence without the propensity step, or not centred         TestPropensityStepCounts, TestInfluenceIsTheDerivative
+//	 3 means of clusters in the bootstrap instead of sums            TestBootstrapUsesClusterSums, TestEventStudiesBandOfClusters
+//	 4 weights accepted and ignored                                  TestWeightsShiftShares, TestWeightsAreCopies, TestFitEventStudyTakesDidFlags (cmd/utfall)
+//	 5 own cohort or treated units as controls, anticipation         TestComparisonGroups, TestAnticipation, TestEventStudiesNoTreatedRow
+//	 6 2n for n in repeated cross-sections                           TestFourMeansByHand, TestInfluenceIsTheDerivative
+//	 7 treated that nothing compares with dropped in silence         TestCellsLeftOut, TestEventStudiesNeverAbsent, TestOutsideTheWindow
+//	 8 another method in the place of one that fails                 TestNothingTakesTheFailedMethodsPlace
+//	 9 "converged" with the equations unmet                          TestPropensitiesSolveTheirEquations
+//	10 options swallowed                                             TestBadOptions, TestOptionsMatter, TestFitEventStudyTakesDidFlags (cmd/utfall)
+//	11 random numbers that hang on the workers                       TestDeterminism
+//	12 sums that hang on the workers or the order of rows            TestDeterminism, TestEventStudiesInvariants
+
 // The influence function is the derivative of the estimate in the weight of one
 // unit: ψ[i] = ∂θ/∂log w[i]. Central differences (h = 1e-4, error of order h²) check
 // every term of every influence function: propensity (trap 2), regressions, estimated
