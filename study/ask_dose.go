@@ -177,11 +177,13 @@ func (q *Dose) words(*state, *analysisResult) (estimand, errors, also string) {
 
 func (q *Dose) label(s *state, _ *Analysis, n found) string {
 	v, ok := doseOf(n.term)
+	_, decimals, _ := strings.Cut(strconv.FormatFloat(v, 'f', -1, 64), ".")
+	size := s.lang.Number(v, len(decimals))
 	switch {
 	case ok && n.e.Measure == estimate.MeanDifference:
-		return s.lang.Text("study.dose-at", "dose", s.label(q.Dose), "v", s.lang.Significant(v, 4))
+		return s.lang.Text("study.dose-at", "dose", s.label(q.Dose), "v", size)
 	case ok:
-		return s.lang.Text("study.dose-slope-at", "dose", s.label(q.Dose), "v", s.lang.Significant(v, 4))
+		return s.lang.Text("study.dose-slope-at", "dose", s.label(q.Dose), "v", size)
 	case n.e.Measure == estimate.MeanDifference:
 		return s.lang.Text("study.dose-overall")
 	}
@@ -227,5 +229,8 @@ func (s *state) doseFigure(r *analysisResult) (plots.Figure, error) {
 		return plots.Figure{}, errWithheld
 	}
 	d := plots.TrendData{Series: []plots.Series{line}, Level: level, XLabel: s.label(q.Dose), YLabel: r.spec.Outcome.In(s.spec.Language), Percent: r.spec.Unit == "percentage-points"}
+	if r.spec.Unit == "points" {
+		d.YLabel = s.lang.Text("plots.points", "label", d.YLabel)
+	}
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), r.spec.Question.In(s.spec.Language), s.lang.Text("study.dose-subtitle")))
 }

@@ -242,7 +242,7 @@ func TestDoseQuestionByHand(t *testing.T) {
 		require.False(t, strings.Contains(text, "[["))
 		require.False(t, strings.Contains(text, ">Slope at"), "slopes by size are in the results only")
 		if l == "sv" {
-			require.True(t, strings.Contains(text, "Effekt för dem med kronor per invånare 1,75"))
+			require.True(t, strings.Contains(text, "Effekt (kronor per invånare: 1,75)"))
 		}
 	}
 	// Five towns have 3 kronor: what rests on them is withheld, and asked for by name too.
