@@ -261,3 +261,43 @@ func TestKaplanMeierCoverage(t *testing.T) {
 		}
 	}
 }
+
+// A group's curve, counts and errors do not hang on the other groups, whose times it does not know where all are distinct.
+func TestKaplanMeierOfGroupsApart(t *testing.T) {
+	f := kmTimes(3000, false)
+	f.GroupNames, f.Group = []string{"a", "b", "c"}, make([]int, len(f.Time))
+	for i := range f.Time {
+		f.Group[i] = i % 3
+		if i%5 == 0 && i > 30 { // and some are shared
+			f.Time[i] = f.Time[i-30]
+		}
+	}
+	e := KaplanMeier{At: []float64{0.5, 6, 18, 40}}
+	all, err := e.Fit(t.Context(), f)
+	require.NoError(t, err)
+	for g, name := range f.GroupNames {
+		one := &Times{Level: f.Level}
+		for i := range f.Time {
+			if f.Group[i] == g {
+				one.Unit, one.Time, one.Event = append(one.Unit, f.Unit[i]), append(one.Time, f.Time[i]), append(one.Event, f.Event[i])
+			}
+		}
+		alone, err := e.Fit(t.Context(), one)
+		require.NoError(t, err)
+		for a, w := range alone.Estimates {
+			got := all.Estimates[g*len(e.At)+a]
+			require.Equal(t, w.Term+",group="+name, got.Term)
+			require.Equal(t, []any{w.Value, w.SE, w.CI}, []any{got.Value, got.SE, got.CI})
+		}
+		for a, w := range alone.Details["counts"].([]RiskCount) {
+			got := all.Details["counts"].([]RiskCount)[g*len(e.At)+a]
+			got.Group = ""
+			require.Equal(t, w, got)
+		}
+		for r, i := 0, g; i < len(f.Time); r, i = r+1, i+3 {
+			for a := range e.At {
+				require.Equal(t, alone.Influence.At(r, a), all.Influence.At(i, g*len(e.At)+a))
+			}
+		}
+	}
+}

@@ -23,7 +23,7 @@ type kmCurve struct {
 	last  float64   // last time anybody is observed
 
 	f        *Times
-	distinct []float64 // of all groups: times and entries
+	distinct []float64 // times and entries, of all groups or of this one
 	rank     []int32   // rows: place of the time in distinct; rows n…2n−1 the entries
 	place    []place   // one for each value of distinct, and one after the last
 	died     []int32   // by event time: events up to it
@@ -95,6 +95,7 @@ func (f *Times) curves(workers int) ([]*kmCurve, error) {
 			take(int32(i))
 		}
 	}
+	own := groups > 1 && order != nil && f.Entry == nil && !f.robust() // rows stand in the order of time
 	out, failed := make([]*kmCurve, groups), make([]error, groups)
 	num.ForEach(groups, workers, func(g int) {
 		c := &kmCurve{f: f, rows: members[g], distinct: distinctTimes, rank: rank}
@@ -104,6 +105,9 @@ func (f *Times) curves(workers int) ([]*kmCurve, error) {
 		if len(c.rows) == 0 {
 			failed[g] = fmt.Errorf("%w: group %q has no row with a weight above 0", estimate.ErrTooFew, c.group)
 		} else {
+			if own {
+				c.rankOwn()
+			}
 			failed[g] = c.fit()
 		}
 		out[g] = c
@@ -116,6 +120,19 @@ func (f *Times) curves(workers int) ([]*kmCurve, error) {
 	return out, nil
 }
 
+// rankOwn ranks rows that stand in the order of time among those of the group, so that what the curve knows of each
+// time takes room for its own alone.
+func (c *kmCurve) rankOwn() {
+	all, before := c.distinct, int32(-1)
+	c.distinct = make([]float64, 0, len(c.rows))
+	for _, i := range c.rows {
+		if r := c.rank[i]; r != before {
+			c.distinct, before = append(c.distinct, all[r]), r
+		}
+		c.rank[i] = int32(len(c.distinct) - 1)
+	}
+}
+
 func (f *Times) groupOf(i int32) int {
 	if f.Group == nil {
 		return 0
@@ -126,6 +143,7 @@ func (f *Times) groupOf(i int32) int {
 func (c *kmCurve) fit() error {
 	f, D, n := c.f, len(c.distinct), len(c.f.Time)
 	c.place = make([]place, D+1)
+	last := int32(0)
 	for _, i := range c.rows {
 		w, r := f.weight(i), c.rank[i]
 		p := &c.place[r]
@@ -142,8 +160,9 @@ func (c *kmCurve) fit() error {
 			e.number--
 			e.risk -= w
 		}
-		c.last = max(c.last, f.Time[i])
+		last = max(last, r)
 	}
+	c.last = c.distinct[last]
 	// At risk at a place: all who leave there or later, less all who enter there or later.
 	var sum, lost float64
 	steps := 1
