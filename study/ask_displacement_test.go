@@ -74,6 +74,7 @@ func TestDisplacementByHand(t *testing.T) {
 	require.Equal(t, "others/non-participants,above=0.5/mean-difference", o.Records[0].Address)
 	require.Equal(t, 25, *o.Records[0].Treated, "24 others, rounded")
 	require.Equal(t, 95, *o.Records[0].Control, "96 people in places without it")
+	require.Equal(t, 25, *r["others/within,above=0.5/mean-difference"].Control, "the others of the same places")
 	page, err := os.ReadFile(filepath.Join(bundle, "report.html"))
 	require.NoError(t, err)
 	require.True(t, strings.Contains(string(page), "Those who did not take part, share of participants above 0.5"), "Those who did not take part, share of participants above 0.5")

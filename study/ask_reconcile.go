@@ -21,7 +21,8 @@ type Reconcile struct {
 	Participants string  `yaml:"participants,omitempty"`  // or: data in which the participants are counted,
 	Population   string  `yaml:"population,omitempty"`    // and data in which the population is
 	Per          float64 `yaml:"per,omitempty"`           // what the municipal outcome counts by: 100 if it is per cent, 1 if a share; 1
-	Errors       string  `yaml:"errors,omitempty"`        // of the two effects: any (however they go together) or independent; any
+	Place        string  `yaml:"place,omitempty"`         // column of the individual analysis's cohort: the municipality, as the municipal analysis names its units
+	Errors       string  `yaml:"errors,omitempty"`        // of the two effects: any (however they go together), independent or joint; joint with place, else any
 }
 
 var (
@@ -38,6 +39,9 @@ const (
 
 func (q *Reconcile) defaults(*Spec, *Analysis) {
 	q.Term = or(q.Term, "overall")
+	if q.Place != "" {
+		q.Errors = or(q.Errors, jointErrors)
+	}
 	q.Errors = or(q.Errors, anyErrors)
 	if q.Per == 0 {
 		q.Per = 1
@@ -47,7 +51,10 @@ func (q *Reconcile) defaults(*Spec, *Analysis) {
 func (q *Reconcile) check(s *Spec, c *checker, path []any, a *Analysis) {
 	s.checkOf(c, at(path, "individual"), a, q.Individual, "effect")
 	s.checkOf(c, at(path, "municipal"), a, q.Municipal, "did")
-	c.oneOf(at(path, "errors"), "errors", q.Errors, anyErrors, independentErrors)
+	c.oneOf(at(path, "errors"), "errors", q.Errors, anyErrors, independentErrors, jointErrors)
+	if (q.Place != "") != (q.Errors == jointErrors) {
+		c.add(at(path, "errors"), "reconcile: errors: joint and place, the column with the municipality of a person, go together")
+	}
 	if !(q.Per > 0) || math.IsInf(q.Per, 1) {
 		c.add(at(path, "per"), "reconcile: per must be a number above 0, for example 100 for an outcome in per cent")
 	}
@@ -106,8 +113,8 @@ func (q *Reconcile) dry(*state, *Analysis) error { return nil } // its numbers a
 
 func (q *Reconcile) estimate(s *state, a *Analysis) (analysisResult, error) { return s.reconcile(a) }
 
-func (q *Reconcile) words(*state, *analysisResult) (estimand, errors, also string) {
-	return "reconcile", "reconcile-" + q.Errors, ""
+func (q *Reconcile) words(_ *state, r *analysisResult) (estimand, errors, also string) {
+	return "reconcile", "reconcile-" + r.own.(string), ""
 }
 
 func (q *Reconcile) label(s *state, _ *Analysis, n found) string {
@@ -176,10 +183,27 @@ func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
-	level := s.spec.Level
+	level, mode := s.spec.Level, q.Errors
+	var joint jointError
+	if mode == jointErrors {
+		l, err := s.levels(q)
+		if err != nil {
+			return r, err
+		}
+		ok := false
+		if l != nil {
+			joint, ok = l.join(individual.e.SE, municipal.e.SE)
+		}
+		if !ok {
+			mode = anyErrors
+			r.notes = append(r.notes, table.Note{Code: "reconcile-joint-missing",
+				Text: "The errors of the two levels could not be joined by municipality. They are added instead, which rather makes the difference too uncertain than too certain."})
+		}
+	}
+	r.own = mode
 	build := func(term string, value, se float64, basisOf found, df float64) found {
 		n := found{term: term, e: estimate.Wald(term, estimate.MeanDifference, value, se, df, level), basis: basisOf.basis}
-		n.e.CI.Method = "reconcile-" + q.Errors
+		n.e.CI.Method = "reconcile-" + mode
 		if math.IsNaN(se) {
 			n.notes = basisOf.notes
 		}
@@ -197,10 +221,16 @@ func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 	implied := each * takeUp
 	impliedSE := math.Hypot(eachSE*takeUp, each*q.TakeUpError)
 	se := impliedSE + both.SE
-	if q.Errors == independentErrors {
-		se = math.Hypot(impliedSE, both.SE)
-	}
 	least := math.Min(df(one), df(both))
+	switch mode {
+	case independentErrors:
+		se = math.Hypot(impliedSE, both.SE)
+	case jointErrors:
+		share := q.Per * takeUp
+		clustered := math.Hypot(joint.se*share, each*q.TakeUpError)
+		se = math.Sqrt(max(0, float64(clustered*clustered)+float64(both.SE*both.SE)-float64(2*share*joint.covariance)))
+		least = math.Min(least, joint.df)
+	}
 	difference := build("difference", both.Value-implied, se, *municipal, least)
 	if _, hidden := s.policy.Estimate(a.Name, one, individual.basis); len(hidden) > 0 {
 		difference.basis = individual.basis // one of the two would give the other away
@@ -218,9 +248,13 @@ func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 	r.numbers[2].e.CI, r.numbers[2].e.Test = both.CI, both.Test
 	r.notes = append(r.notes, table.Note{Code: "reconcile-reasons",
 		Text: "The two levels may differ because others were pushed aside (displacement) or gained (spillover), because periods and people differ, because few took part where many live (dilution), because municipalities that joined were unlike others, or because associations did more than these measures."})
-	if q.Errors == anyErrors {
+	switch mode {
+	case anyErrors:
 		r.notes = append(r.notes, table.Note{Code: "reconcile-any",
 			Text: "The same people may stand behind both numbers. The error of the difference is the sum of the two, which holds however they go together."})
+	case jointErrors:
+		r.notes = append(r.notes, table.Note{Code: "reconcile-joint",
+			Text: "The same people may stand behind both numbers. The error of the difference is that of both levels together, summed by municipality."})
 	}
 	return r, nil
 }

@@ -147,7 +147,9 @@ var synthKeys = []keyCase{
 }
 
 // leakKeys are the keys of questions about mixtures, neighbours and others nearby.
-func leakKeys() []keyCase { return slices.Concat(synthKeys, spilloverKeys, displacementKeys) }
+func leakKeys() []keyCase {
+	return slices.Concat(synthKeys, spilloverKeys, displacementKeys, reconcileKeys)
+}
 
 // tryKeys runs a study with each key changed: another result, or an error.
 func tryKeys(t *testing.T, dir, study string, cases []keyCase) {

@@ -90,7 +90,7 @@ var methodTexts = map[string]methodInfo{
 	"reconcile": {
 		"how far the effect on municipalities is from what the effect on participants accounts for: no effect of its own",
 		"implied = effect on a participant x share of the population that took part x per; difference = municipal - implied; needed = municipal / share",
-		"errors: any adds the two standard errors, which holds however they go together; independent takes the root of the sum of their squares. Student's t on the fewer degrees of freedom of the two",
+		"errors: any adds the two standard errors, which holds however they go together; independent takes the root of the sum of their squares; joint sums the influence of people and of municipalities on the two effects by municipality. Student's t on the fewer degrees of freedom of the two",
 		"Crépon, Duflo, Gurgand, Rathelot and Zamora (2013), Quarterly Journal of Economics 128(2), for why the levels differ",
 		"study/METHODS.md",
 	},
