@@ -88,3 +88,11 @@ func TestFitPowerUsage(t *testing.T) {
 		require.Empty(t, out)
 	}
 }
+
+// A cohort that is too small is the data's fault, not the command line's.
+func TestFitPowerOfTooFew(t *testing.T) {
+	code, out, errOut := runFit(t, "power", "--data", writeTestFile(t, "d.csv", "t\n1\n0\n0\n"), "--treatment", "t", "--sd", "1")
+	require.Equal(t, exitInput, code, errOut)
+	require.Contains(t, errOut, "two units in each group")
+	require.Empty(t, out)
+}

@@ -159,7 +159,7 @@ func plannedRows(f *estimate.Frame) (*sample, error) {
 	}
 	switch treated := s.count(func(r int) bool { return f.Treated[r] }); {
 	case treated < 2 || s.count(nil)-treated < 2:
-		return nil, fmt.Errorf("%w: power needs two units in each group", ErrOption)
+		return nil, fmt.Errorf("%w: power needs two units in each group", estimate.ErrTooFew)
 	}
 	return s, nil
 }
