@@ -42,6 +42,20 @@ func TestTiltByHand(t *testing.T) {
 	}
 	require.Equal(t, "index,tilt=0", r.Estimates[k].Term)
 	reftest.Agree(t, "error of tilt 0", r.Estimates[k].SE, r.Estimates[0].SE, 12)
+	// dν_η/dν = 3/(1 + 2ν)² is 4/3 at ν = ¼ and ¾ at ½: so much more or less do the people of the older cohort move it.
+	rows := map[string]int{}
+	for i, u := range r.InfluenceUnit {
+		rows[u] = i
+	}
+	for i, u := range s.Unit {
+		if s.Older[i] {
+			want := 4.0 / 3
+			if cells[i] == 1 {
+				want = .75
+			}
+			reftest.Agree(t, "older", r.Influence.At(rows[u], k+1)/r.Influence.At(rows[u], 0), want, 9)
+		}
+	}
 	n, _ := r.Influence.Dims()
 	require.Equal(t, len(s.Unit), n)
 	require.Equal(t, len(r.Estimates), r.Cov.SymmetricDim())
