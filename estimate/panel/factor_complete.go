@@ -2,7 +2,6 @@ package panel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -17,6 +16,7 @@ import (
 type completion struct {
 	p     *factorPanel
 	in    [][]bool
+	told  bool         // period effects can be told from unit effects
 	chol  mat.Cholesky // of the period effects once unit effects are out, the first period left out
 	count []float64    // rows in of each unit
 	low   *mat.Dense   // L
@@ -53,12 +53,15 @@ func newCompletion(p *factorPanel, out func(u, t int) bool) *completion {
 			}
 		}
 	}
-	c.chol.Factorize(square)
+	c.told = c.chol.Factorize(square)
 	return c
 }
 
 // effects are unit and period effects by least squares given L.
 func (c *completion) effects() error {
+	if !c.told {
+		return fmt.Errorf("%w: period effects cannot be told from unit effects", estimate.ErrCollinear)
+	}
 	k := len(c.p.periods)
 	right := mat.NewVecDense(k-1, nil)
 	mean := make([]float64, len(c.p.y))
@@ -238,8 +241,10 @@ func (p *factorPanel) chooseLambda(ctx context.Context, seed uint64, workers int
 			}
 		}
 	})
-	if err := errors.Join(fails...); err != nil {
-		return 0, err
+	for _, err := range fails {
+		if err != nil {
+			return 0, err
+		}
 	}
 	best, least := 0, math.Inf(1)
 	for j := range factorPenalties + 1 {

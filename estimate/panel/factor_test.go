@@ -216,3 +216,10 @@ func TestFactorsAreChosenOutOfSample(t *testing.T) {
 		require.Greater(t, left, 1.2*sum/n, r)
 	}
 }
+
+// One unit has all the untreated rows of a period that the others lack: period effects cannot be told, which is said.
+func TestCompletionSaysThatPeriodsCannotBeTold(t *testing.T) {
+	p := &factorPanel{periods: []int{1, 2, 3}, names: []string{"a", "b"}, y: [][]float64{{1, 2, 3}, {2, 1, 5}}, start: []int{3, 1}}
+	c := newCompletion(p, func(u, t int) bool { return t == 2 })
+	require.ErrorIs(t, c.effects(), estimate.ErrCollinear)
+}

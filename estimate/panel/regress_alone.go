@@ -56,6 +56,9 @@ func (s *sparse) aloneIn(units []int, n int, alone []bool) {
 			}
 		}
 	}
+	if len(columns) == 0 {
+		return
+	}
 	z := mat.NewDense(n, len(columns), nil) // W^½ z̃
 	row, mean := 0, make([]float64, len(columns))
 	for _, u := range units {

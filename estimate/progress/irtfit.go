@@ -105,7 +105,7 @@ func (m *irtModel) valid() bool {
 		}
 	}
 	for _, t := range m.latent {
-		if !(t.e2 < 0) || math.IsInf(t.e2, 0) || math.IsNaN(t.e1) || math.IsInf(t.e1, 0) {
+		if !(t.e2 < 0) || !(t.sd() > 0) || math.IsNaN(t.e1) || math.IsInf(t.e1, 0) {
 			return false
 		}
 	}
@@ -256,7 +256,7 @@ func (m *irtModel) maximise(cell, group [][]float64) {
 		}
 		span := t.sd() * t.sd()
 		if t.freeSpan {
-			span = s2 / all
+			span = max(s2/all, leastSpan/100) // on one node it would be 0
 		}
 		n := normalTrait(mean, math.Sqrt(span))
 		t.e1, t.e2 = n.e1, n.e2

@@ -6,6 +6,7 @@ import (
 	"gonum.org/v1/gonum/mathext"
 
 	"utfall/estimate"
+	"utfall/table"
 )
 
 // quantileF is the p-quantile of the F distribution.
@@ -96,7 +97,12 @@ func (f *reliabilityFit) raters() error {
 	icc("icc-3-1", v31, s31, single(l3), single(h3))
 	icc("icc-1-k", 1-W/R, sq(W/(R*R))*vR+vW/(R*R), 1-1/l1, 1-1/h1)
 	D = R + (C-E)/n
-	icc("icc-2-k", N/D, sq((D-N)/(D*D))*vR+sq((N/n-D)/(D*D))*vE+sq(N/n/(D*D))*vC, average(l2), average(h2))
+	low := average(l2)
+	if 1+(k-1)*l2 <= 0 { // the mean of k raters has no value this low: beyond it lies minus infinity
+		low = math.NaN()
+		f.res.Notes = append(f.res.Notes, table.Note{Code: "icc-open-below", Text: "Persons differ so little that the interval of icc-2-k has no lower end."})
+	}
+	icc("icc-2-k", N/D, sq((D-N)/(D*D))*vR+sq((N/n-D)/(D*D))*vE+sq(N/n/(D*D))*vC, low, average(h2))
 	icc("icc-3-k", 1-E/R, sq(E/(R*R))*vR+vE/(R*R), 1-1/l3, 1-1/h3)
 	agree, consist := math.Sqrt((C-E)/n+E), math.Sqrt(E)
 	seAgree, seConsist := math.Sqrt(vC/(n*n)+sq(1-1/n)*vE)/(2*agree), math.Sqrt(vE)/(2*consist)
