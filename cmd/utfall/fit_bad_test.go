@@ -185,4 +185,9 @@ func TestFitWithoutVariationIsNotCertain(t *testing.T) {
 		codes += n.Code + " "
 	}
 	require.Contains(t, codes, "no-variation")
+
+	path = writeTestFile(t, "k.csv", "time,event\n2,1\n3,0\n4,1\n")
+	one := fitted(t, "km", "--data", path, "--time", "time", "--event", "event", "--at", "1").get(t, "time=1", "")
+	require.Equal(t, 1.0, *one.ConfLow)
+	require.Equal(t, 1.0, *one.ConfHigh)
 }

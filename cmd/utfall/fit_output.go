@@ -63,7 +63,7 @@ func newFitOutput(r *estimate.Result, wanted ...string) *fitOutput {
 func (o *fitOutput) whyNull() {
 	value, se, test, only, certain := 0, 0, 0, 0, 0
 	for i, e := range o.estimates {
-		if e.Certain() {
+		if e.Certain() && e.Measure != estimate.Survival { // a curve is 1 to 1 before its first event, wherever it is drawn
 			certain++
 			o.estimates[i].CI.Lo, o.estimates[i].CI.Hi = math.NaN(), math.NaN()
 		}
