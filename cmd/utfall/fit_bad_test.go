@@ -107,7 +107,7 @@ func TestFitBadInput(t *testing.T) {
 		{"overlapping spells", "p,from,to,start,stop\n1,A,B,0,3\n1,B,,2,4\n", states, []string{"d.csv:3", "overlap"}},
 		{"gap between spells", "p,from,to,start,stop\n1,A,B,0,1\n1,B,,2,4\n", states, []string{"d.csv:3"}},
 		{"group that changes", "p,from,to,start,stop,g\n1,A,B,0,2,x\n1,B,,2,4,y\n", append(states, "--by", "g"), []string{"d.csv:3"}},
-		{"ladder without a state", "p,from,to,start,stop,g\n1,A,B,0,2,x\n1,B,,2,4,x\n2,A,,0,4,y\n", append(states, "--by", "g", "--ladder", "A=1"), []string{"B"}},
+		{"ladder without a state", "p,from,to,start,stop,g\n1,A,B,0,2,x\n1,B,,2,4,x\n2,A,,0,4,y\n", append(states, "--by", "g", "--ladder", "A=1"), []string{"1 of the 2 states"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
