@@ -1,6 +1,7 @@
 package study
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -65,7 +66,25 @@ func (q *Sequences) words(*state, *analysisResult) (estimand, errors, also strin
 
 func (q *Sequences) shows(*Analysis, found) bool { return true }
 
-func (q *Sequences) unit(_ *Analysis, n found) report.Unit { return report.Plain }
+func (q *Sequences) unit(_ *Analysis, n found) report.Unit {
+	if n.e.Measure == discrepancyR2 {
+		return report.Percent
+	}
+	return report.Plain
+}
+
+// say tells how much of the distances goes with the group: a share, and how often as much comes by lot.
+func (q *Sequences) say(s *state, r *analysisResult) []string {
+	re, ok := s.releasedNumber(r, "discrepancy", discrepancyR2)
+	if !ok || math.IsNaN(re.Number.Value) {
+		return nil
+	}
+	out := []string{s.lang.Text("study.sequences-say", "share", s.lang.Percent(re.Number.Value, 1))}
+	if p := re.Number.Test.P; !math.IsNaN(p) {
+		out = append(out, s.lang.Text("study.sequences-say-p", "p", s.lang.PValue(p)))
+	}
+	return out
+}
 
 func (q *Sequences) label(s *state, _ *Analysis, n found) string {
 	name, _, _ := strings.Cut(n.term, ",")

@@ -175,8 +175,8 @@ func TestReportUnderTheHeadlines(t *testing.T) {
 	s := opened(t, progressData(t), text)
 	for language, says := range map[string][]string{
 		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "How many times it has happened, month by month", "Times per person",
-			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "goes with the group", "Test of whether the past has a part"},
-		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "bland dem som var i läget efter 6", "har ingen riktning"},
+			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "paths goes with the group", "Test of whether the past has a part"},
+		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen"},
 	} {
 		page := s.page(t, strings.Replace(text, "language: sv", "language: "+language, 1))
 		for _, want := range says {
