@@ -117,7 +117,11 @@ func TestCoreCoverage(t *testing.T) {
 			}
 		}
 		share := float64(hit) / float64(n)
-		sim.Share(t, name, share, n)
+		label := name
+		if c.low {
+			label += " (must fail)"
+		}
+		sim.Share(t, label, share, n)
 		if c.low == (math.Abs(share-0.95) <= wide) {
 			t.Errorf("%s covers %.4f", name, share)
 		}
