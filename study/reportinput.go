@@ -25,6 +25,9 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 	in.Plan = s.reportPlan()
 	for _, name := range sortedKeys(s.data) {
 		in.Sources = append(in.Sources, s.reportSource(name))
+		if s.spec.Data[name].Published {
+			in.Published = append(in.Published, s.label(name))
+		}
 	}
 	for i := range s.spec.Cohorts {
 		in.Comparisons = append(in.Comparisons, s.reportComparison(&s.spec.Cohorts[i]))

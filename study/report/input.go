@@ -39,6 +39,7 @@ type Input struct {
 	Notes        []table.Note // that belong to no single number
 	CannotSay    []string     // what this study cannot say
 	Protocol     release.Protocol
+	Published    []string // names of data that are published statistics about places: their numbers may rest on a single place
 	Reproduction Reproduction
 }
 

@@ -25,6 +25,8 @@ func newGauge(l lang.Lang, u Unit, e estimate.Estimate) gauge {
 	switch {
 	case g.ratio:
 		g.decimals = 2
+	case u == Kronor && widest(e) < 100:
+		g.decimals = plainDecimals(e)
 	case u == Kronor:
 		// Three digits of the widest number: a report that gives single kronor of an
 		// uncertain thousand pretends to know them.

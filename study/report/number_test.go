@@ -8,6 +8,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/internal/lang"
+	"utfall/study/release"
 )
 
 // What is said of several rows of a table is said once, under it; what is said of one stands in it.
@@ -30,4 +31,12 @@ func TestPValueAsANumber(t *testing.T) {
 	g := newGauge(lang.SV, PValue, e)
 	require.Equal(t, "<0,001", g.with(e.Value))
 	require.Equal(t, "0,016", g.plain(0.0160))
+}
+
+// Where data are published statistics of places, the report does not promise that every number is about many.
+func TestPublishedDataAreAnException(t *testing.T) {
+	in := Input{Lang: lang.SV, Title: "T", Question: "F?", Protocol: release.Policy{}.Protocol()}
+	require.NotContains(t, written(t, in), "Undantag")
+	in.Published = []string{"Kommunernas nyckeltal"}
+	require.Contains(t, written(t, in), "Undantag: Kommunernas nyckeltal är redan publicerad statistik")
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strings"
 
 	"utfall/study/release"
 )
@@ -191,13 +192,16 @@ func (p *page) source(s Source) sourceView {
 	return v
 }
 
-func (p *page) disclosure(pr release.Protocol) disclosureView {
+func (p *page) disclosure(pr release.Protocol, published []string) disclosureView {
 	l := p.Lang
 	threshold := l.Int(pr.Threshold)
 	v := disclosureView{Rule: l.Text("report.disc-rule-exact", "threshold", threshold),
 		Total: l.Int(pr.Cells())}
 	if pr.RoundTo > 1 {
 		v.Rule = l.Text("report.disc-rule", "threshold", threshold, "base", l.Int(pr.RoundTo))
+	}
+	if len(published) > 0 {
+		v.Rule += " " + l.Text("report.disc-published", "names", strings.Join(published, ", "))
 	}
 	for _, w := range pr.Withheld {
 		v.Rows = append(v.Rows, disclosureRow{w.Place, l.Text("report.why-" + string(w.Why)), l.Int(w.Cells)})

@@ -170,7 +170,7 @@ func build(in Input) (*page, error) {
 		p.SourceNotes = append(p.SourceNotes, p.notes(s.Notes)...)
 	}
 	p.Notes = p.notes(in.Notes)
-	p.Disclosure = p.disclosure(in.Protocol)
+	p.Disclosure = p.disclosure(in.Protocol, in.Published)
 	return p, nil
 }
 
