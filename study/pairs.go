@@ -17,7 +17,7 @@ import (
 type pairSamples struct {
 	sample *progress.PairSample
 	sizes  release.Arms
-	events []*release.Arms // of each outcome: those who came by the horizon, or have a 1; nil for other numbers
+	events []release.Arms // of each outcome: those who came by the horizon, have a 1, or differ from the usual number
 	notes  []table.Note
 }
 
@@ -79,8 +79,8 @@ func (s *state) pairSample(b *built, q *Pairs) (*pairSamples, []int, error) {
 	out.sample, out.sizes = p, arms(p.Treated)
 	for k, o := range q.Outcomes {
 		x := progress.Outcome{Name: o.Name, Threshold: o.Threshold, Lower: o.Better == "less" || o.Better == "earlier"}
-		count := func(yes func(i int) bool) *release.Arms {
-			n := &release.Arms{}
+		count := func(yes func(i int) bool) release.Arms {
+			n := release.Arms{}
 			for i, treated := range p.Treated {
 				switch {
 				case !yes(i):
@@ -104,15 +104,37 @@ func (s *state) pairSample(b *built, q *Pairs) (*pairSamples, []int, error) {
 			out.events = append(out.events, count(func(i int) bool { return x.Event[i] && x.Value[i] <= float64(q.Horizon) }))
 		} else {
 			x.Value = pickFloat(columns[k].Values, rows)
-			var n *release.Arms
 			if zeroOne(x.Value) {
-				n = count(func(i int) bool { return x.Value[i] == 1 })
+				out.events = append(out.events, count(func(i int) bool { return x.Value[i] == 1 }))
+			} else {
+				out.events = append(out.events, release.Arms{Treated: unusual(x.Value, p.Treated, true, o.Threshold), Control: unusual(x.Value, p.Treated, false, o.Threshold)})
 			}
-			out.events = append(out.events, n)
 		}
 		p.Outcomes = append(p.Outcomes, x)
 	}
 	return out, rows, nil
+}
+
+// unusual counts the people of a group whose number differs from the usual one: outside the interval, as long as the smallest
+// difference that decides a pair, with most people in it; with no such difference, from the most common number. A share of pairs
+// that few of them decide gives them away. It is at most half of the group: numbers that are all different have nobody few
+// to hide, and no usual number either.
+func unusual(value []float64, treated []bool, arm bool, threshold float64) int {
+	var y []float64
+	for i, v := range value {
+		if treated[i] == arm {
+			y = append(y, v)
+		}
+	}
+	slices.Sort(y)
+	most, from := 0, 0
+	for to, v := range y {
+		for v-y[from] > 0 && v-y[from] >= threshold {
+			from++
+		}
+		most = max(most, to-from+1)
+	}
+	return min(len(y)-most, len(y)/2)
 }
 
 // unitColumn names the rows of the cohort.
@@ -123,17 +145,13 @@ func (b *built) unitColumn() string {
 	return b.spec.ID
 }
 
-// basis is what a number rests on that uses outcomes up to one of them: of those of 0 and 1 and of times, the one with the
-// smallest cell.
+// basis is what a number rests on that uses outcomes up to one of them: the one with the smallest cell.
 func (p *pairSamples) basis(upTo int) release.Basis {
 	b := release.Basis{Treated: p.sizes.Treated, Control: p.sizes.Control, DF: math.Inf(1)}
 	least := math.MaxInt
 	for _, n := range p.events[:upTo] {
-		if n == nil {
-			continue
-		}
 		if cell := min(n.Treated, p.sizes.Treated-n.Treated, n.Control, p.sizes.Control-n.Control); cell < least {
-			least, b.Events = cell, n
+			least, b.Events = cell, &n
 		}
 	}
 	return b

@@ -99,6 +99,32 @@ func TestPairsByHand(t *testing.T) {
 	require.NotNil(t, r.numbers[0].not)
 }
 
+// Of 30 participants 2 have any months, of 40 comparison people 20: the shares of pairs would name the 2. Differences too small to
+// decide a pair are none; numbers that are all different have nobody few.
+func TestPairsThatFewDecideAreWithheld(t *testing.T) {
+	ask := func(threshold float64, paths ...handPath) release.Estimate {
+		s := byHand(t, paths...)
+		r, err := s.pairs(&Analysis{Name: "p", Pairs: &Pairs{Cohort: "c", Outcomes: []PairOutcome{{Name: "score", Outcome: "score", Better: "more", Threshold: threshold}}}})
+		require.NoError(t, err)
+		n := numberOf(t, r, "outcome=score,part=won/share-of-pairs")
+		require.Equal(t, n.basis, numberOf(t, r, "overall/net-benefit").basis)
+		out, _ := release.Policy{}.Estimate("p", n.e, n.basis)
+		return out
+	}
+	few := ask(0, handPath{true, 28, "aa", 0}, handPath{true, 1, "aa", 3}, handPath{true, 1, "aa", 5}, handPath{false, 20, "aa", 0}, handPath{false, 20, "aa", 4})
+	require.False(t, few.Shown)
+	require.Equal(t, release.EventCell, few.Why)
+	require.True(t, ask(0, handPath{true, 15, "aa", 0}, handPath{true, 15, "aa", 3}, handPath{false, 20, "aa", 0}, handPath{false, 20, "aa", 4}).Shown)
+	near := []handPath{{true, 14, "aa", 0}, {true, 14, "aa", 1}, {true, 2, "aa", 9}, {false, 20, "aa", 0}, {false, 20, "aa", 4}}
+	require.True(t, ask(1, near...).Shown)
+	require.False(t, ask(2, near...).Shown)
+	var apart []handPath
+	for i := range 60 {
+		apart = append(apart, handPath{i%2 == 0, 1, "aa", float64(i) + 0.5})
+	}
+	require.True(t, ask(0, apart...).Shown)
+}
+
 // Participants come back to b at 1 and 3: 2 times. Of comparison people half die at 1 and half come at 2 and 4: 1 time on average,
 // where counting the dead as lost would say 2. Who is not seen at 0 takes no part.
 func TestRecurrentByHand(t *testing.T) {
