@@ -88,6 +88,7 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 	if err := s.releaseEvents(r, released, event, keep); err != nil {
 		return err
 	}
+	s.complement(r, released, keep)
 	for i, n := range r.numbers {
 		re := released[i]
 		rec := newRecord(r.spec.Name, r.method, or(n.kind, r.kind), n.term, n.e, s.releaseNotes(recordNotes(&n, r)))

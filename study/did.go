@@ -45,6 +45,7 @@ func (s *state) averages(a *Analysis, d *DID, gt *panel.GroupTimeResult, r analy
 		return r, err
 	}
 	r.notes = append(r.notes, cells.Notes...)
+	r.mixed = newMixtures()
 	for _, kind := range d.Aggregate {
 		o := panel.AggregateOptions{Bands: d.Bands, Replicates: d.Replicates, Seed: s.seedOf(r.method + "/" + a.Name + "/" + kind), Level: s.spec.Level}
 		if kind == "dynamic" {
@@ -57,6 +58,7 @@ func (s *state) averages(a *Analysis, d *DID, gt *panel.GroupTimeResult, r analy
 		if err != nil {
 			return r, err
 		}
+		r.mixed.aggregated(gt, kind, res)
 		bases, typical := didBases(gt, kind, res)
 		for i := range bases {
 			bases[i].Published = s.spec.Data[d.Data].Published

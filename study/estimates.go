@@ -22,9 +22,10 @@ type analysisResult struct {
 	kind    string // effect, association, description, or check: how far another number may be trusted
 	numbers []found
 	notes   []table.Note
-	fitted  *fitted // for analyses that rest on this one; nil where none can
-	own     any     // what the method keeps for its figures and sentences
-	event   []found // event study, for its figure
+	fitted  *fitted   // for analyses that rest on this one; nil where none can
+	own     any       // what the method keeps for its figures and sentences
+	event   []found   // event study, for its figure
+	mixed   *mixtures // what the numbers are sums of
 	states  *stateCurves
 	trend   []trendPoint
 }
