@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"utfall/estimate"
 )
@@ -16,7 +17,8 @@ const ConformalErrors = "conformal"
 //
 //	S = Σ |u[t]| over those periods;   p = share of the T shifts of the periods (in a circle, none included) whose S is as large
 //
-// exact if u is a stationary series, whatever the weights. The interval holds the numbers with p above 1 - level, its ends found from outside.
+// exact if u is a stationary series, whatever the weights. The interval holds the numbers with p above 1 - level, its ends found from outside,
+// around 0 and the estimate where they are in; it is empty only if nothing in reach is.
 type conformal struct {
 	s     *Synthetic
 	b     *block
@@ -101,53 +103,88 @@ func (c *conformal) interval(ctx context.Context, theta float64) (p float64, ci 
 	if p, err = c.p(ctx, 0); err != nil {
 		return 0, ci, err
 	}
+	in := func(at float64) (bool, error) {
+		q, err := c.p(ctx, at)
+		return q > alpha, err
+	}
+	// Numbers known to be in the set, which the ends go around: 0 and the estimate need not both be.
+	var known []float64
+	for _, at := range []float64{0, theta} {
+		ok, err := in(at)
+		if err != nil {
+			return 0, ci, err
+		}
+		if ok {
+			known = append(known, at)
+		}
+	}
 	unit := c.b.noise()
 	if !(unit > 0) {
 		unit = math.Max(math.Abs(theta), 1)
 	}
-	end := func(sign float64) (float64, error) {
-		var outside float64
-		inside := theta
-		for reach := 8.0; ; reach *= 2 {
-			if reach > 1e5 {
-				return math.Inf(int(sign)), nil
-			}
-			far := theta + float64(sign*reach*unit)
-			q, err := c.p(ctx, far)
+	out := func(sign float64) (far float64, unbounded bool, err error) { // the first number out, beyond those known
+		for reach := 8.0; reach <= 1e5; reach *= 2 {
+			far = theta + float64(sign*reach*unit)
+			ok, err := in(far)
 			if err != nil {
-				return 0, err
+				return 0, false, err
 			}
-			if q > alpha {
-				inside = far
-				continue
+			if ok {
+				known = append(known, far)
+			} else if !slices.ContainsFunc(known, func(k float64) bool { return sign*k >= sign*far }) {
+				return far, false, nil
 			}
-			outside = far
-			break
 		}
-		const steps = 60 // from outside to the last number known to be in
-		width := inside - outside
-		for k := 1; k <= steps; k++ {
-			at := outside + float64(width*float64(k)/steps)
-			q, err := c.p(ctx, at)
-			if err != nil {
-				return 0, err
+		return far, true, nil
+	}
+	low, noLow, err := out(-1)
+	if err != nil {
+		return 0, ci, err
+	}
+	high, noHigh, err := out(1)
+	if err != nil {
+		return 0, ci, err
+	}
+	if noLow { // in, as everything beyond
+		low = theta - float64(8*unit)
+	}
+	if noHigh {
+		high = theta + float64(8*unit)
+	}
+	end := func(from, to float64) (float64, error) { // halved between the outermost number in and its neighbour out
+		outside, inside := from, math.NaN()
+		const steps = 120
+		width := (to - from) / steps
+		for k := 1; k <= steps && math.IsNaN(inside); k++ {
+			at := from + float64(width*float64(k))
+			for _, x := range known {
+				if (x-at)*width <= 0 && (math.IsNaN(inside) || (x-inside)*width < 0) {
+					inside = x
+				}
 			}
-			if q > alpha {
-				inside = at
-				outside = at - width/steps
+			if !math.IsNaN(inside) {
 				break
 			}
+			ok, err := in(at)
+			if err != nil {
+				return 0, err
+			}
+			if ok {
+				inside = at
+			} else {
+				outside = at
+			}
 		}
-		if q, err := c.p(ctx, inside); err != nil || q <= alpha {
-			return math.NaN(), err // the estimate itself is rejected: no constant effect fits
+		if math.IsNaN(inside) {
+			return inside, nil // no constant effect fits
 		}
 		for range 30 {
 			middle := (inside + outside) / 2
-			q, err := c.p(ctx, middle)
+			ok, err := in(middle)
 			if err != nil {
 				return 0, err
 			}
-			if q > alpha {
+			if ok {
 				inside = middle
 			} else {
 				outside = middle
@@ -155,10 +192,17 @@ func (c *conformal) interval(ctx context.Context, theta float64) (p float64, ci 
 		}
 		return inside, nil
 	}
-	ci = estimate.Interval{Level: c.level, Method: "conformal"}
-	if ci.Lo, err = end(-1); err != nil {
-		return 0, ci, err
+	ci = estimate.Interval{Level: c.level, Method: "conformal", Lo: math.Inf(-1), Hi: math.Inf(1)}
+	if !noLow {
+		if ci.Lo, err = end(low, high); err != nil {
+			return 0, ci, err
+		}
+		known = append(known, ci.Lo)
 	}
-	ci.Hi, err = end(1)
-	return p, ci, err
+	if !noHigh {
+		if ci.Hi, err = end(high, low); err != nil {
+			return 0, ci, err
+		}
+	}
+	return p, ci, nil
 }
