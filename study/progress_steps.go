@@ -42,6 +42,10 @@ func (s *state) steps(r *analysisResult, p *Headlines, u *progressUnits) error {
 		}
 		return err
 	}
+	bases, err := stateBases(res.Estimates, sp, float64(p.Tau))
+	if err != nil {
+		return err
+	}
 	all := release.Basis{Treated: u.sizes.Treated, Control: u.sizes.Control, DF: math.Inf(1)}
 	bands := &stepBands{steps: values, months: at}
 	f := combine.Family{Method: combine.SupTMethod, Level: s.spec.Level, Replicates: 999, Seed: s.seedOf("progress-bands"), Workers: s.o.Workers}
@@ -56,7 +60,7 @@ func (s *state) steps(r *analysisResult, p *Headlines, u *progressUnits) error {
 			share[e.Term] = e.Value
 		case restrictedMeanDifference:
 			e.Term = "months,step=" + strconv.Itoa(values[step])
-			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: all})
+			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: bases[c]})
 		case estimate.RiskDifference:
 			m, err := strconv.Atoi(parts["time"])
 			if err != nil {

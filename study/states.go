@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"utfall/cohort"
 	"utfall/estimate"
@@ -42,8 +41,12 @@ func (s *state) states(a *Analysis) (analysisResult, error) {
 	}
 	r.notes = append(r.notes, res.Notes...)
 	sizes := groupSizes(sp)
-	for _, e := range res.Estimates {
-		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: stateBasis(e, sp, sizes)})
+	bases, err := stateBases(res.Estimates, sp, st.Tau)
+	if err != nil {
+		return r, err
+	}
+	for i, e := range res.Estimates {
+		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: bases[i]})
 	}
 	if len(st.Ladder) > 0 {
 		net := progress.NetMonths{Ladder: st.Ladder, Alternatives: ladders(st.Orders), Tau: st.Tau, At: st.At, ReweighLoss: st.ReweighLoss, Workers: s.o.Workers}
@@ -115,29 +118,6 @@ func groupSizes(sp *survive.Spells) []int {
 		n[g]++
 	}
 	return n
-}
-
-// stateBasis counts the people under an occupation estimate: those of its group, and
-// as an event those in the state.
-func stateBasis(e estimate.Estimate, sp *survive.Spells, sizes []int) release.Basis {
-	b := release.Basis{DF: math.Inf(1)}
-	if strings.Contains(e.Term, "contrast=") && len(sizes) == 2 {
-		b.Treated, b.Control = sizes[1], sizes[0]
-		return b
-	}
-	b.Single, b.Treated = true, sizes[0]
-	for g, name := range sp.GroupNames {
-		if strings.HasSuffix(e.Term, "group="+name) {
-			b.Treated = sizes[g]
-		}
-	}
-	if e.Measure == estimate.Occupation {
-		// A state nobody is in is a share of 0 by the model; a few people in it are a small cell.
-		if in := int(math.Round(e.Value * float64(b.Treated))); e.Value > 0 {
-			b.Events = &release.Arms{Treated: max(in, 1), Control: 0}
-		}
-	}
-	return b
 }
 
 // cohortSpells makes spells of the units of a cohort from time zero on: a change of

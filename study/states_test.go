@@ -7,6 +7,7 @@ import (
 
 	"utfall/cohort"
 	"utfall/estimate/survive"
+	"utfall/study/release"
 	"utfall/table"
 )
 
@@ -48,4 +49,32 @@ func TestSetsThatHoldAPersonTwiceGo(t *testing.T) {
 	all, gone := withoutSelf(m, []string{"p", "q", "r", "s", "t"})
 	require.Zero(t, gone)
 	require.Equal(t, m.Weight, weightsOf(m, all))
+}
+
+// Of 40 comparison people 2 emigrate and 15 find work, of participants 12 do each. The months of the 2, and what takes them back
+// out of the sum of months, are withheld; so are differences. With 12 of each nothing is.
+func TestMonthsOfFewInAStateAreWithheld(t *testing.T) {
+	ask := func(emigrants int) map[string]bool {
+		s := byHand(t, handPath{true, 16, "ssssss", 0}, handPath{true, 12, "ssswww", 0}, handPath{true, 12, "sseeee", 0},
+			handPath{false, 25 - emigrants, "ssssss", 0}, handPath{false, 15, "ssswww", 0}, handPath{false, emigrants, "sseeee", 0})
+		r, err := s.states(&Analysis{Name: "s", States: &States{Cohort: "c", Tau: 5, At: []float64{4}}})
+		require.NoError(t, err)
+		shown := map[string]bool{}
+		for _, n := range r.numbers {
+			out, _ := release.Policy{}.Estimate("s", n.e, n.basis)
+			shown[n.term] = out.Shown
+		}
+		return shown
+	}
+	shown := ask(2)
+	for _, time := range []string{"", "time=4,"} {
+		for state, want := range map[string]bool{"e": false, "w": false, "s": true} {
+			require.Equal(t, want, shown[time+"state="+state+",group=control"], time+state)
+			require.Equal(t, want, shown[time+"state="+state+",contrast=treated-control"], time+state)
+			require.True(t, shown[time+"state="+state+",group=treated"], time+state)
+		}
+	}
+	for term, yes := range ask(12) {
+		require.True(t, yes, term)
+	}
 }
