@@ -223,22 +223,90 @@ func TestSynthStaggered(t *testing.T) {
 	require.Equal(t, text(t, o), text(t, again))
 }
 
-// Places that the study file does not name are in no weight; the effect stands.
+// unpublished is a study of the same columns about people.
+func unpublished(study string) string {
+	return strings.NewReplacer("kind: municipalities", "kind: flat", "published: true, ", "").Replace(study)
+}
+
+// Of data that are not published no weight is shown, nor a name, be it four digits; the
+// effect stands where the mixture is of enough, and is withheld with all else where it is not.
 func TestSynthWithoutNames(t *testing.T) {
 	dir := t.TempDir()
 	synthMany(t, dir, 2009)
+	codes := unpublished(strings.Replace(synthStudy, "inference: none", "inference: none, method: sdid", 1))
+	o, _, err := placesRun(t, dir, codes, StageReport)
+	require.NoError(t, err)
+	require.NotNil(t, byAddress(o)["path/overall/mean-difference"].Estimate)
+	require.NotContains(t, text(t, o), "/weight")
 	b, err := os.ReadFile(filepath.Join(dir, "places.csv"))
 	require.NoError(t, err)
 	b = []byte(strings.ReplaceAll("\n"+string(b), "\n01", "\nplace-01"))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "places.csv"), b[1:], 0o600))
-	study := strings.NewReplacer("kind: municipalities", "kind: flat", "published: true, ", "", "inference: none", "replicates: 25").Replace(synthStudy)
-	o, _, err := placesRun(t, dir, study, StageReport)
+	study := unpublished(strings.Replace(synthStudy, "inference: none", "replicates: 25", 1))
+	o, _, err = placesRun(t, dir, study, StageReport)
 	require.NoError(t, err)
 	r := byAddress(o)
 	require.NotNil(t, r["path/overall/mean-difference"].Estimate)
-	require.Contains(t, text(t, o), "synth-unnamed")
+	require.Contains(t, text(t, o), "synth-unpublished")
 	require.NotContains(t, text(t, o), "place-01")
 	require.NotContains(t, text(t, o), "unit=")
 	_, _, err = placesRun(t, dir, strings.Replace(study, "kind: flat", "kind: flat, published: true", 1), StageReport)
 	require.ErrorContains(t, err, "published is used only")
+}
+
+// Three treated people are, before, as one of five others is: the mixture is that one, and
+// neither its values nor what gives them back are shown. Of two cohorts one such mixture
+// withholds the whole, too, but not the other cohort.
+func TestSynthOfOneIsWithheld(t *testing.T) {
+	dir := t.TempDir()
+	write := func(second func(k int) float64) {
+		var b strings.Builder
+		b.WriteString("municipality,year,first,x,z,y\n")
+		twin := func(k int) float64 { return 50 + float64((k*k*7)%5) }
+		for u := range 8 {
+			for k := range 10 {
+				y := float64(10*u+(u*k)%3) + float64((k*(u+1))%4)
+				if u == 7 {
+					y = twin(k)
+				}
+				fmt.Fprintf(&b, "%04d,%d,,0,0,%g\n", 1+u, 2000+k, y)
+			}
+		}
+		for u := range 6 {
+			for k := range 10 {
+				y, start := twin(k), 2006
+				if u >= 3 && second != nil {
+					y, start = second(k), 2007
+				}
+				if 2000+k >= start {
+					y += 2
+				}
+				fmt.Fprintf(&b, "%04d,%d,%d,0,0,%g\n", 100+u, 2000+k, start, y+float64(u%3-1)/1000)
+			}
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "places.csv"), []byte(b.String()), 0o600))
+	}
+	write(nil)
+	o, _, err := placesRun(t, dir, unpublished(synthStudy), StageReport)
+	require.NoError(t, err)
+	for _, r := range o.Records {
+		require.True(t, r.Withheld, r.Address)
+		require.Nil(t, r.Estimate, r.Address)
+	}
+	o, _, err = placesRun(t, dir, synthStudy, StageReport) // published it is shown
+	require.NoError(t, err)
+	require.Greater(t, *byAddress(o)["path/unit=0008/weight"].Estimate, 0.99)
+
+	write(func(k int) float64 { // the mean of the first seven
+		sum := 0.0
+		for u := range 7 {
+			sum += (float64(10*u+(u*k)%3) + float64((k*(u+1))%4)) / 7
+		}
+		return sum
+	})
+	o, _, err = placesRun(t, dir, unpublished(synthStudy), StageReport)
+	require.NoError(t, err)
+	for a, r := range byAddress(o) {
+		require.Equal(t, !strings.HasPrefix(a, "path/group=2007/"), r.Withheld, a)
+	}
 }

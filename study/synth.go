@@ -108,16 +108,21 @@ func (s *state) synth(a *Analysis, q *Synth) (analysisResult, error) {
 		return r, fmt.Errorf("data %s: %w", q.Data, err)
 	}
 	r.notes = append(d.notes, res.Notes...)
-	x := &synthNumbers{s: s, q: q, res: res, named: s.mayName(q.Data, q.Unit, d.frame.Unit)}
-	x.whole = s.placesBasis(q.Data, res.N.Treated, res.N.Units-res.N.Treated)
+	x := &synthNumbers{s: s, q: q, res: res, published: s.spec.Data[q.Data].Published}
+	x.named = x.published && s.mayName(q.Data, q.Unit, d.frame.Unit)
+	x.whole = x.resting(s.placesBasis(q.Data, res.N.Treated, res.N.Units-res.N.Treated), res.Details)
+	cohorts, staggered := res.Details["cohorts"].([]map[string]any)
+	for _, c := range cohorts { // the whole and the other cohorts would give one back
+		x.whole = x.resting(x.whole, c)
+	}
 	if err := x.effects(); err != nil {
 		return r, err
 	}
 	out := &synthResult{}
-	switch rows, staggered := res.Details["cohorts"].([]map[string]any); {
+	switch {
 	case q.factorModel():
 	case staggered:
-		for _, c := range rows {
+		for _, c := range cohorts {
 			x.mixture(fmt.Sprintf("group=%d,", c["group"]), fmt.Sprintf("group=%d", c["group"]), c)
 		}
 	default:
@@ -138,6 +143,9 @@ func (s *state) synth(a *Analysis, q *Synth) (analysisResult, error) {
 			x.add(fmt.Sprintf("event=%d", p["event"]), gapAfterStart, p["gap"].(float64), s.placesBasis(q.Data, p["units"].(int), x.whole.Control))
 		}
 	}
+	if x.unpublished {
+		r.notes = append(r.notes, table.Note{Code: "synth-unpublished", Text: "The weights are not shown: the data are not published statistics, and a weight tells of a single one. Effects and series are shown only where the mixture is of enough of them."})
+	}
 	if x.unnamed {
 		r.notes = append(r.notes, table.Note{Code: "synth-unnamed", Text: "The weights of the places are not shown: their names would be printed, and the study file does not declare them."})
 	}
@@ -151,7 +159,9 @@ type synthNumbers struct {
 	q              *Synth
 	res            *estimate.Result
 	whole          release.Basis
+	published      bool
 	named, unnamed bool // whether places may be named, and whether that left some out
+	unpublished    bool // whether weights were left out because the data are not published
 	out            []found
 }
 
@@ -163,23 +173,31 @@ func (x *synthNumbers) add(term string, m estimate.Measure, value float64, on re
 
 // effects are the numbers of the method, the overall effect first.
 func (x *synthNumbers) effects() error {
-	units := map[string]int{}
+	bases := map[string]release.Basis{}
 	if rows, ok := x.res.Details["cohorts"].([]map[string]any); ok {
+		fewest := x.res.N.Treated // of a cohort: one that is withheld is what the whole less the others is
 		for _, c := range rows {
-			units[fmt.Sprintf("group=%d", c["group"])] = c["treated"].(int)
+			fewest = min(fewest, c["treated"].(int))
+		}
+		for _, c := range rows {
+			n := c["treated"].(int)
+			if !x.published && fewest < x.s.policy.Threshold() {
+				n = fewest
+			}
+			bases[fmt.Sprintf("group=%d", c["group"])] = x.resting(x.s.placesBasis(x.q.Data, n, x.res.N.Units-x.res.N.Treated), c)
 		}
 	}
 	if path, ok := x.res.Details["path"].([]map[string]any); ok {
 		for _, p := range path {
-			units[fmt.Sprintf("event=%d", p["event"])] = p["units"].(int)
+			bases[fmt.Sprintf("event=%d", p["event"])] = x.s.placesBasis(x.q.Data, p["units"].(int), x.whole.Control)
 		}
 	}
 	k := len(x.res.Estimates) - 1 // overall is the last
 	for i := range x.res.Estimates {
 		e := x.res.Estimates[(i+k)%(k+1)]
 		on := x.whole
-		if n, ok := units[e.Term]; ok {
-			on = x.s.placesBasis(x.q.Data, n, x.whole.Control)
+		if b, ok := bases[e.Term]; ok {
+			on = b
 		}
 		x.out = append(x.out, found{term: e.Term, e: e, basis: on})
 	}
@@ -194,13 +212,35 @@ func (x *synthNumbers) effects() error {
 	return nil
 }
 
+// resting lowers the controls under a number to the effective size 1/Σw² of the mixture
+// where that is too small: what is a mixture of few in all but name gives their values
+// away, however many have a weight. Nothing changes where the data are published.
+func (x *synthNumbers) resting(on release.Basis, details map[string]any) release.Basis {
+	weights, ok := details["unit_weights"].(map[string]float64)
+	if !ok || x.published {
+		return on
+	}
+	squares := 0.0
+	for _, name := range sortedKeys(weights) {
+		squares += float64(weights[name] * weights[name])
+	}
+	if size := (1 + 1e-9) / squares; size < float64(x.s.policy.Threshold()) {
+		on.Control = min(on.Control, int(size))
+	}
+	return on
+}
+
 // mixture adds how close the mixture was before the start and what it is made of.
 func (x *synthNumbers) mixture(prefix, term string, details map[string]any) {
 	on := x.whole
 	if n, ok := details["treated"].(int); ok {
-		on = x.s.placesBasis(x.q.Data, n, x.whole.Control)
+		on = x.resting(x.s.placesBasis(x.q.Data, n, x.res.N.Units-x.res.N.Treated), details)
 	}
 	x.add(term, gapBefore, details["pre_rmse"].(float64), on)
+	if !x.published {
+		x.unpublished = true
+		return
+	}
 	weights := details["unit_weights"].(map[string]float64)
 	for _, name := range sortedKeys(weights) {
 		switch {
@@ -230,8 +270,9 @@ func (s *state) placesBasis(data string, treated, control int) release.Basis {
 // isCode reports whether a name is a code as municipalities have.
 func isCode(name string) bool { return len(name) <= 4 && strings.Trim(name, "0123456789") == "" }
 
-// mayName reports whether the units of a data set may be printed: they are codes of at
-// most four digits, as municipalities have, or levels that the study file declares.
+// mayName reports whether the places of published data may be printed: they are codes of at
+// most four digits, as municipalities have, or levels that the study file declares. Of other
+// data none may: a short number may be a person's.
 func (s *state) mayName(data, column string, names []string) bool {
 	for _, n := range names {
 		if !isCode(n) {
