@@ -81,7 +81,7 @@ func (s *state) occupation(sp *survive.Spells, e survive.AalenJohansen, reweigh 
 		return nil, err
 	}
 	w.Collapse(res, sp.ID)
-	res.Notes = append(res.Notes, table.Note{Code: "loss-reweighed", Text: "Those who are still followed stand in for those who were lost in the same state at the same time.", Args: map[string]any{"persons": w.Lost, "largest": w.Largest}})
+	res.Notes = append(res.Notes, table.Note{Code: "loss-reweighed", Text: "Those who are still followed stand in for those who were lost in the same state at the same time.", Args: map[string]any{"persons": w.Lost, "largest": math.Round(10*w.Largest) / 10}})
 	return res, nil
 }
 

@@ -70,6 +70,7 @@ func TestFill(t *testing.T) {
 		{"{n} {n?rad|rader}", map[string]any{"n": 2.0}, "2 rader", "2 rader"},
 		{"{n} {n?rad|rader}", map[string]any{"n": 0}, "0 rader", "0 rader"},
 		{"{n} {n?rad|rader}", map[string]any{"n": ".."}, ".. rader", ".. rader"},
+		{"{x:1} ggr", map[string]any{"x": ".."}, ".. ggr", ".. ggr"},
 		{"{{{a}}}", map[string]any{"a": "x"}, "{x}", "{x}"},
 		{"{a}", map[string]any{"a": []string{"x", "y"}}, "x och y", "x and y"},
 		{"{a}", map[string]any{"a": "{b}"}, "{b}", "{b}"}, // a value is never read as a text

@@ -136,7 +136,7 @@ func (l Lang) write(p piece, v any) (string, error) {
 		return p.other, nil
 	}
 	if !isNumber {
-		if p.format != "" {
+		if p.format != "" && v != withheld {
 			return "", fmt.Errorf("%w: {%s} is not a number", ErrArgument, p.name)
 		}
 		if words, ok := v.([]string); ok {

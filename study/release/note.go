@@ -13,7 +13,7 @@ import (
 // countArgs are the note arguments that count people or their rows; other whole
 // numbers (a period, a state's order, a number of estimates) are no cells.
 func countArgs() []string {
-	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events", "matched", "all", "partners", "attempts", "bound", "count"}
+	return []string{"n", "people", "persons", "participants", "treated", "control", "controls", "units", "rows", "sets", "pairs", "dropped", "entering", "events", "matched", "all", "partners", "attempts", "bound", "count", "blocks"}
 }
 
 // Note releases a caveat: its counts go through [Policy.Count], in the arguments and
@@ -54,6 +54,12 @@ func (p Policy) Note(n table.Note) table.Note {
 			out.Args[name] = c.String()
 		}
 		pairs = append(pairs, fmt.Sprint(count), c.String())
+	}
+	if largest, ok := n.Args["largest"].(float64); ok && n.Args["persons"] != nil {
+		// The largest weight of those who stand in for the lost is n/(n − lost) where it is largest.
+		if out.Args["largest"] = math.Round(10*largest) / 10; out.Args["persons"] == (Count{}).String() {
+			out.Args["largest"] = (Count{}).String()
+		}
 	}
 	if len(pairs) > 0 {
 		r := map[string]string{}

@@ -26,6 +26,24 @@ func TestNote(t *testing.T) {
 	require.Equal(t, zero, Policy{}.Note(zero))
 }
 
+// 42/41 tells that one of 42 was lost.
+func TestNoteLargestWeight(t *testing.T) {
+	of := func(persons int) any {
+		n := Policy{}.Note(table.Note{Code: "loss-reweighed", Args: map[string]any{"persons": persons, "largest": 42.0 / 41}})
+		require.Equal(t, n, Policy{}.Note(n))
+		return n.Args["largest"]
+	}
+	require.Equal(t, 1.0, of(12))
+	require.Equal(t, "..", of(1))
+}
+
+// What the text masks the arguments do too.
+func TestNoteBlocks(t *testing.T) {
+	n := Policy{}.Note(table.Note{Code: "few-controls", Text: "In 2 exact groups 40 units ask for 2 partners each out of 60.",
+		Args: map[string]any{"blocks": 2, "units": 40, "ratio": 2, "partners": 60}})
+	require.Equal(t, "..", n.Args["blocks"])
+}
+
 // A note names columns, never a level: it may have been found in the data.
 func TestNoteNamesNoLevel(t *testing.T) {
 	n := table.Note{Code: "no-denominator", Text: "4 columns (place[Ann [x]], place[Bo], age, g[a]*h[b]) have none", Args: map[string]any{"columns": []string{"place[Ann [x]]", "place[Bo]", "age", "g[a]*h[b]"}, "n": 3}}
