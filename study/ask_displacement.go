@@ -89,11 +89,11 @@ func (q *Displacement) dry(s *state, _ *Analysis) error {
 }
 
 func (q *Displacement) estimate(s *state, _ *Analysis) (analysisResult, error) {
+	b := s.cohorts[q.Cohort]
 	r := analysisResult{method: "displacement", kind: "association"}
-	if len(q.Covariates) > 0 {
+	if b.designed() || b.censored != nil { // as for effect: covariates in a regression do not make it one
 		r.kind = "effect"
 	}
-	b := s.cohorts[q.Cohort]
 	rows, notes, err := q.rows(s)
 	if err != nil {
 		return r, err

@@ -71,6 +71,11 @@ func TestDisplacementByHand(t *testing.T) {
 		reftest.Agree(t, term, *rec.Estimate, want, 10)
 		require.Equal(t, "association", rec.Kind)
 	}
+	adjusted, _, err := placesRun(t, dir, strings.Replace(study, "place: place", "place: place, covariates: [x]", 1), StageEstimate)
+	require.NoError(t, err)
+	for _, rec := range adjusted.Records {
+		require.Equal(t, "association", rec.Kind, "a covariate makes no effect, as in a regression of the same cohort")
+	}
 	require.Equal(t, "others/non-participants,above=0.5/mean-difference", o.Records[0].Address)
 	require.Equal(t, 25, *o.Records[0].Treated, "24 others, rounded")
 	require.Equal(t, 95, *o.Records[0].Control, "96 people in places without it")

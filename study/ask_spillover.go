@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"utfall/estimate"
 	"utfall/estimate/panel"
@@ -230,8 +231,9 @@ func (q *Spillover) estimate(s *state, _ *Analysis) (analysisResult, error) {
 		return r, unnumbered(q.Data, err)
 	}
 	r.notes = append(r.notes, res.Notes...)
+	terms := res.Details["terms"].([]map[string]any)
 	under := map[string]release.Basis{}
-	for _, t := range res.Details["terms"].([]map[string]any) {
+	for _, t := range terms {
 		under[t["term"].(string)] = s.placesBasis(q.Data, t["units"].(int), t["clean"].(int))
 	}
 	for _, e := range res.Estimates {
@@ -240,7 +242,94 @@ func (q *Spillover) estimate(s *state, _ *Analysis) (analysisResult, error) {
 	if naive, ok := res.Details["naive"].(map[string]float64); ok {
 		e := estimate.Estimate{Term: "naive", Measure: estimate.MeanDifference, Value: naive["estimate"], SE: naive["std_error"]}
 		e.CI, e.Test = noInterval()
-		r.numbers = append(r.numbers, found{term: "naive", e: e, basis: under["treated"]})
+		// With the effect on the treated it tells that on their neighbours: it rests on
+		// the fewest under either.
+		on := under["treated"]
+		on.Treated = min(on.Treated, under["exposed"].Treated)
+		on.Control = min(on.Control, under["exposed"].Control)
+		if q.naiveShows(s, on) {
+			on = s.placesBasis(q.Data, under["treated"].Treated, notYetTreated(f, q.Anticipation))
+		}
+		r.numbers = append(r.numbers, found{term: "naive", e: e, basis: on})
 	}
+	r.mixed = spilled(terms)
 	return r, nil
+}
+
+// naiveShows reports whether a number on these places may be shown.
+func (q *Spillover) naiveShows(s *state, on release.Basis) bool {
+	return on.Published || min(on.Treated, on.Control) >= s.policy.Threshold()
+}
+
+// notYetTreated is the fewest places that are not yet treated in a period in which others are,
+// which the naive comparison is with.
+func notYetTreated(f *panel.Frame, anticipation int) int {
+	first, last := map[string]int{}, map[int]bool{}
+	for i, u := range f.Unit {
+		first[u] = f.Cohort[i]
+		last[f.Time[i]] = true
+	}
+	out := 0
+	for t := range last {
+		some, n := false, 0
+		for _, g := range first {
+			switch {
+			case g == 0 || g > t+anticipation:
+				n++
+			case g <= t:
+				some = true
+			}
+		}
+		if some && n > 0 && (out == 0 || n < out) {
+			out = n
+		}
+	}
+	return out
+}
+
+// spilled says that the levels of exposure, and the events, add up to the whole.
+func spilled(terms []map[string]any) *mixtures {
+	m := newMixtures()
+	levels, events := map[string][]string{}, map[string][]string{}
+	units := map[string]int{}
+	for _, t := range terms {
+		term := t["term"].(string)
+		units[term] = min(t["units"].(int), t["clean"].(int))
+		kind, _, _ := strings.Cut(term, ",")
+		switch parts := termParts(term); {
+		case parts["above"] != "":
+			levels[kind] = append(levels[kind], term)
+		case parts["event"] != "":
+			events[kind] = append(events[kind], term)
+		}
+	}
+	set := func(term, part string, w float64) {
+		if m.of[term] == nil {
+			m.of[term] = mixture{}
+		}
+		m.of[term][part] = w
+	}
+	either := func(of []string, kind string) []string {
+		if len(of) == 0 {
+			return []string{kind}
+		}
+		return of
+	}
+	for _, kind := range []string{"treated", "exposed"} {
+		for _, l := range either(levels[kind], kind) {
+			for _, e := range either(events[kind], kind) {
+				part := l + "|" + e
+				m.size[part] = min(units[l], units[e])
+				for _, term := range []string{kind, l, e} {
+					set(term, part, 1)
+				}
+				w := 1.0
+				if kind == "exposed" { // the neighbours count by how long they are compared with: not as in exposed
+					w = -1 / float64(2+len(m.size))
+				}
+				set("naive", part, w)
+			}
+		}
+	}
+	return m
 }

@@ -161,6 +161,39 @@ func TestSpilloverRelease(t *testing.T) {
 	require.Equal(t, text(t, o), text(t, again))
 }
 
+// With the effect on the treated, the naive number gives that on neighbours, and the
+// levels of exposure add up to it: what is withheld does not follow.
+func TestSpilloverDoesNotFollow(t *testing.T) {
+	for _, c := range []struct {
+		min, keys string
+		hidden    []string
+		shown     []string
+	}{
+		{"7", "", nil, []string{"treated", "exposed", "naive"}},
+		{"9", "", []string{"treated", "naive"}, []string{"exposed"}},
+		{"7", ", where: x < -0.4 or first > 0", []string{"exposed", "naive"}, []string{"treated"}},
+		{"7", ", where: x < 0.2 or near != 0.75, borders: [0.6]", []string{"exposed,above=0", "exposed,above=0.6", "naive"}, nil},
+	} {
+		dir := t.TempDir()
+		spilloverFiles(t, dir)
+		study := strings.NewReplacer("published: true, ", "", "min_count: 3", "min_count: "+c.min, "outcome: y, neighbours: borders", "outcome: y, exposure: near"+c.keys,
+			"{name: neighbour, type: text, required: true}", "{name: neighbour, type: text, required: true}, {name: weight, type: number}").Replace(spilloverStudy)
+		o, _, err := placesRun(t, dir, study, StageEstimate)
+		require.NoError(t, err, c.keys)
+		r := byAddress(o)
+		if r := r["leak/naive/mean-difference"]; !r.Withheld && c.keys == "" {
+			require.Equal(t, 56, *r.Control, "all that are not treated, not only the clean")
+			require.Equal(t, 8, *r.Treated)
+		}
+		for _, term := range c.hidden {
+			require.True(t, r["leak/"+term+"/mean-difference"].Withheld, "%s%s: %s", c.min, c.keys, term)
+		}
+		for _, term := range c.shown {
+			require.False(t, r["leak/"+term+"/mean-difference"].Withheld, "%s%s: %s", c.min, c.keys, term)
+		}
+	}
+}
+
 // reverseRows turns the rows of a file around.
 func reverseRows(t testing.TB, file string) {
 	t.Helper()
