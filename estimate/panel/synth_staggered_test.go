@@ -174,32 +174,49 @@ func TestConformalByHand(t *testing.T) {
 	require.ErrorIs(t, err, ErrOption)
 }
 
-// The treated are 1, 0, 0, 4, 2, the last two treated, the control 0. With e taken off the five gaps less their mean are in size |2e - 2|, |2e - 7| (twice), |13 - 3e|, |3 - 3e|
-// over 5. Of the estimate, 8/3, the last two are the largest of the five shifts: p = 1/5, and it is out; of 0 the third and fourth (7 + 13) are larger than they (13 + 3): p = 2/5. The
-// set has a hole and its hull is from -4 to 11: what is in is in the interval, be the estimate out.
+// A control that is 0, the last periods treated, level 0.7. In each case the estimate is out and 0 is in: the set is to both sides of the estimate, to one side, and 0 alone. By
+// hand for the last, whose estimate is -2.1: the gaps less their mean, 1, are 0, 0, 1, 2, 0, 0, -3 and the last two are 3 together; so are the third and fourth, and the shift by one
+// has the last and the first, 3: p = 3/7. Of e > 0 and e < 0 one of these shifts at least has less, then p ≤ 2/7.
 func TestConformalHoldsWhatIsNotRejected(t *testing.T) {
-	f := rect([]int{0, 0}, [][]float64{{0, 0, 0, 0, 0}, {1, 0, 0, 4, 2}})
-	f.Cohort, f.Level = nil, 0.7
-	d := make([]bool, 10)
-	d[8], d[9] = true, true
-	s := Synthetic{Method: DifferenceInMeans, Errors: ConformalErrors}
-	res := mustSynth(t, s, f, d)
-	e := res.Estimates[0]
-	b, _, err := s.block(f, d)
-	require.NoError(t, err)
-	p := func(at float64) float64 {
-		p, err := (&conformal{s: &s, b: b, level: 0.7}).p(t.Context(), at)
+	for _, c := range []struct {
+		y            []float64
+		treated      int
+		theta, p, lo float64
+		hi           float64
+	}{
+		{[]float64{1, 0, 0, 4, 2}, 2, 8. / 3, 2. / 5, -4, 11},
+		{[]float64{2, -2, 1, 0, 0, -5, 0}, 3, -23. / 12, 4. / 7, 0, 8},
+		{[]float64{1, 1, 2, 3, 1, 1, -2}, 2, -2.1, 3. / 7, 0, 0},
+	} {
+		n := len(c.y)
+		f := rect([]int{0, 0}, [][]float64{make([]float64, n), c.y})
+		f.Cohort, f.Level = nil, 0.7
+		d := make([]bool, 2*n)
+		for t := range c.treated {
+			d[2*n-1-t] = true
+		}
+		s := Synthetic{Method: DifferenceInMeans, Errors: ConformalErrors}
+		res := mustSynth(t, s, f, d)
+		e := res.Estimates[0]
+		b, _, err := s.block(f, d)
 		require.NoError(t, err)
-		return p
+		p := func(at float64) float64 {
+			p, err := (&conformal{s: &s, b: b, level: 0.7}).p(t.Context(), at)
+			require.NoError(t, err)
+			return p
+		}
+		require.InDelta(t, c.theta, e.Value, 1e-12)
+		require.Less(t, p(e.Value), 0.3)
+		require.InDelta(t, c.p, e.Test.P, 1e-12)
+		require.InDelta(t, c.lo, e.CI.Lo, 1e-6)
+		require.InDelta(t, c.hi, e.CI.Hi, 1e-6)
+		for at := -40.0; at <= 40; at += 0.125 {
+			require.True(t, p(at) < 0.3 || at > e.CI.Lo-1e-6 && at < e.CI.Hi+1e-6, at)
+		}
+		for _, x := range res.Notes {
+			require.NotEqual(t, "conformal-empty", x.Code)
+		}
 	}
-	require.Equal(t, 0.2, p(e.Value))
-	require.Equal(t, 0.4, e.Test.P)
-	require.InDelta(t, -4, e.CI.Lo, 1e-6)
-	require.InDelta(t, 11, e.CI.Hi, 1e-6)
-	for at := -40.0; at <= 40; at += 0.125 {
-		require.True(t, p(at) < 0.3 || at > e.CI.Lo-1e-6 && at < e.CI.Hi+1e-6, at)
-	}
-	require.Empty(t, res.Notes)
 }
 
 // The test of the true effect rejects in 1 of 24 shifts where noise is independent; the interval has the truth when the test does.
