@@ -1,6 +1,7 @@
 package study
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -24,8 +25,9 @@ type Landmark struct {
 }
 
 var (
-	_ question = (*Landmark)(nil)
-	_ namer    = (*Landmark)(nil)
+	_ question  = (*Landmark)(nil)
+	_ namer     = (*Landmark)(nil)
+	_ sentencer = (*Landmark)(nil)
 )
 
 func (q *Landmark) defaults(*Spec, *Analysis) {
@@ -50,6 +52,7 @@ func (q *Landmark) check(s *Spec, c *checker, path []any, a *Analysis) {
 		c.add(at(path, "tau"), "landmark: tau lies between the last of at and the cohort's follow_up")
 	}
 	checkChain(c, path, "landmark", q.Merge)
+	checkOwnUnit(c, path, "landmark", a, "percentage-points")
 	if len(q.Markov) > 0 {
 		checkMonths(c, path[:len(path):len(path)], "landmark: markov", q.Markov, 0, co)
 	}
@@ -96,15 +99,28 @@ func (q *Landmark) unit(_ *Analysis, n found) report.Unit {
 	return report.Months
 }
 
+// say tells how often as much comes by chance where the past has no part, of each group that was tested.
+func (q *Landmark) say(s *state, r *analysisResult) []string {
+	var out []string
+	for _, g := range []string{"treated", "control"} {
+		re, ok := s.releasedNumber(r, "markov,group="+g, survive.MeanAbsZ)
+		if !ok || math.IsNaN(re.Number.Test.P) {
+			continue
+		}
+		out = append(out, s.lang.Text("study.landmark-say-markov", "group", strings.ToLower(s.group(s.spec.findCohort(q.Cohort), g)), "p", s.lang.PValue(re.Number.Test.P)))
+	}
+	return out
+}
+
 func (q *Landmark) label(s *state, a *Analysis, n found) string {
 	parts := termParts(n.term)
 	group := strings.ToLower(s.group(s.spec.findCohort(q.Cohort), parts["group"]))
 	state := s.label(q.To)
 	switch n.e.Measure {
 	case estimate.RiskDifference:
-		return s.lang.Text("study.landmark-difference", "state", state, "t", parts["time"], "month", q.Month)
+		return s.lang.Text("study.landmark-difference", "state", state, "t", wholeMonth(parts["time"]), "month", q.Month)
 	case estimate.Occupation:
-		return s.lang.Text("study.landmark-share", "state", state, "t", parts["time"], "group", group)
+		return s.lang.Text("study.landmark-share", "state", state, "t", wholeMonth(parts["time"]), "group", group)
 	case restrictedMeanDifference:
 		return s.lang.Text("study.landmark-months-difference", "state", state)
 	case estimate.RestrictedMeanTime:

@@ -57,6 +57,10 @@ func (q *Pairs) defaults(*Spec, *Analysis) {
 func (q *Pairs) check(s *Spec, c *checker, path []any, a *Analysis) {
 	s.checkSteady(c, path[:len(path)-1], a, q.Cohort)
 	co := s.cohortRef(c, at(path, "cohort"), q.Cohort)
+	checkOwnUnit(c, path, "pairs", a, "percentage-points")
+	if a.Good == "down" {
+		c.add(at(path[:len(path)-1], "good"), "pairs: better says of each outcome what is good: good: down is not used")
+	}
 	if len(q.Outcomes) == 0 {
 		c.add(path, "pairs: outcomes: name at least one")
 	}

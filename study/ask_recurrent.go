@@ -2,6 +2,7 @@ package study
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"utfall/estimate/progress"
@@ -55,6 +56,7 @@ func (q *Recurrent) check(s *Spec, c *checker, path []any, a *Analysis) {
 		}
 	}
 	checkMonths(c, path, "recurrent", q.At, 1, co)
+	checkOwnUnit(c, path, "recurrent", a, "units")
 }
 
 // registerCohort checks the cohort of a method that follows people through months.
@@ -81,6 +83,25 @@ func checkMonths(c *checker, path []any, method string, months []int, first int,
 			c.add(at(path, "at", i), "%s: month %d is asked for twice", method, m)
 		}
 	}
+}
+
+// checkOwnUnit tests that what an analysis says of its number fits a method that has a unit of its own: nothing, or that unit.
+// What matters is in the unit of the number, so it needs the unit in writing.
+func checkOwnUnit(c *checker, path []any, method string, a *Analysis, own string) {
+	up := path[:len(path)-1]
+	if a.Unit != own && a.Unit != "units" {
+		c.add(at(up, "unit"), "%s: its main number is in %s: unit: %s is not used", method, own, a.Unit)
+	} else if a.Relevant != 0 && a.Unit != own {
+		c.add(at(up, "relevant"), "%s: relevant is in %s: say unit: %s", method, own, own)
+	}
+}
+
+// wholeMonth is the month of a term as a number, which chooses between one and many in a text.
+func wholeMonth(time string) any {
+	if m, err := strconv.Atoi(time); err == nil {
+		return m
+	}
+	return time
 }
 
 func (q *Recurrent) rests() basis {
@@ -110,13 +131,13 @@ func (q *Recurrent) label(s *state, _ *Analysis, n found) string {
 	parts := termParts(n.term)
 	switch n.e.Measure {
 	case progress.MeanCountDifference:
-		return s.lang.Text("study.recurrent-difference", "t", parts["time"])
+		return s.lang.Text("study.recurrent-difference", "t", wholeMonth(parts["time"]))
 	case progress.MeanCountRatio:
-		return s.lang.Text("study.recurrent-ratio", "t", parts["time"])
+		return s.lang.Text("study.recurrent-ratio", "t", wholeMonth(parts["time"]))
 	case progress.LogRateRatio:
 		return s.lang.Text("study.recurrent-rate")
 	}
-	return s.lang.Text("study.recurrent-arm", "t", parts["time"], "group", strings.ToLower(s.group(s.spec.findCohort(q.Cohort), parts["group"])))
+	return s.lang.Text("study.recurrent-arm", "t", wholeMonth(parts["time"]), "group", strings.ToLower(s.group(s.spec.findCohort(q.Cohort), parts["group"])))
 }
 
 func (q *Recurrent) figures(s *state, _ *analysisResult) []drawing {

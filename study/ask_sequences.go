@@ -41,6 +41,14 @@ func (q *Sequences) check(s *Spec, c *checker, path []any, a *Analysis) {
 		c.add(path, "sequences: to: give the last month, 1 to the cohort's follow_up")
 	}
 	checkChain(c, path, "sequences", q.Merge)
+	checkOwnUnit(c, path, "sequences", a, "units")
+	up := path[:len(path)-1]
+	if a.Relevant != 0 {
+		c.add(at(up, "relevant"), "sequences: its numbers are descriptions: relevant is not used")
+	}
+	if a.Good != "neutral" {
+		c.add(at(up, "good"), "sequences: its numbers have no direction: good: %s is not used", a.Good)
+	}
 	c.oneOf(at(path, "distance"), "distance", q.Distance, string(progress.Hamming), string(progress.DynamicHamming), string(progress.LongestCommon),
 		string(progress.OptimalMatching), string(progress.OptimalMatchingRates))
 	if q.Permutations < 99 {

@@ -138,9 +138,9 @@ func (q *TimeTo) label(s *state, a *Analysis, n found) string {
 	switch n.e.Measure {
 	case estimate.RiskDifference:
 		if parts["state"] != reached {
-			return s.lang.Text("study.time-to-competing", "cause", s.label(parts["state"]), "t", parts["time"])
+			return s.lang.Text("study.time-to-competing", "cause", s.label(parts["state"]), "t", wholeMonth(parts["time"]))
 		}
-		return s.lang.Text("study.time-to-at", "t", parts["time"])
+		return s.lang.Text("study.time-to-at", "t", wholeMonth(parts["time"]))
 	case restrictedMeanDifference:
 		return s.lang.Text("study.time-to-months", "tau", q.Tau)
 	case estimate.LogHazardRatio:
@@ -148,7 +148,7 @@ func (q *TimeTo) label(s *state, a *Analysis, n found) string {
 	case survive.LogSubdistributionHazardRatio:
 		return s.lang.Text("study.time-to-subhazard")
 	case estimate.Occupation:
-		return s.lang.Text("study.time-to-arm", "t", parts["time"], "group", strings.ToLower(s.group(s.spec.findCohort(q.Cohort), parts["group"])))
+		return s.lang.Text("study.time-to-arm", "t", wholeMonth(parts["time"]), "group", strings.ToLower(s.group(s.spec.findCohort(q.Cohort), parts["group"])))
 	}
 	return s.lang.Text("study.time-to-" + n.term)
 }

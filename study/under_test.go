@@ -175,8 +175,9 @@ func TestReportUnderTheHeadlines(t *testing.T) {
 	s := opened(t, progressData(t), text)
 	for language, says := range map[string][]string{
 		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "How many times it has happened, month by month", "Times per person",
-			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "paths goes with the group", "Test of whether the past has a part"},
-		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen"},
+			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "paths goes with the group", "Test of whether the past has a part",
+			"The test of whether the past has a part, ", "the p-value is "},
+		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är "},
 	} {
 		page := s.page(t, strings.Replace(text, "language: sv", "language: "+language, 1))
 		for _, want := range says {
@@ -214,6 +215,14 @@ func TestUnderTheHeadlinesDependsOnTheDataAlone(t *testing.T) {
 // What cannot be used is said before anything runs.
 func TestUnderTheHeadlinesRefuses(t *testing.T) {
 	for _, c := range []struct{ from, what, to, says string }{
+		{underPairs, "unit: percentage-points", "unit: months", "unit: months is not used"},
+		{underPairs, "    unit: percentage-points", "    relevant: 0.1", "say unit: percentage-points"},
+		{underPairs, "    unit: percentage-points", "    good: down", "good: down is not used"},
+		{underReturns, "unit: units", "unit: months", "unit: months is not used"},
+		{underLandmark, "unit: percentage-points", "unit: months\n    relevant: 2", "unit: months is not used"},
+		{underSequences, "unit: units", "unit: percent", "unit: percent is not used"},
+		{underSequences, "unit: units", "relevant: 1", "relevant is not used"},
+		{underSequences, "unit: units", "good: up", "good: up is not used"},
 		{underPairs, "stable: 3, ", "outcome: months_work, ", "either outcome"},
 		{underPairs, "horizon: 24, ", "", "hangs on how long"},
 		{underPairs, "horizon: 24", "horizon: 36", "up to month 34"},
@@ -245,5 +254,18 @@ func TestUnderTheHeadlinesRefuses(t *testing.T) {
 		_, err := Parse("study.yaml", strings.NewReader(underStudy(t, strings.Replace(c.from, c.what, c.to, 1))))
 		require.ErrorIs(t, err, ErrSpec, c.to)
 		require.ErrorContains(t, err, c.says)
+	}
+}
+
+// One month is one.
+func TestWholeMonth(t *testing.T) {
+	for month, want := range map[string]string{"1": "within 1 month, x", "12": "within 12 months, x"} {
+		require.Contains(t, lang.EN.Text("study.recurrent-arm", "t", wholeMonth(month), "group", "x"), want)
+		require.Contains(t, lang.EN.Text("study.time-to-arm", "t", wholeMonth(month), "group", "x"), want)
+	}
+	require.Contains(t, lang.SV.Text("study.recurrent-difference", "t", wholeMonth("1")), "inom 1 månad")
+	require.Contains(t, lang.SV.Text("study.recurrent-rate"), "(kvot)")
+	for l, word := range map[lang.Lang]string{lang.SV: "trappsteg", lang.EN: "step"} { // the pairs of a study have no steps
+		require.NotContains(t, l.Note("many-ties", word, nil), word)
 	}
 }
