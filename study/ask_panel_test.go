@@ -150,6 +150,43 @@ func TestPlaceQuestionsAreReproduced(t *testing.T) {
 	require.Equal(t, files[0], files[1])
 }
 
+// With sizes the sentence is about a unit of treatment, not about units with and without,
+// and what matters cannot be judged by it.
+func TestSwitchingSizes(t *testing.T) {
+	dir := t.TempDir()
+	var b strings.Builder
+	b.WriteString("municipality;year;kronor;y\n")
+	for k := range 40 {
+		for year := 2001; year < 2005; year++ {
+			d := 0
+			if k < 20 && year > 2002 {
+				d = 50
+			}
+			fmt.Fprintf(&b, "t%02d;%d;%d;%d\n", k, year, d, (k*7+year*3)%5+d)
+		}
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "towns.csv"), []byte(b.String()), 0o600))
+	study := `utfall: 1
+name: sizes
+data:
+  towns: {kind: flat, path: towns.csv, key: [municipality, year], columns: [{name: municipality, type: text, role: unit, required: true}, {name: year, type: integer, required: true}, {name: kronor, type: integer}, {name: y, type: number}]}
+analyses:
+  - {name: money, question: {en: What?, sv: Vad?}, outcome_label: {en: Sick, sv: Sjuka}, switching: {data: towns, unit: municipality, time: year, treatment: kronor, outcome: y}}
+`
+	for l, words := range map[string][2]string{"en": {"Per unit of treatment and year the effect is", "compared with units without it:"}, "sv": {"Per enhet av behandlingen och år är effekten", "jämfört med enheter utan den:"}} {
+		_, bundle := placeRun(t, dir, study, l)
+		page, err := os.ReadFile(filepath.Join(bundle, "report.html"))
+		require.NoError(t, err)
+		require.True(t, strings.Contains(string(page), words[0]), words[0])
+		require.False(t, strings.Contains(string(page), words[1]), words[1])
+	}
+	spec, err := Parse("study.yaml", strings.NewReader(strings.Replace(study, "outcome_label:", "relevant: 0.5, outcome_label:", 1)))
+	require.NoError(t, err)
+	_, err = Run(context.Background(), spec, Options{DataDir: dir, OutDir: filepath.Join(t.TempDir(), "b")})
+	require.ErrorIs(t, err, ErrSpec)
+	require.ErrorContains(t, err, "per unit of treatment")
+}
+
 // Triple differences by hand: the eligible of those who enter change by 9 and the others there by 4, the eligible of the never treated by 3 and the others by 1:
 // (9 - 4) - (3 - 1) = 3. Twelve towns each, with both parts.
 func TestTripleQuestionByHand(t *testing.T) {

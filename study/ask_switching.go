@@ -1,6 +1,8 @@
 package study
 
 import (
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -29,6 +31,7 @@ var (
 	_ drawer    = (*Switching)(nil)
 	_ unplanned = (*Switching)(nil)
 	_ inPanel   = (*Switching)(nil)
+	_ sentencer = (*Switching)(nil)
 )
 
 const bootstrapErrors = "bootstrap"
@@ -64,12 +67,16 @@ func (q *Switching) check(s *Spec, c *checker, path []any, _ *Analysis) {
 
 func (q *Switching) rests() basis { return q.PanelColumns.rests("switching", q.Treatment) }
 
-func (q *Switching) dry(s *state, _ *Analysis) error {
+func (q *Switching) dry(s *state, a *Analysis) error {
 	t, _, err := s.panelRows(&q.PanelColumns, q.Treatment)
 	if err != nil {
 		return err
 	}
-	if _, err = t.Float(q.Treatment); err != nil {
+	d, err := t.Float(q.Treatment)
+	if err != nil {
+		return err
+	}
+	if err := q.whole(a, d.Values); err != nil {
 		return err
 	}
 	_, err = s.panelColumns(t, &q.PanelColumns, "")
@@ -92,6 +99,10 @@ func (q *Switching) estimate(s *state, a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, err
 	}
+	if err := q.whole(a, d.Values); err != nil {
+		return r, err
+	}
+	r.own = switchingSizes(!zeroOne(d.Values))
 	e := panel.Intertemporal{Treatment: d.Values, Before: q.Before, After: q.After,
 		EventOptions: panel.EventOptions{Anticipation: q.Anticipation, Bands: q.Bands, Replicates: q.Replicates, Seed: s.seedOf("switching/" + a.Name), Workers: s.o.Workers}}
 	if q.Errors == bootstrapErrors {
@@ -122,6 +133,37 @@ func (q *Switching) estimate(s *state, a *Analysis) (analysisResult, error) {
 		}
 	}
 	return r, nil
+}
+
+// switchingSizes says that the treatment has sizes: the number is then per unit of it.
+type switchingSizes bool
+
+// whole refuses the smallest difference that matters where the treatment has sizes: a
+// difference per unit of treatment is none between those with and without.
+func (q *Switching) whole(a *Analysis, treatment []float64) error {
+	if a.Relevant != 0 && !zeroOne(treatment) {
+		return fmt.Errorf("%w: analysis %s: relevant is used only where the treatment is 0 or 1: with sizes the effect is per unit of treatment and year", ErrSpec, a.Name)
+	}
+	return nil
+}
+
+// say tells that a number is per unit of a treatment that has sizes; else the usual sentence does.
+func (q *Switching) say(s *state, r *analysisResult) []string {
+	if sizes, ok := r.own.(switchingSizes); !ok || !bool(sizes) {
+		return nil
+	}
+	n := r.numbers[max(mainNumber(r), 0)]
+	re := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
+	v, lo, hi := re.Number.Value, re.Number.CI.Lo, re.Number.CI.Hi
+	if n.not != nil || !re.Shown || math.IsNaN(lo) || math.IsNaN(hi) {
+		return nil
+	}
+	key := "study.switching-say-unclear"
+	if lo > 0 || hi < 0 {
+		key = "study.switching-say-clear"
+	}
+	size := func(v float64) string { return s.amount(r.spec, v) }
+	return []string{s.lang.Text(key, "value", size(v), "lo", size(lo), "hi", size(hi))}
 }
 
 func (q *Switching) words(*state, *analysisResult) (estimand, errors, also string) {
