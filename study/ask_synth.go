@@ -46,6 +46,7 @@ const (
 	mixtureWeight  estimate.Measure = "weight"
 	gapAfterStart  estimate.Measure = "gap"
 	shownWeight                     = 0.01 // smaller weights are in results.jsonl alone
+	leastWeight                     = 1e-6 // smaller ones are 0 but for the solver's last steps
 	synthPlacebos                   = 200
 	treatedSeries                   = "series=treated,time="
 	syntheticSerie                  = "series=synthetic,time="

@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +66,15 @@ func TestSynthByHand(t *testing.T) {
 	reftest.Agree(t, "weight", *r["path/unit=0114/weight"].Estimate, 0.5, 6)
 	reftest.Agree(t, "weight", *r["path/unit=0115/weight"].Estimate, 0.5, 6)
 	require.Less(t, *r["path/overall/gap-before"].Estimate, 1e-5)
+	require.NotContains(t, text(t, o), "reference-period")
+	for a, x := range r {
+		if x.Measure == "weight" {
+			require.GreaterOrEqual(t, math.Abs(*x.Estimate), 1e-6, a)
+		}
+		if x.Measure != "mean-difference" {
+			require.Equal(t, "description", x.Kind, a)
+		}
+	}
 	for k, want := range []float64{3, 4, 5, 7, 4, 7} {
 		reftest.Agree(t, "synthetic", *r[fmt.Sprintf("path/series=synthetic,time=%d/mean", 2000+k)].Estimate, want, 5)
 	}

@@ -106,7 +106,8 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 			if n.basis.Single && strings.HasSuffix(n.term, "group=control") {
 				rec.Treated, rec.Control = nil, rec.Treated
 			}
-			if _, ok := r.spec.ask().(inPanel); ok && !n.e.HasSE() && rec.StdError == nil && !refusedInterval(n.e) {
+			// A mixture has no reference period, and its weights, gaps and means have no error.
+			if _, ok := r.spec.ask().(inPanel); ok && r.spec.Synth == nil && !n.e.HasSE() && rec.StdError == nil && !refusedInterval(n.e) {
 				rec.Notes = append(rec.Notes, table.Note{Code: "reference-period", Text: "the period that the others are compared with: 0 by definition, without a standard error"})
 			}
 		}

@@ -168,7 +168,11 @@ type synthNumbers struct {
 func (x *synthNumbers) add(term string, m estimate.Measure, value float64, on release.Basis) {
 	e := estimate.Estimate{Term: term, Measure: m, Value: value, SE: math.NaN()}
 	e.CI, e.Test = noInterval()
-	x.out = append(x.out, found{term: term, e: e, basis: on})
+	n := found{term: term, e: e, basis: on}
+	if m != placeboP {
+		n.kind = "description"
+	}
+	x.out = append(x.out, n)
 }
 
 // effects are the numbers of the method, the overall effect first.
@@ -244,7 +248,7 @@ func (x *synthNumbers) mixture(prefix, term string, details map[string]any) {
 	weights := details["unit_weights"].(map[string]float64)
 	for _, name := range sortedKeys(weights) {
 		switch {
-		case weights[name] == 0:
+		case !(math.Abs(weights[name]) >= leastWeight):
 		case !x.named:
 			x.unnamed = true
 		default:
@@ -256,7 +260,7 @@ func (x *synthNumbers) mixture(prefix, term string, details map[string]any) {
 	}
 	times := details["time_weights"].(map[string]float64)
 	for _, t := range sortedKeys(times) {
-		if times[t] != 0 {
+		if math.Abs(times[t]) >= leastWeight {
 			x.add(prefix+"time="+t, mixtureWeight, times[t], on)
 		}
 	}
