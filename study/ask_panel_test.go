@@ -227,6 +227,43 @@ analyses:
 	}
 }
 
+// Twenty that enter and fifty that do not: the smallest comparison group is that of the 20 others who entered, which are as many as the treated and
+// not few to compare with; of 30 not yet in they are few.
+func TestTripleCounts(t *testing.T) {
+	for never, few := range map[int]bool{50: false, 30: true} {
+		dir := t.TempDir()
+		var b strings.Builder
+		b.WriteString("municipality;year;part;g;y\n")
+		for k := range 20 + never {
+			g := 0
+			if k < 20 {
+				g = 2002
+			}
+			for part := range 2 {
+				for year := range 2 {
+					fmt.Fprintf(&b, "t%02d;%d;%d;%d;%d\n", k, 2001+year, part, g, (k*7+year*3+part*5)%11)
+				}
+			}
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "towns.csv"), []byte(b.String()), 0o600))
+		out, _ := placeRun(t, dir, `utfall: 1
+name: triple
+data:
+  towns: {kind: flat, path: towns.csv, key: [municipality, year, part], columns: [{name: municipality, type: text, role: unit, required: true}, {name: year, type: integer, required: true}, {name: part, type: integer}, {name: g, type: integer}, {name: y, type: number}]}
+analyses:
+  - {name: target, question: {en: What?}, outcome_label: {en: Sick}, triple: {data: towns, unit: municipality, time: year, cohort: g, eligible: part, outcome: y}}
+`, "en")
+		r := recordOf(t, out, "overall")
+		require.Equal(t, []int{20, 20}, []int{*r.Treated, *r.Control})
+		codes := map[string]bool{}
+		for _, n := range r.Notes {
+			codes[n.Code] = true
+		}
+		require.True(t, codes["triple-smallest"])
+		require.Equal(t, few, codes["few-comparison"], never)
+	}
+}
+
 const doseStudy = `utfall: 1
 name: money
 data:

@@ -69,7 +69,7 @@ func (q *Triple) estimate(s *state, a *Analysis) (analysisResult, error) {
 	if err != nil {
 		return r, s.rowError(q.Data, err)
 	}
-	r.notes = notes
+	r.notes = append(notes, table.Note{Code: "triple-smallest", Text: "The number of comparison units is that of the smallest of the three groups that the target group is compared with: the others in the same units, and both parts of those not yet in."})
 	return s.averages(a, &q.DID, gt, r)
 }
 

@@ -96,7 +96,7 @@ func fewToCompare() table.Note {
 
 // didBases counts the units under each estimate: the treated of the cells it averages,
 // and the fewest comparison units of any of them; and the number of comparison units
-// that the typical treated unit is compared with.
+// of other cohorts that the typical treated unit is compared with.
 func didBases(gt *panel.GroupTimeResult, kind string, res *estimate.Result) ([]release.Basis, []float64) {
 	out := make([]release.Basis, len(res.Estimates))
 	typical := make([]float64, len(res.Estimates))
@@ -118,7 +118,7 @@ func didBases(gt *panel.GroupTimeResult, kind string, res *estimate.Result) ([]r
 			groups[c.Group] = max(groups[c.Group], c.Treated, size[c.Group])
 			if c.Fewest() > 0 {
 				control = min(control, c.Fewest())
-				sum += float64(c.Treated * c.Fewest())
+				sum += float64(c.Treated * c.Beyond())
 				weight += float64(c.Treated)
 			}
 		}

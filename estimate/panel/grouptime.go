@@ -99,12 +99,22 @@ type Cell struct {
 	spans  []span    // positions of inf
 	inf    []float64 // influence divided by n
 	fewest int       // of triple differences, whose comparison has three groups
+	beyond int       // of triple differences, the smaller of the two groups of other cohorts
 }
 
 // Fewest is the size of the smallest group that the treated are compared with: of triple differences there are three, else it is Control.
 func (c *Cell) Fewest() int {
 	if c.fewest > 0 {
 		return c.fewest
+	}
+	return c.Control
+}
+
+// Beyond is the size of the smallest group of other cohorts that the treated are compared with: of triple differences [Cell.Fewest] may be the part
+// of the cohort itself that is not eligible, whose number is about that of the treated.
+func (c *Cell) Beyond() int {
+	if c.fewest > 0 {
+		return c.beyond
 	}
 	return c.Control
 }

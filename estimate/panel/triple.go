@@ -240,7 +240,7 @@ func (t *tripleRun) cohort(ctx context.Context, g int, cells []int, control stri
 			continue
 		}
 		cell.Control = own[cell.Time].Control + eligible + others
-		cell.fewest = min(own[cell.Time].Control, eligible, others)
+		cell.fewest, cell.beyond = min(own[cell.Time].Control, eligible, others), min(eligible, others)
 		if err := t.combine(cell, values, inf); err != nil {
 			return err
 		}
