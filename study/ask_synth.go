@@ -167,7 +167,11 @@ func (q *Synth) dry(s *state, _ *Analysis) error {
 	return err
 }
 
-func (q *Synth) estimate(s *state, a *Analysis) (analysisResult, error) { return s.synth(a, q) }
+func (q *Synth) estimate(s *state, a *Analysis) (analysisResult, error) {
+	r, err := s.synth(a, q)
+	r.mixed = byCohort(r.numbers)
+	return r, err
+}
 
 func (q *Synth) words(*state, *analysisResult) (estimand, errors, also string) {
 	return "synth", "synth-" + q.Inference, ""

@@ -174,3 +174,18 @@ func (m *mixtures) aggregated(gt *panel.GroupTimeResult, kind string, res *estim
 		to[fmt.Sprintf("%d|%d", row["group"], row["time"])] += w
 	}
 }
+
+// byCohort says that overall is an average of the numbers of the cohorts.
+func byCohort(numbers []found) *mixtures {
+	m := newMixtures()
+	all := mixture{}
+	for _, n := range numbers {
+		if strings.HasPrefix(n.term, "group=") && !strings.Contains(n.term, ",") && n.e.Measure == estimate.MeanDifference {
+			m.of[n.term], m.size[n.term], all[n.term] = mixture{n.term: 1}, n.basis.Treated, 1
+		}
+	}
+	if len(all) > 0 {
+		m.of[panel.Overall] = all
+	}
+	return m
+}

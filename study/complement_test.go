@@ -2,12 +2,16 @@ package study
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"utfall/estimate"
+	"utfall/study/release"
 )
 
 // A cohort of one place is withheld, and what would give it back with the numbers shown:
@@ -76,4 +80,16 @@ analyses:
 			require.False(t, known["group=2005,time=2005"] && known["group=2005,time=2006"] && known["group=2005,time=2007"], kinds)
 		}
 	}
+}
+
+// The same of a synthetic control: two cohorts of three and a total.
+func TestWithheldSyntheticCohort(t *testing.T) {
+	g := func(term string, n int) found {
+		return found{term: term, e: estimate.Estimate{Term: term, Measure: estimate.MeanDifference}, basis: release.Basis{Treated: n, Control: 90, DF: math.Inf(1)}}
+	}
+	r := &analysisResult{spec: &Analysis{Name: "a"}, numbers: []found{g("overall", 64), g("group=2005", 40), g("group=2006", 21), g("group=2007", 3)}}
+	r.mixed = byCohort(r.numbers)
+	released := []release.Estimate{{Shown: true}, {Shown: true}, {Shown: true}, {}}
+	(&state{}).complement(r, released, func([]release.Withheld) {})
+	require.Equal(t, []bool{true, true, false, false}, []bool{released[0].Shown, released[1].Shown, released[2].Shown, released[3].Shown})
 }
