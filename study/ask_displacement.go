@@ -1,11 +1,13 @@
 package study
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/estimate/panel"
 	"utfall/study/release"
 	"utfall/study/report"
@@ -275,4 +277,17 @@ func (q *Displacement) say(s *state, r *analysisResult) []string {
 	}
 	size := func(v float64) string { return s.amount(r.spec, v) }
 	return []string{s.lang.Text(key, "value", size(math.Abs(re.Number.Value)), "lo", size(lo), "hi", size(hi))}
+}
+
+// unnumbered is an error without the number of its row: rows were left out, so that it is
+// not that of the file.
+func unnumbered(data string, err error) error {
+	var row *estimate.RowError
+	if errors.As(err, &row) {
+		err = row.Err
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("data %s: %w", data, err)
 }

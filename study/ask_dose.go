@@ -95,7 +95,7 @@ func (q *Dose) estimate(s *state, _ *Analysis) (analysisResult, error) {
 	}
 	res, err := o.Fit(s.ctx, f)
 	if err != nil {
-		return r, s.rowError(q.Data, err)
+		return r, s.panelError(&q.PanelColumns, err, q.Dose)
 	}
 	r.notes = append(notes, res.Notes...)
 	fewest := res.Details["fewest_compared"].(int)

@@ -203,7 +203,6 @@ func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 	r.own = mode
 	build := func(term string, value, se float64, basisOf found, df float64) found {
 		n := found{term: term, e: estimate.Wald(term, estimate.MeanDifference, value, se, df, level), basis: basisOf.basis}
-		n.e.CI.Method = "reconcile-" + mode
 		if math.IsNaN(se) {
 			n.notes = basisOf.notes
 		}
@@ -244,7 +243,8 @@ func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 		build("individual", each, eachSE, individual, df(one)),
 		build("needed", needed, neededSE, *municipal, df(both)),
 	}
-	// The municipal number keeps the interval that its own design allows.
+	// Only the difference has the error of both; the municipal number keeps the interval that its own design allows.
+	r.numbers[0].e.CI.Method = "reconcile-" + mode
 	r.numbers[2].e.CI, r.numbers[2].e.Test = both.CI, both.Test
 	r.notes = append(r.notes, table.Note{Code: "reconcile-reasons",
 		Text: "The two levels may differ because others were pushed aside (displacement) or gained (spillover), because periods and people differ, because few took part where many live (dilution), because municipalities that joined were unlike others, or because associations did more than these measures."})

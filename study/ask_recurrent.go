@@ -167,6 +167,10 @@ func (s *state) recurrentFigure(r *analysisResult) (plots.Figure, error) {
 		c.shown.Name = capital(s.group(co, c.group))
 		d.Series = append(d.Series, c.shown)
 	}
-	sub := s.lang.Text("study.recurrent-subtitle", "outcome", r.spec.Outcome.In(s.spec.Language))
+	key := "study.recurrent-subtitle"
+	if q.Ladder == "" && len(q.Terminal) == 0 {
+		key = "study.recurrent-subtitle-plain" // nothing was said to end the counting
+	}
+	sub := s.lang.Text(key, "outcome", or(r.spec.Outcome.In(s.spec.Language), r.spec.Name))
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.recurrent-title"), sub))
 }

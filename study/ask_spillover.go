@@ -155,7 +155,7 @@ func (s *state) spilloverFrame(q *Spillover) (*panel.Frame, []float64, []table.N
 			return nil, nil, nil, err
 		}
 		x, err := panel.ExposureByRegion(f.Unit, f.Time, f.Cohort, region)
-		return f, x, notes, unnumbered(q.Data, err)
+		return f, x, notes, s.panelError(&q.PanelColumns, err, q.Exposure, q.Region)
 	}
 	edges, err := s.edges(q.Neighbours)
 	if err != nil {
@@ -166,19 +166,6 @@ func (s *state) spilloverFrame(q *Spillover) (*panel.Frame, []float64, []table.N
 		notes = append(notes, table.Note{Code: "neighbours-missing", Text: fmt.Sprintf("%d neighbours are not in the data and count as untreated.", missing), Args: map[string]any{"units": missing}})
 	}
 	return f, x, notes, s.rowError(q.Neighbours, err)
-}
-
-// unnumbered is an error without the number of its row: rows were left out, so that it is
-// not that of the file.
-func unnumbered(data string, err error) error {
-	var row *estimate.RowError
-	if errors.As(err, &row) {
-		err = row.Err
-	}
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("data %s: %w", data, err)
 }
 
 // edges reads who is whose neighbour.
@@ -228,7 +215,7 @@ func (q *Spillover) estimate(s *state, _ *Analysis) (analysisResult, error) {
 		return r, nil
 	}
 	if err != nil {
-		return r, unnumbered(q.Data, err)
+		return r, s.panelError(&q.PanelColumns, err, q.Exposure, q.Region)
 	}
 	r.notes = append(r.notes, res.Notes...)
 	terms := res.Details["terms"].([]map[string]any)

@@ -110,7 +110,7 @@ func (q *Switching) estimate(s *state, a *Analysis) (analysisResult, error) {
 	}
 	res, err := e.Fit(s.ctx, f)
 	if err != nil {
-		return r, s.rowError(q.Data, err)
+		return r, s.panelError(&q.PanelColumns, err, q.Treatment)
 	}
 	r.notes = append(append(notes, res.Notes...), table.Note{Code: "per-unit-and-period",
 		Text: "The effect is counted per unit and year of treatment, including what it does in years after the treatment ended."})

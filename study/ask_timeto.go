@@ -200,6 +200,6 @@ func (s *state) timeToFigure(r *analysisResult) (plots.Figure, error) {
 		c.shown.Name = capital(s.group(co, c.group))
 		d.Series = append(d.Series, c.shown)
 	}
-	sub := s.lang.Text("study.time-to-subtitle", "outcome", r.spec.Outcome.In(s.spec.Language))
+	sub := s.lang.Text("study.time-to-subtitle", "outcome", or(r.spec.Outcome.In(s.spec.Language), r.spec.Name))
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.time-to-title"), sub))
 }

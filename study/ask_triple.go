@@ -67,7 +67,7 @@ func (q *Triple) estimate(s *state, a *Analysis) (analysisResult, error) {
 	}
 	gt, err := panel.Triple{GroupTime: q.groupTime(s), Eligible: eligible}.Fit(s.ctx, f)
 	if err != nil {
-		return r, s.rowError(q.Data, err)
+		return r, s.panelError(q.columns(), err, q.Eligible)
 	}
 	r.notes = append(notes, table.Note{Code: "triple-smallest", Text: "The number of comparison units is that of the smallest of the three groups that the target group is compared with: the others in the same units, and both parts of those not yet in."})
 	return s.averages(a, &q.DID, gt, r)

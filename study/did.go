@@ -26,7 +26,7 @@ func (s *state) did(a *Analysis) (analysisResult, error) {
 	}
 	gt, err := d.groupTime(s).Fit(s.ctx, f)
 	if err != nil {
-		return r, s.rowError(d.Data, err)
+		return r, s.panelError(d.columns(), err)
 	}
 	r.own = &panelFit{f, gt}
 	r.notes = notes

@@ -115,7 +115,7 @@ func (s *state) trendFigure(r *analysisResult) (plots.Figure, error) {
 		}
 		d.Series = append(d.Series, g)
 	}
-	sub := s.lang.Text("study.trend-subtitle", "outcome", strings.ToLower(r.spec.Outcome.In(s.spec.Language)))
+	sub := s.lang.Text("study.trend-subtitle", "outcome", strings.ToLower(or(r.spec.Outcome.In(s.spec.Language), r.spec.Name)))
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.trend-title"), sub))
 }
 

@@ -1,12 +1,14 @@
 package study
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/cohort"
+	"utfall/estimate"
 	"utfall/estimate/panel"
 	"utfall/internal/lang"
 	"utfall/study/report"
@@ -98,6 +100,28 @@ func (p PanelColumns) bare() PanelColumns {
 
 // panelRows are the rows of a panel that have a value in all of its columns and in those of the question; others are counted.
 func (s *state) panelRows(p *PanelColumns, more ...string) (*table.Table, []table.Note, error) {
+	rows, notes, err := s.keptRows(p, more)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.data[p.Data].table.Take(rows), notes, nil
+}
+
+// panelError turns a row that an estimator names, one of those of panelRows with the same columns, into a line of the file.
+func (s *state) panelError(p *PanelColumns, err error, more ...string) error {
+	var row *estimate.RowError
+	if !errors.As(err, &row) {
+		return err
+	}
+	rows, _, kept := s.keptRows(p, more)
+	if kept != nil || row.Row >= len(rows) {
+		return err
+	}
+	return s.rowError(p.Data, &estimate.RowError{Row: rows[row.Row], Err: row.Err})
+}
+
+// keptRows are the places of the rows of panelRows in the data.
+func (s *state) keptRows(p *PanelColumns, more []string) ([]int, []table.Note, error) {
 	t := s.data[p.Data].table
 	needed := append([]string{p.Unit, p.Time, p.Outcome}, p.Covariates...)
 	for _, c := range append([]string{p.Weights, p.Cluster}, more...) {
@@ -150,7 +174,7 @@ func (s *state) panelRows(p *PanelColumns, more ...string) (*table.Table, []tabl
 	if missing > 0 {
 		notes = append(notes, table.Note{Code: "rows-missing", Text: fmt.Sprintf("%d rows without a value in a needed column were left out", missing), Args: map[string]any{"rows": missing}})
 	}
-	return t.Take(rows), notes, nil
+	return rows, notes, nil
 }
 
 // panelColumns makes the frame of the rows; without a column of first treated periods it has no cohorts.

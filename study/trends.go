@@ -121,7 +121,7 @@ func (t *trendsRun) estimators() error {
 			res, err = panel.TwoWay{EventOptions: o}.Fit(t.s.ctx, with)
 		}
 		if err != nil {
-			return fmt.Errorf("estimator %s: %w", name, t.s.rowError(t.of.Data, err))
+			return fmt.Errorf("estimator %s: %w", name, t.s.panelError(t.of.columns(), err))
 		}
 		e := res.Estimates[len(res.Estimates)-1]
 		e.Term = "estimator=" + name
@@ -284,7 +284,7 @@ func (t *trendsRun) negative() error {
 		}
 		gt, err := panel.GroupTime{Method: d.Method, Control: d.Control, Base: d.Base, Anticipation: d.Anticipation, Workers: t.s.o.Workers}.Fit(t.s.ctx, f)
 		if err != nil {
-			return fmt.Errorf("negative outcome %s: %w", column, t.s.rowError(d.Data, err))
+			return fmt.Errorf("negative outcome %s: %w", column, t.s.panelError(d.columns(), err))
 		}
 		o := panel.AggregateOptions{Bands: panel.Pointwise}
 		if t.kind == panel.Dynamic {
