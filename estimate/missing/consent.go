@@ -44,7 +44,8 @@ type ConsentFit struct {
 	Effective float64            // (Σw)²/Σw² of the known
 	Coef      map[string]float64 // of the model, with "(intercept)"
 	Notes     []table.Note
-	score     []float64 // n×k, of the model
+	x         []float64 // n×k, of the model
+	y, w      []float64 // known, weight of the frame
 	k         int
 	capped    bool
 }
@@ -97,15 +98,8 @@ func (o Consent) fit(ctx context.Context, f *estimate.Frame) (*ConsentFit, error
 	}
 	var sum, squares float64
 	capped := 0
-	c.score = make([]float64, n*k)
+	c.x, c.y, c.w = x, f.Y, f.Weight.Values
 	for i, y := range f.Y {
-		w := 1.0
-		if f.Weight.Values != nil {
-			w = f.Weight.Values[i]
-		}
-		for j := range k {
-			c.score[i*k+j] = w * (y - c.P[i]) * x[i*k+j]
-		}
 		if y == 0 {
 			continue
 		}
@@ -150,10 +144,15 @@ func consentError(err error, names []string) error {
 }
 
 // Adjust carries the estimation of the weights into the influence (n×q, divided by n, rows
-// as in the frame, 0 for those who are not known) of an estimate that was made with them
-// as if they were known beforehand: φ - S(S'S)⁻¹S'φ, S the scores of the model. Estimated
-// weights make the error smaller, not larger (Robins, Rotnitzky and Zhao 1994; Henmi and
-// Eguchi 2004). It is not defined for capped weights: [ErrOption].
+// as in the frame, 0 for those who are not known) of an estimate that was made with them,
+// times the weights b of the frame, as if they were known beforehand. As every estimate that
+// solves Σ b·w·u = 0 moves by Σ_j φ_j·∂log w_j/∂γ with γ,
+//
+//	φ_i − d'H⁻¹s_i,  d = Σ_j (1 − p_j)·φ_j·x_j,  H = Σ_j b_j·p_j(1 − p_j)·x_j·x_j',  s_i = b_i·(y_i − p_i)·x_i
+//
+// Without b the term is the projection of φ on the scores, and estimated weights make the error
+// smaller, not larger (Robins, Rotnitzky and Zhao 1994; Henmi and Eguchi 2004). It is not
+// defined for capped weights: [ErrOption].
 func (c *ConsentFit) Adjust(influence *mat.Dense) (*mat.Dense, error) {
 	n, q := influence.Dims()
 	switch {
@@ -163,14 +162,30 @@ func (c *ConsentFit) Adjust(influence *mat.Dense) (*mat.Dense, error) {
 		return nil, fmt.Errorf("consent weights: %w: the error of capped weights is not known; treat them as known beforehand", ErrOption)
 	}
 	out := mat.NewDense(n, q, nil)
-	y := make([]float64, n)
+	z, v := make([]float64, n), make([]float64, n)
+	for i, p := range c.P {
+		if v[i] = float64(p * (1 - p)); c.w != nil {
+			v[i] *= c.w[i]
+		}
+	}
 	for j := range q {
-		mat.Col(y, j, influence)
-		fit, err := num.LeastSquares(num.LsqData{N: n, K: c.k, X: c.score, Y: y, DropCollinear: true, Workers: 1})
+		// H⁻¹d is least squares, with weights b·p(1 − p), of φ/(b·p).
+		for i, p := range c.P {
+			if z[i] = influence.At(i, j) / p; c.w != nil && c.w[i] > 0 {
+				z[i] /= c.w[i]
+			}
+		}
+		fit, err := num.LeastSquares(num.LsqData{N: n, K: c.k, X: c.x, Y: z, Weight: v, DropCollinear: true, Workers: 1})
 		if err != nil {
 			return nil, fmt.Errorf("consent weights: %w", modelError(err))
 		}
-		out.SetCol(j, fit.Residual)
+		for i, p := range c.P {
+			s := c.y[i] - p
+			if c.w != nil {
+				s *= c.w[i]
+			}
+			out.Set(i, j, influence.At(i, j)-float64(s*(z[i]-fit.Residual[i])))
+		}
 	}
 	return out, nil
 }

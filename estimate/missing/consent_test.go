@@ -53,6 +53,32 @@ func TestConsentByHand(t *testing.T) {
 	require.ErrorIs(t, err, ErrOption)
 }
 
+// The same with weights of the frame, as if known: the post-stratified mean is Σ_cell B_cell·ȳ_cell/B with B the sum of the weights b in a cell, of
+// those who are not known too, and p the weighted share known there: its influence is [b·1{known}/p·(y − ȳ_cell) + b·(ȳ_cell − ȳ)]/B. A row of weight 0 has none.
+func TestConsentAdjustWithWeightsByHand(t *testing.T) {
+	known := []float64{1, 1, 0, 0, 1, 1, 1, 0, 0, 0}
+	y := []float64{1, 3, 0, 0, 4, 5, 6, 0, 0, 0}
+	b := []float64{1, 2, 3, 1, 2, 1, 1, 4, 2, 0}
+	cell := []float64{0, 0, 0, 0, 1, 1, 1, 1, 1, 1}
+	f := &estimate.Frame{Unit: names(10), Y: known, X: mat.NewDense(10, 1, cell), XNames: []string{"cell"}, Level: .95, Weight: estimate.Weights{Kind: estimate.Sampling, Values: b}}
+	c, err := Consent{}.Fit(t.Context(), f)
+	require.NoError(t, err)
+	p := []float64{3.0 / 7, .4}
+	mean := []float64{(1*1 + 2*3) / 3.0, (2*4 + 5 + 6) / 4.0}
+	all := (7*mean[0] + 10*mean[1]) / 17
+	phi := mat.NewDense(10, 1, nil)
+	for i := range y {
+		require.InDelta(t, known[i]/p[int(cell[i])], c.Weight[i], 1e-9)
+		phi.Set(i, 0, b[i]*c.Weight[i]*(y[i]-all)/17)
+	}
+	adjusted, err := c.Adjust(phi)
+	require.NoError(t, err)
+	for i := range y {
+		k := int(cell[i])
+		require.InDelta(t, b[i]*(known[i]/p[k]*(y[i]-mean[k])+mean[k]-all)/17, adjusted.At(i, 0), 1e-9, i)
+	}
+}
+
 func TestConsentErrors(t *testing.T) {
 	ok := func() *estimate.Frame {
 		return &estimate.Frame{Unit: names(6), Y: []float64{0, 1, 0, 1, 0, 1}, X: mat.NewDense(6, 1, []float64{1, 2, 3, 1, 2, 3}), XNames: []string{"x"}, Level: .95}
