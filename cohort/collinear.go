@@ -81,7 +81,7 @@ func collinear(cov []covariate, u *units, workers int) []string {
 				acc[k*k+a] += v
 			}
 			for b := 0; b <= a; b++ {
-				acc[a*k+b] = dotBlock(x, block[b*num.Chunk:b*num.Chunk+m])
+				acc[a*k+b] = num.DotFast(x, block[b*num.Chunk:b*num.Chunk+m])
 			}
 		}
 	})
@@ -118,21 +118,4 @@ func collinear(cov []covariate, u *units, workers int) []string {
 		l[a*k+a] = math.Sqrt(left)
 	}
 	return names
-}
-
-// dotBlock is Σ x·y in four interleaved sums, which keeps the processor busy.
-func dotBlock(x, y []float64) float64 {
-	y = y[:len(x)]
-	var s0, s1, s2, s3 float64
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		s0 += float64(x[i] * y[i])
-		s1 += float64(x[i+1] * y[i+1])
-		s2 += float64(x[i+2] * y[i+2])
-		s3 += float64(x[i+3] * y[i+3])
-	}
-	for ; i < len(x); i++ {
-		s0 += float64(x[i] * y[i])
-	}
-	return (s0 + s1) + (s2 + s3)
 }

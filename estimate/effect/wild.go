@@ -95,74 +95,6 @@ func (w WildBootstrap) draw(g int) wildDraws {
 	return d
 }
 
-// wildTerm is the bootstrap of one coefficient: of each draw κ'T = n₀ + δ·n₁ and the
-// variance q₀₀ + 2δ·q₀₁ + δ²·q₁₁, where δ = β̂_j - b.
-type wildTerm struct {
-	sums     []float64 // 5 a draw
-	variance float64   // cr0 variance of β̂_j
-	exact    bool
-}
-
-// p is the p-value of the hypothesis β_j = β̂_j - δ. Draws within 1e-9 of the statistic
-// tie with it: the pattern of the data themselves is one of them.
-func (w *wildTerm) p(delta float64) float64 {
-	count := 0
-	d2 := delta * delta * (1 - 2e-9)
-	for at := 0; at < len(w.sums); at += 5 {
-		s := w.sums[at : at+5]
-		n := s[0] + float64(delta*s[1])
-		q := s[2] + float64(delta*(2*s[3]+float64(delta*s[4])))
-		if float64(n*n)*w.variance >= d2*q {
-			count++
-		}
-	}
-	draws := len(w.sums) / 5
-	if w.exact {
-		return float64(count) / float64(draws)
-	}
-	return float64(count+1) / float64(draws+1)
-}
-
-// bound is the end of the interval of δ on one side: the first δ = sign·m·step at
-// which p < alpha, refined by bisection to the last bits. Beside the steps it looks
-// at zero, the δ at which b = 0, so that the interval and the test of 0 agree.
-func (w *wildTerm) bound(sign, step, alpha, zero float64) float64 {
-	inside := 0.0
-	try := []float64{}
-	for m := 1.0; m < 1e7; {
-		try = append(try, m*step)
-		if m < 64 {
-			m++
-		} else {
-			m *= 1.1
-		}
-	}
-	if sign*zero > 0 {
-		try = append(try, sign*zero)
-		sort.Float64s(try)
-	}
-	for _, d := range try {
-		if w.p(sign*d) >= alpha {
-			inside = d
-			continue
-		}
-		lo, hi := inside, d
-		for range 200 {
-			mid := lo + (hi-lo)/2
-			if mid == lo || mid == hi {
-				break
-			}
-			if w.p(sign*mid) >= alpha {
-				lo = mid
-			} else {
-				hi = mid
-			}
-		}
-		return sign * lo
-	}
-	return math.NaN()
-}
-
 // wild replaces interval and p-value of the estimates of the kept coefficients.
 func (l *linear) wild(ctx context.Context, s *solution, w WildBootstrap, es []estimate.Estimate) ([]table.Note, error) {
 	// Clusters in the order of their codes, so that the draws do not follow the rows.
@@ -208,9 +140,8 @@ func (l *linear) wild(ctx context.Context, s *solution, w WildBootstrap, es []es
 		t := l.wildTerm(d, kappa, scores, grams)
 		alpha := 1 - e.CI.Level
 		e.CI.Method = "wild-bootstrap"
-		e.Test.DF, e.Test.P = math.NaN(), t.p(e.Value)
-		e.CI.Lo = e.Value - t.bound(1, e.SE/4, alpha, e.Value)
-		e.CI.Hi = e.Value - t.bound(-1, e.SE/4, alpha, e.Value)
+		e.Test.DF, e.Test.P = math.NaN(), t.P(e.Value)
+		e.CI.Lo, e.CI.Hi = t.Bounds(e.Value, e.SE/4, alpha)
 		if math.IsNaN(e.CI.Lo) || math.IsNaN(e.CI.Hi) {
 			unbounded++
 		}
@@ -232,13 +163,14 @@ func (l *linear) wild(ctx context.Context, s *solution, w WildBootstrap, es []es
 	return notes, nil
 }
 
-// wildTerm adds up the five sums of each draw.
-func (l *linear) wildTerm(d wildDraws, kappa, scores []float64, grams [][]float64) *wildTerm {
+// wildTerm is the bootstrap of one coefficient: of each draw κ'T = n₀ + δ·n₁ and the variance
+// q₀₀ + 2δ·q₀₁ + δ²·q₁₁, where δ = β̂_j - b; for the data the cr0 variance of β̂_j.
+func (l *linear) wildTerm(d wildDraws, kappa, scores []float64, grams [][]float64) *num.RatioTest {
 	q, g := len(kappa), d.g
 	length := num.Dot(kappa, kappa)
 	n := make([]float64, g*q) // N_gκ, which is (κ'κ)·Z_g'W_gv_g
 	a, c := make([]float64, g), make([]float64, g)
-	t := &wildTerm{sums: make([]float64, 5*d.draws), exact: d.enumerated}
+	t := &num.RatioTest{Sums: make([]float64, 5*d.draws), Exact: d.enumerated}
 	for h := range g {
 		row := n[h*q : (h+1)*q]
 		for i := range q {
@@ -246,7 +178,7 @@ func (l *linear) wildTerm(d wildDraws, kappa, scores []float64, grams [][]float6
 		}
 		a[h] = num.Dot(kappa, scores[h*q:(h+1)*q])
 		c[h] = num.Dot(kappa, row) / length
-		t.variance += float64(a[h] * a[h])
+		t.Variance += float64(a[h] * a[h])
 	}
 	num.ForEach((d.draws+255)/256, l.workers, func(block int) {
 		te, tv := make([]float64, q), make([]float64, q)
@@ -265,7 +197,7 @@ func (l *linear) wildTerm(d wildDraws, kappa, scores []float64, grams [][]float6
 			for i := range tv {
 				tv[i] /= length
 			}
-			out := t.sums[5*b : 5*b+5]
+			out := t.Sums[5*b : 5*b+5]
 			out[0], out[1] = num.Dot(kappa, te), num.Dot(kappa, tv)
 			for h, w := range omega {
 				e, v := w*a[h], w*c[h]

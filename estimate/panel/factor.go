@@ -164,21 +164,9 @@ func layFactor(f *Frame, treated []bool) (*factorPanel, []table.Note, error) {
 	case f.X != nil || f.Weight != nil || f.Cluster != nil:
 		return nil, nil, fmt.Errorf("%w: factor models have no covariates, weights or clusters", ErrOption)
 	}
-	dated, offset, err := dateEntry(f, treated)
+	l, offset, err := layWhole(f, treated)
 	if err != nil {
 		return nil, nil, err
-	}
-	l, err := layLong(dated, 0, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	before := l.treatedUnits()
-	if err := l.balance(); err != nil {
-		return nil, nil, err
-	}
-	if left := l.treatedUnits(); left < before {
-		l.note("treated-units-dropped", map[string]any{"units": before - left, "of": before},
-			"%d of %d treated units lack a period and were left out: the effect is that on the others.", before-left, before)
 	}
 	switch {
 	case len(l.cohortsIn()) == 0:

@@ -28,21 +28,9 @@ func (s *Synthetic) block(f *Frame, treated []bool) (*block, []table.Note, error
 	case f.X != nil || f.Weight != nil || f.Cluster != nil:
 		return nil, nil, fmt.Errorf("%w: synthetic controls have no covariates in regressions, weights or clusters", ErrOption)
 	}
-	dated, offset, err := dateEntry(f, treated)
+	l, offset, err := layWhole(f, treated)
 	if err != nil {
 		return nil, nil, err
-	}
-	l, err := layLong(dated, 0, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	before := l.treatedUnits()
-	if err := l.balance(); err != nil {
-		return nil, nil, err
-	}
-	if left := l.treatedUnits(); left < before {
-		l.note("treated-units-dropped", map[string]any{"units": before - left, "of": before},
-			"%d of %d treated units lack a period and were left out: the effect is that on the others.", before-left, before)
 	}
 	cohorts := l.cohortsIn()
 	switch {
@@ -222,4 +210,25 @@ func (b *block) effect(w *synthWeights) (float64, []float64) {
 		}
 	}
 	return after/float64(len(gaps)-b.t0) - before, gaps
+}
+
+// layWhole lays out the frame of a method that needs every unit in every period: units that lack one are left out,
+// treated ones counted in a note of their own. offset is what dateEntry says.
+func layWhole(f *Frame, treated []bool) (l *long, offset int, err error) {
+	dated, offset, err := dateEntry(f, treated)
+	if err != nil {
+		return nil, 0, err
+	}
+	if l, err = layLong(dated, 0, false); err != nil {
+		return nil, 0, err
+	}
+	before := l.treatedUnits()
+	if err := l.balance(); err != nil {
+		return nil, 0, err
+	}
+	if left := l.treatedUnits(); left < before {
+		l.note("treated-units-dropped", map[string]any{"units": before - left, "of": before},
+			"%d of %d treated units lack a period and were left out: the effect is that on the others.", before-left, before)
+	}
+	return l, offset, nil
 }

@@ -21,21 +21,9 @@ type cohortBlock struct {
 
 // stagger splits a frame whose units start in several periods: a block for each cohort, with the same controls.
 func (s *Synthetic) stagger(f *Frame, treated []bool) ([]cohortBlock, []table.Note, error) {
-	dated, offset, err := dateEntry(f, treated)
+	l, offset, err := layWhole(f, treated)
 	if err != nil {
 		return nil, nil, err
-	}
-	l, err := layLong(dated, 0, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	before := l.treatedUnits()
-	if err := l.balance(); err != nil {
-		return nil, nil, err
-	}
-	if left := l.treatedUnits(); left < before {
-		l.note("treated-units-dropped", map[string]any{"units": before - left, "of": before},
-			"%d of %d treated units lack a period and were left out: the effect is that on the others.", before-left, before)
 	}
 	if !l.hasNever() {
 		return nil, nil, fmt.Errorf("%w: no unit that is never treated is seen in every period", estimate.ErrNoControls)

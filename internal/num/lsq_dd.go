@@ -72,8 +72,8 @@ func dotDD(a, b []float64) float64 {
 	return s.hi
 }
 
-// dotFast returns Σ a[i]·b[i] with four running sums.
-func dotFast(a, b []float64) float64 {
+// DotFast returns Σ a[i]·b[i] with four running sums.
+func DotFast(a, b []float64) float64 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 float64
 	i := 0

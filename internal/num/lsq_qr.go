@@ -16,7 +16,7 @@ func (d *LsqData) triangle(scale []float64) []float64 {
 	}
 	parts := make([][]float64, (d.N+Chunk-1)/Chunk)
 	ForChunks(d.N, d.Workers, func(c, lo, hi int) {
-		parts[c] = d.fold(lo, hi, qrRows, scale, dotFast)
+		parts[c] = d.fold(lo, hi, qrRows, scale, DotFast)
 	})
 	for m := len(parts); m > 1; m = (m + 1) / 2 {
 		ForEach(m/2, d.Workers, func(i int) {

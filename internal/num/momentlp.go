@@ -129,7 +129,7 @@ func (p *MomentLP) Solve(y []float64) (eta float64, ok bool) {
 			if p.inside[i] {
 				continue
 			}
-			if r := y[i] - dotFast(p.w[i*q:(i+1)*q], x); r > most {
+			if r := y[i] - DotFast(p.w[i*q:(i+1)*q], x); r > most {
 				enter, most = i, r
 				if step > 200 { // the first one cannot circle
 					break

@@ -73,7 +73,7 @@ func newSimplexQP(q *SimplexQP) *simplexQP {
 		}
 	}
 	if s.m > s.n { // the triangle of P has the same P'P
-		householder(s.p, s.m, s.m, s.n, dotFast)
+		householder(s.p, s.m, s.m, s.n, DotFast)
 		r := make([]float64, s.n*s.n)
 		for j := range s.n {
 			copy(r[j*s.n:j*s.n+j+1], s.p[j*s.m:j*s.m+j+1])
@@ -81,7 +81,7 @@ func newSimplexQP(q *SimplexQP) *simplexQP {
 		s.p, s.m = r, s.n
 	}
 	for i := range s.n {
-		s.scale = max(s.scale, dotFast(s.column(i), s.column(i)))
+		s.scale = max(s.scale, DotFast(s.column(i), s.column(i)))
 	}
 	s.scale += s.ridge
 	s.x, s.g = make([]float64, s.m), make([]float64, s.n)
@@ -101,7 +101,7 @@ func (s *simplexQP) gradient(w []float64) {
 		}
 	}
 	for i, v := range w {
-		s.g[i] = dotFast(s.column(i), s.x) + float64(s.ridge*v)
+		s.g[i] = DotFast(s.column(i), s.x) + float64(s.ridge*v)
 	}
 }
 
@@ -132,16 +132,16 @@ func (s *simplexQP) dual() (w []float64, steps int) {
 		}
 	}
 	for i := range s.n {
-		u[s.m] = max(u[s.m], dotFast(s.column(i), u[:s.m]))
+		u[s.m] = max(u[s.m], DotFast(s.column(i), u[:s.m]))
 	}
 	u[s.m] += s.ridge / float64(s.n)
 	value := func(u []float64) float64 {
 		sum := 0.0
 		for i := range s.n {
-			w[i] = max(0, u[s.m]-dotFast(s.column(i), u[:s.m])) / s.ridge
+			w[i] = max(0, u[s.m]-DotFast(s.column(i), u[:s.m])) / s.ridge
 			sum += float64(w[i] * w[i])
 		}
-		return u[s.m] - (dotFast(u[:s.m], u[:s.m])+float64(s.ridge*sum))/2
+		return u[s.m] - (DotFast(u[:s.m], u[:s.m])+float64(s.ridge*sum))/2
 	}
 	best := value(u)
 	h, grad := make([]float64, k*k), make([]float64, k)
@@ -174,7 +174,7 @@ func (s *simplexQP) dual() (w []float64, steps int) {
 		step := append([]float64(nil), grad...)
 		forwardSolve(h, k, step)
 		backSolve(h, k, step)
-		slope := dotFast(step, grad)
+		slope := DotFast(step, grad)
 		if !(slope > 1e-30*s.scale) {
 			break
 		}
@@ -205,7 +205,7 @@ func (s *simplexQP) dual() (w []float64, steps int) {
 func choleskyLower(h []float64, k int) bool {
 	for j := range k {
 		for i := j; i < k; i++ {
-			v := h[i*k+j] - dotFast(h[i*k:i*k+j], h[j*k:j*k+j])
+			v := h[i*k+j] - DotFast(h[i*k:i*k+j], h[j*k:j*k+j])
 			if i == j {
 				if !(v > 0) {
 					return false

@@ -11,7 +11,7 @@ func (s *simplexQP) wolfe() (w []float64, steps int) {
 	w = make([]float64, s.n)
 	first := 0
 	for i := range s.n {
-		if dotFast(s.column(i), s.column(i)) < dotFast(s.column(first), s.column(first)) {
+		if DotFast(s.column(i), s.column(i)) < DotFast(s.column(first), s.column(first)) {
 			first = i
 		}
 	}
@@ -86,7 +86,7 @@ func (s *simplexQP) wolfe() (w []float64, steps int) {
 // value is |Pw|² + ridge·|w|².
 func (s *simplexQP) value(w []float64) float64 {
 	s.gradient(w)
-	return dotFast(s.x, s.x) + float64(s.ridge*dotFast(w, w))
+	return DotFast(s.x, s.x) + float64(s.ridge*DotFast(w, w))
 }
 
 // affine returns the weights of the columns of set that add up to 1, of any sign, with the least value.
@@ -118,7 +118,7 @@ func (s *simplexQP) affine(set []int, w []float64) []float64 {
 		rhs[r] = -x
 	}
 	rhs[s.m+ref] = -root
-	householder(a, rows, rows, q+1, dotFast)
+	householder(a, rows, rows, q+1, DotFast)
 	out := make([]float64, len(set))
 	coef := rhs[:q]
 	for j := q - 1; j >= 0; j-- {
