@@ -90,6 +90,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitFineGray{} }},
 		{"states", "Probability of and time in each state, and net months on a higher step", "utfall fit states --data spells.csv --id id --from from --to to --start start --stop stop --by arm --at 12,24 --tau 36 --ladder sick=1,seeking=2,work=3",
 			func() fitMethod { return &fitStates{} }},
+		{"pseudo", "Regression of where people are at a time, or of how long they are there, although not everybody is followed (pseudo-values)", "utfall fit pseudo --data spells.csv --id id --from from --to to --start start --stop stop --state work --at 24 --link cloglog --covariates age,sex",
+			func() fitMethod { return &fitPseudo{} }},
 		{"sensitivity", "How strong a hidden cause would have to be to explain an effect away", "utfall fit sensitivity --data matched.csv --kind rosenbaum --treatment treat --outcome re78 --sets set --gamma 1,1.5,2",
 			func() fitMethod { return &fitSensitivity{} }},
 		{"meta", "Effects of many places: their mean, how much they differ, and each shrunken toward the whole", "utfall fit meta --data effects.csv --id municipality --effect effect --se se --method reml --test knapp-hartung",

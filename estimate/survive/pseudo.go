@@ -28,7 +28,7 @@ import (
 // depend on the covariates.
 //
 // Errors: [estimate.ErrWeights] for weights; [estimate.ErrInvalidFrame]; [estimate.ErrNotConverged]; [estimate.ErrCollinear];
-// [estimate.ErrNotIdentified] beyond follow-up; those of [Spells.Check].
+// [estimate.ErrNotIdentified] beyond follow-up and where somebody is observed from later than 0 on; those of [Spells.Check].
 //
 // Andersen, Klein and Rosthøj (2003); Overgaard, Parner and Pedersen (2017).
 type PseudoRegression struct {
@@ -84,6 +84,13 @@ func (e PseudoRegression) PseudoValues(ctx context.Context, s *Spells) (float64,
 		return 0, nil, fmt.Errorf("%w: groups are covariates here", estimate.ErrInvalidFrame)
 	case (e.Time > 0) == (e.Tau > 0) || math.IsInf(e.Time+e.Tau, 1):
 		return 0, nil, fmt.Errorf("%w: either a time or a horizon, finite and above 0", estimate.ErrInvalidFrame)
+	}
+	h, err := s.histories()
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.late > 0 { // what is expected of one who came late is not what is expected of all
+		return 0, nil, fmt.Errorf("%w: %d persons are observed from later than 0 on; pseudo-values need everybody from the start", estimate.ErrNotIdentified, h.late)
 	}
 	aj := AalenJohansen{Tau: e.Tau, Workers: e.Workers}
 	term := "state=" + e.State
@@ -194,8 +201,14 @@ func (e PseudoRegression) fit(ctx context.Context, s *Spells) (*estimate.Result,
 	if gone := len(s.ID) - len(rows); gone > 0 {
 		res.Notes = append(res.Notes, table.Note{Code: "rows-missing", Text: "Persons without a value in a covariate have no part in the regression.", Args: map[string]any{"rows": gone}})
 	}
+	if few := min(theta, 1-theta) * float64(len(s.ID)); e.Time > 0 && link.measure == estimate.Coefficient && few < fewInState {
+		res.Notes = append(res.Notes, table.Note{Code: "pseudo-rare", Text: "Few people are in the state, or outside it, at that time: with the link identity the intervals are too narrow; use logit or cloglog."})
+	}
 	return res, nil
 }
+
+// fewInState is the number of people in the state, or outside it, below which normal intervals of differences of shares are not to be trusted.
+const fewInState = 20
 
 func scaled(row []float64, c float64) []float64 {
 	out := make([]float64, len(row))
