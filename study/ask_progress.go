@@ -292,7 +292,7 @@ func (p *Headlines) unit(_ *Analysis, n found) report.Unit {
 	switch n.e.Measure {
 	case estimate.NetMonths, estimate.WinMonths, estimate.LossMonths, estimate.RestrictedMeanTime, restrictedMeanDifference:
 		return report.Months
-	case estimate.WinProbability, estimate.LossProbability, estimate.Occupation, estimate.RiskDifference, progress.NetImproved, progress.ShareImproved, progress.ShareWorsened, responseShare:
+	case estimate.WinProbability, estimate.LossProbability, estimate.Occupation, estimate.RiskDifference, progress.NetImproved, progress.ShareImproved, progress.ShareWorsened, responseShare, progress.LargestShareDifference:
 		return report.PercentagePoints
 	}
 	if strings.HasPrefix(n.term, "bouncing,") {

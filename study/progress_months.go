@@ -130,10 +130,10 @@ func (s *state) netMonths(r *analysisResult, a *Analysis, u *progressUnits, h *h
 	if share, ok := res.Details["administrative"].(progress.AdministrativeShare); ok {
 		own.share = share.Share
 	}
-	for _, d := range res.Details["dominance"].([]progress.Dominance) {
-		if d.Shown {
-			own.dominant = append(own.dominant, d.Time)
-		}
+	own.dominance = res.Details["dominance"].([]progress.Dominance)
+	for _, d := range own.dominance {
+		term := termDominance + ",time=" + survive.FormatTime(d.Time)
+		r.numbers = append(r.numbers, found{term: term, e: d.Estimate(term, s.spec.Level), basis: dominanceBasis(h.basis, d)})
 	}
 	if err := s.quality(r, p, u, h, check, net); err != nil {
 		return err
@@ -145,6 +145,18 @@ func (s *state) netMonths(r *analysisResult, a *Analysis, u *progressUnits, h *h
 		return err
 	}
 	return s.monthsByGroup(r, p, u, net)
+}
+
+// dominanceBasis counts the people at or below the step that decides, and those above it: the difference of
+// their shares is shown.
+func dominanceBasis(b release.Basis, d progress.Dominance) release.Basis {
+	b.Events = &release.Arms{Treated: b.Treated / 2, Control: b.Control / 2}
+	for arm, n := range []*int{&b.Events.Control, &b.Events.Treated} {
+		if cell := shareCell(d.AtOrBelow[arm], []int{b.Control, b.Treated}[arm]); cell != noCell {
+			*n = min(*n, cell)
+		}
+	}
+	return b
 }
 
 // onto puts an influence function on the units of the cohort; who took no part has 0.

@@ -13,11 +13,12 @@ import (
 
 // The three questions, by the term of the number that answers each.
 const (
-	termMonths   = "net-months"
-	termForecast = "forecast"
-	termLife     = "life"
-	termBefore   = "before"       // net months in the year before the start: nothing can be an effect there
-	termSupport  = "self-support" // the old yardstick
+	termMonths    = "net-months"
+	termForecast  = "forecast"
+	termLife      = "life"
+	termDominance = "dominance"    // are participants higher on the ladder, whatever points the steps have?
+	termBefore    = "before"       // net months in the year before the start: nothing can be an effect there
+	termSupport   = "self-support" // the old yardstick
 )
 
 // headline is one of the three answers before and after its gates.
@@ -39,7 +40,7 @@ type progressResult struct {
 	ladder    *Ladder
 	heads     []*headline
 	notes     map[string][]table.Note // by term of a headline
-	dominant  []float64               // times at which first-order dominance was shown
+	dominance []progress.Dominance    // of the participants' steps, by time
 	orders    progress.Verdict
 	share     float64 // of net months that are administrative steps; NaN = none
 	rectified bool    // the forecast is the rectified estimate

@@ -3,6 +3,7 @@ package study
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"utfall/estimate"
@@ -28,6 +29,8 @@ func (p *Headlines) label(s *state, a *Analysis, n found) string {
 			return l.Text("study.progress-term-group", "column", s.label(column), "level", s.label(level))
 		}
 		return l.Text("study.term-net")
+	case termDominance:
+		return l.Text("study.progress-term-dominance", "t", parts["time"])
 	case "win-months":
 		return l.Text("study.term-win")
 	case "loss-months":
@@ -254,8 +257,8 @@ func (s *state) headlineSays(r *analysisResult, h *headline) []string {
 	out = append(out, l.Text("study.progress-say-gates", "met", met, "all", len(h.gates)))
 	if h.term == termMonths {
 		out = append(out, l.Text("study.progress-say-ladder", "by", own.ladder.DecidedBy, "on", own.ladder.DecidedOn, "hash", own.ladder.digest[:12]))
-		if len(own.dominant) > 0 && len(own.dominant) == len(p.At) {
-			out = append(out, l.Text("study.progress-say-dominance"))
+		if say := s.dominanceSays(r, p); say != "" {
+			out = append(out, say)
 		}
 		if own.share > 0.5 {
 			out = append(out, l.Text("study.progress-say-administrative"))
@@ -265,6 +268,24 @@ func (s *state) headlineSays(r *analysisResult, h *headline) []string {
 		out = append(out, l.Text("study.progress-say-exploratory"))
 	}
 	return out
+}
+
+// dominanceSays is the sentence that rests on the tests of dominance at all times together: the largest p-value is theirs.
+func (s *state) dominanceSays(r *analysisResult, p *Headlines) string {
+	largest := 0.0
+	var at []float64
+	for _, m := range p.At {
+		at = append(at, float64(m))
+		re, ok := s.releasedNumber(r, termDominance+",time="+strconv.Itoa(m), progress.LargestShareDifference)
+		if !ok {
+			return ""
+		}
+		largest = max(largest, re.Number.Test.P)
+	}
+	if !progress.DominatesAt(r.own.(*progressResult).dominance, at...) {
+		return ""
+	}
+	return s.lang.Text("study.progress-say-dominance", "p", s.lang.PValue(largest))
 }
 
 // progressGate is a gate as the report shows it.

@@ -191,29 +191,3 @@ func (c *contrast) influence(persons, workers int) *mat.Dense {
 	}
 	return out
 }
-
-// dominance compares the distribution of steps at each time.
-func (c *contrast) dominance(at, se []float64) []Dominance {
-	const oneSided = 1.6448536269514722
-	var out []Dominance
-	for a, t := range at {
-		d := Dominance{Time: t, Largest: math.Inf(-1), Bound: math.Inf(-1)}
-		below := false
-		for cut := range c.cuts {
-			q := c.reported() + a*len(c.cuts) + cut
-			if math.IsNaN(c.value[q]) {
-				d.Bound = math.NaN()
-				break
-			}
-			d.Largest = max(d.Largest, c.value[q])
-			d.Bound = max(d.Bound, c.value[q]+float64(oneSided*se[q]))
-			below = below || c.value[q] < 0
-		}
-		if math.IsNaN(d.Bound) {
-			continue // the time lies beyond follow-up; a note says so
-		}
-		d.Holds, d.Shown = below && d.Largest <= 0, d.Bound < 0
-		out = append(out, d)
-	}
-	return out
-}

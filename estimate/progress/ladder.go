@@ -91,14 +91,3 @@ func sign(x float64) int {
 	}
 	return 0
 }
-
-// A Dominance is a row of details.dominance: first-order dominance of the participants' steps at a time.
-type Dominance struct {
-	Time float64 `json:"time"`
-	// Largest is max over steps k of P(Y1 ≤ k) − P(Y0 ≤ k); dominance is at most 0.
-	Largest float64 `json:"largest_difference"`
-	// Bound is the max over steps of difference + 1.645 standard errors.
-	Bound float64 `json:"upper_bound"`
-	Holds bool    `json:"holds"` // in the estimates
-	Shown bool    `json:"shown"` // by the intersection–union test at 5%
-}

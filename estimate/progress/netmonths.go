@@ -241,7 +241,7 @@ func (e NetMonths) result(s *survive.Spells, c *contrast, inf *mat.Dense, names 
 	check := e.estimates(res, c, se, names, s.Level)
 	res.Details = map[string]any{
 		"participants": c.arms[1].Group, "comparison": c.arms[0].Group, "tau": e.Tau,
-		"steps": e.Ladder, "order": check, "dominance": c.dominance(e.At, se),
+		"steps": e.Ladder, "order": check, "dominance": c.dominance(e.At, se, s.Level),
 		"persons": map[string]int{c.arms[0].Group: len(c.arms[0].Persons), c.arms[1].Group: len(c.arms[1].Persons)},
 		"vcov":    "influence",
 	}
