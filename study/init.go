@@ -15,12 +15,16 @@ var ErrTemplate = errors.New("no such template")
 //go:embed templates/*.yaml
 var templateFiles embed.FS
 
-// templates are the study files that Init can write, with the data each wants.
-var templates = []struct{ name, wants string }{
-	{"individual", "participants.csv"},
-	{"municipal", "panel.csv"},
-	{"states", "spells.csv"},
-	{"both", "people.csv, spells.csv, participations.csv, assessments.csv, municipalities.csv, ladder.yaml and truth.json (utfall simulate writes them)"},
+// templates are the study files that Init can write, with the data each wants; ladder says that a ladder file comes with it.
+var templates = []struct {
+	name, wants string
+	ladder      bool
+}{
+	{"individual", "participants.csv", false},
+	{"municipal", "panel.csv", false},
+	{"states", "spells.csv", false},
+	{"progress", "people.csv, spells.csv, participations.csv and assessments.csv (utfall simulate writes such files)", true},
+	{"both", "people.csv, spells.csv, participations.csv, assessments.csv, municipalities.csv, ladder.yaml and truth.json (utfall simulate writes them)", false},
 }
 
 // TemplateList names the templates.
@@ -42,8 +46,8 @@ func Template(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %q is not one of %s", ErrTemplate, name, TemplateList())
 }
 
-// Init makes a folder with the study file of a template, and says in lines what to do
-// next. A study file that is there already is not overwritten.
+// Init makes a folder with the study file of a template and, where it has a ladder, the ladder file, and says in lines
+// what to do next. Files that are there already are not overwritten: a study file is an error, a ladder is kept and said.
 func Init(dir, template string) ([]string, error) {
 	b, err := Template(template)
 	if err != nil {
@@ -53,26 +57,47 @@ func Init(dir, template string) ([]string, error) {
 		return nil, fmt.Errorf("%w: %w", ErrResource, err)
 	}
 	path := filepath.Join(dir, "study.yaml")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	err = writeNew(path, b)
 	if errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("%w: %s exists; it was left as it is", ErrSpec, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrResource, err)
 	}
-	if _, err = f.Write(b); err == nil {
-		err = f.Close()
-	} else {
-		f.Close()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrResource, err)
-	}
-	wants := ""
+	said := []string{path}
 	for _, t := range templates {
-		if t.name == template {
-			wants = t.wants
+		if t.name != template {
+			continue
 		}
+		if t.ladder {
+			b, err := templateFiles.ReadFile("templates/ladder.yaml")
+			if err != nil {
+				return nil, err
+			}
+			ladder := filepath.Join(dir, "ladder.yaml")
+			switch err := writeNew(ladder, b); {
+			case errors.Is(err, os.ErrExist):
+				said = append(said, ladder+" was there already and is left as it is")
+			case err != nil:
+				return nil, fmt.Errorf("%w: %w", ErrResource, err)
+			default:
+				said = append(said, ladder)
+			}
+		}
+		said = append(said, "put beside it: "+t.wants)
 	}
-	return []string{path, "put beside it: " + wants, "then: utfall check " + path}, nil
+	return append(said, "then: utfall check "+path), nil
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(b); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }
