@@ -76,14 +76,7 @@ func (d *fitData) numbers(name string) ([]float64, error) {
 		if out := truth(d.t, name); out != nil {
 			return out, nil
 		}
-		values, err := d.text(name, "")
-		if err != nil {
-			return nil, err
-		}
-		if i := d.first(func(i int) bool { _, err := strconv.ParseFloat(values[i], 64); return err != nil }); i >= 0 {
-			return nil, d.at(i, name, fmt.Errorf("text where a number is needed"))
-		}
-		return nil, &ingest.Problem{File: d.file, Column: name, Code: "not-a-number", Text: "a number is needed; the column is read as categories"}
+		return nil, d.notNumber(name)
 	}
 	f, err := d.t.Float(name)
 	if err != nil {
@@ -93,6 +86,29 @@ func (d *fitData) numbers(name string) ([]float64, error) {
 		return nil, d.at(i, name, fmt.Errorf("not a finite number"))
 	}
 	return f.Values, nil
+}
+
+// notNumber names the first row of a column of categories that is no number, as the file writes numbers.
+func (d *fitData) notNumber(name string) error {
+	const none = "\x00"
+	values, err := d.text(name, none)
+	if err != nil {
+		return err
+	}
+	if i := d.first(func(i int) bool {
+		v := strings.TrimSpace(values[i])
+		if d.read.Report.Decimal == "comma" {
+			v = strings.Replace(v, ",", ".", 1)
+		}
+		x, err := strconv.ParseFloat(v, 64)
+		return values[i] != none && (err != nil || math.IsInf(x, 0))
+	}); i >= 0 {
+		if _, err := strconv.ParseFloat(values[i], 64); err == nil {
+			return d.at(i, name, fmt.Errorf("not a finite number"))
+		}
+		return d.at(i, name, fmt.Errorf("text where a number is needed"))
+	}
+	return &ingest.Problem{File: d.file, Column: name, Code: "not-a-number", Text: "a number is needed; the column is read as categories"}
 }
 
 // truth reads a category of the words true and false as 1 and 0; nil if it is another.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -86,7 +87,12 @@ func (d *fitData) answers(name string) ([]float64, error) {
 		return nil, &ingest.Problem{File: d.file, Column: name, Code: "all-missing", Text: "nobody answered this item; leave it out"}
 	}
 	if c.Kind == table.CategoryKind || c.Kind == table.TextKind {
-		return nil, &ingest.Problem{File: d.file, Column: name, Code: "not-a-number", Text: "the answers are words: write them as numbers in their order"}
+		err := d.notNumber(name)
+		var p *ingest.Problem
+		if errors.As(err, &p) {
+			p.Text += ": write the answers as numbers in their order"
+		}
+		return nil, err
 	}
 	f, err := d.t.Float(name)
 	if err != nil {
@@ -150,6 +156,9 @@ func (m *fitTrait) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		}
 	}
 	out := newFitOutput(r)
+	if m.treatment != "" {
+		out.addNotes(fewInArms(r.N))
+	}
 	out.tables = append(out.tables, m.scale(r))
 	return out, nil
 }

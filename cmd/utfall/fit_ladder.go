@@ -134,6 +134,20 @@ func (d *fitData) cells(columns []string) ([]int, []string, error) {
 	return codes, sorted, nil
 }
 
+// fewInArms says which arms are too small for their intervals to be trusted, participants first.
+func fewInArms(n estimate.Counts) (notes []table.Note) {
+	for _, arm := range []struct {
+		name    string
+		persons int
+	}{{"treated", n.Treated}, {"control", n.Units - n.Treated}} {
+		if arm.persons < fewPersons {
+			notes = append(notes, table.Note{Code: "few-persons", Args: map[string]any{"group": arm.name, "persons": arm.persons},
+				Text: fmt.Sprintf("The %s arm has %d persons, fewer than %d: its intervals are not to be trusted.", arm.name, arm.persons, fewPersons)})
+		}
+	}
+	return notes
+}
+
 func (m *fitLadder) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err := d.sort(m.columns()); err != nil {
 		return nil, err
@@ -164,12 +178,7 @@ func (m *fitLadder) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	for arm, n := range map[string]int{"treated": r.N.Treated, "control": r.N.Units - r.N.Treated} {
-		if n < fewPersons {
-			r.Notes = append(r.Notes, table.Note{Code: "few-persons", Args: map[string]any{"group": arm, "persons": n},
-				Text: fmt.Sprintf("The %s arm has %d persons, fewer than %d: its intervals are not to be trusted.", arm, n, fewPersons)})
-		}
-	}
+	r.Notes = append(r.Notes, fewInArms(r.N)...)
 	slices.SortStableFunc(r.Notes, func(a, b table.Note) int { return strings.Compare(a.Code, b.Code) })
 	out := newFitOutput(r, "treated")
 	if m.odds {

@@ -34,6 +34,31 @@ func TestFitLadder(t *testing.T) {
 	requireNear(t, 0.75, fitted(t, append(args[:len(args)-1:len(args)-1], "sick=training,work")...).get(t, "overall", "win-probability").Estimate, "one step")
 }
 
+// Both arms are small: what is said of them comes in one order, participants first, however often it is asked.
+func TestFitSmallArmsInOneOrder(t *testing.T) {
+	path := writeTestFile(t, "d.csv", "id,t,y,z,i,j,k\na,1,3,1,1,1,1\nb,1,1,2,0,0,1\nc,1,2,2,1,1,0\nd,0,1,1,0,0,0\ne,0,2,3,1,1,1\nf,0,2,2,0,0,0\ng,0,1,2,1,0,0\n")
+	for _, args := range [][]string{
+		{"ladder", "--outcome", "y"}, {"pairs", "--outcomes", "y,z"}, {"rasch", "--items", "i,j,k"},
+	} {
+		args = append(args, "--data", path, "--id", "id", "--treatment", "t")
+		var groups []any
+		a := fitted(t, args...)
+		for _, n := range a.Notes {
+			if n.Code == "few-persons" && n.Args["group"] != nil {
+				groups = append(groups, n.Args["group"])
+			}
+		}
+		if args[0] == "pairs" { // sorted by what they say
+			require.ElementsMatch(t, []any{"treated", "control"}, groups)
+		} else {
+			require.Equal(t, []any{"treated", "control"}, groups, args[0])
+		}
+		for range 12 {
+			require.Equal(t, a.Notes, fitted(t, args...).Notes)
+		}
+	}
+}
+
 // Odds ratios of the 2×2 tables at each step (package progress, by hand): 3 at b, 18/22·35/5 at c.
 func TestFitLadderOdds(t *testing.T) {
 	var b strings.Builder

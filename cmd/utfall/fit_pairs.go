@@ -141,12 +141,7 @@ func (m *fitPairs) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if math.IsInf(m.horizon, 1) || m.horizon == 0 {
 		delete(r.Details, "horizon")
 	}
-	for arm, n := range map[string]int{"treated": r.N.Treated, "control": r.N.Units - r.N.Treated} {
-		if n < fewPersons {
-			r.Notes = append(r.Notes, table.Note{Code: "few-persons", Args: map[string]any{"group": arm, "persons": n},
-				Text: fmt.Sprintf("The %s arm has %d persons, fewer than %d: its intervals are not to be trusted.", arm, n, fewPersons)})
-		}
-	}
+	r.Notes = append(r.Notes, fewInArms(r.N)...)
 	slices.SortStableFunc(r.Notes, func(a, b table.Note) int {
 		return strings.Compare(a.Code+fmt.Sprint(a.Args), b.Code+fmt.Sprint(b.Args))
 	})

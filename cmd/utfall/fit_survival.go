@@ -198,6 +198,12 @@ func (m *fitStates) spells(d *fitData) (*survive.Spells, error) {
 	if r.To, err = d.text(m.to, survivorEnd); err != nil {
 		return nil, err
 	}
+	if i := d.first(func(i int) bool { return r.From[i] == survivorEnd }); i >= 0 {
+		return nil, d.at(i, m.from, fmt.Errorf("%s is the end of observation and no state that a spell can be in", survivorEnd))
+	}
+	if err := m.steps(d, r); err != nil {
+		return nil, err
+	}
 	if r.Start, err = d.numbers(m.start); err != nil {
 		return nil, err
 	}
@@ -210,6 +216,26 @@ func (m *fitStates) spells(d *fitData) (*survive.Spells, error) {
 		}
 	}
 	return r.Spells()
+}
+
+// steps names the first row with a state that the ladder does not know.
+func (m *fitStates) steps(d *fitData, r *survive.Rows) error {
+	if len(m.ladder) == 0 {
+		return nil
+	}
+	ladder, _ := parseLadder(m.ladder)
+	for _, c := range []struct {
+		column string
+		states []string
+	}{{m.from, r.From}, {m.to, r.To}} {
+		if i := d.first(func(i int) bool {
+			_, ok := ladder[c.states[i]]
+			return !ok && c.states[i] != survivorEnd
+		}); i >= 0 {
+			return d.at(i, c.column, fmt.Errorf("a state that --ladder gives no step; add STATE=STEP for it (it has one for %s)", strings.Join(slices.Sorted(maps.Keys(ladder)), ", ")))
+		}
+	}
+	return nil
 }
 
 // survivorEnd is the To of a spell at which observation ends.
