@@ -70,15 +70,15 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 	all := w.waves(u, q, s.spec.Level)
 	latent := progress.LatentChange{Model: progress.ItemModel(q.Model), Workers: s.o.Workers}
 	var fit *estimate.Result
-	rows, weight, stood, err := s.standIn(w, u, a.Progress)
+	x, err := s.standIn(w, u, a.Progress)
 	if err == nil {
-		both := w.pick(rows)
-		waves := both.weighted(u, q, s.spec.Level, weight)
+		both := w.pick(x.rows)
+		waves := both.weighted(u, q, s.spec.Level, x.weight)
 		if fit, err = latent.Fit(s.ctx, waves); err == nil {
 			fit, err = s.invariance(h, all, waves, &latent, fit)
 		}
 		if err == nil {
-			err = s.lifeShares(r, u, h, q, both, waves, latent)
+			err = s.lifeShares(r, u, h, q, w, x, waves, latent)
 		}
 	}
 	if err != nil {
@@ -89,12 +89,29 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 		h.not = why
 		return nil
 	}
-	own.notes[termLife] = append(append(own.notes[termLife], stood...), fit.Notes...)
-	var difference estimate.Estimate
-	for _, e := range fit.Estimates {
+	inf, cov, err := x.carry(w, u, fit.Influence)
+	if err != nil {
+		return err
+	}
+	if x.fit != nil {
+		for k, e := range fit.Estimates {
+			if e.Measure == progress.TraitChange || e.Measure == progress.TraitChangeDifference {
+				fit.Estimates[k] = estimate.Wald(e.Term, e.Measure, e.Value, math.Sqrt(cov.At(k, k)), math.Inf(1), s.spec.Level)
+			}
+		}
+	}
+	own.notes[termLife] = append(own.notes[termLife], x.notes...)
+	for _, n := range fit.Notes {
+		if n.Code != "weights-fixed" || unevenly(u.b.weight) { // those of the answers are not
+			own.notes[termLife] = append(own.notes[termLife], n)
+		}
+	}
+	for k, e := range fit.Estimates {
 		switch e.Measure {
 		case progress.TraitChangeDifference:
-			difference = e
+			if err := s.tip(own, h, q, w, u, e, inf, k); err != nil {
+				return err
+			}
 			e.Term = "life,change"
 			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: h.basis})
 		case progress.TraitChange:
@@ -106,8 +123,12 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: release.Basis{Single: true, Treated: n, DF: math.Inf(1)}, kind: "description"})
 		}
 	}
-	s.tip(own, h, q, difference)
 	return s.information(own, w, u, q, progress.ItemModel(q.Model), size)
+}
+
+// unevenly reports whether weights differ between people.
+func unevenly(weight []float64) bool {
+	return len(weight) > 0 && slices.Min(weight) < slices.Max(weight)
 }
 
 func share(n, of int) float64 {
@@ -119,28 +140,28 @@ func share(n, of int) float64 {
 
 // lifeShares counts who improved and who worsened beyond what people call important, from
 // plausible values: a score of a person would be shrunken.
-func (s *state) lifeShares(r *analysisResult, u *progressUnits, h *headline, q *Assessments, w *answers, waves *progress.Waves, latent progress.LatentChange) error {
-	draw := progress.PlausibleValues{Model: progress.ItemModel(q.Model), Draws: q.Draws, Seed: s.seedOf("progress-life"), Workers: s.o.Workers}
-	values, err := draw.DrawWaves(s.ctx, waves, progress.LatentChange{Shift: latent.Shift, Differ: latent.Differ})
+func (s *state) lifeShares(r *analysisResult, u *progressUnits, h *headline, q *Assessments, w *answers, x *standIns, waves *progress.Waves, latent progress.LatentChange) error {
+	count := progress.PlausibleShares{MIC: q.MIC, Draws: q.Draws, Seed: s.seedOf("progress-life"), Workers: s.o.Workers}
+	res, err := count.Fit(s.ctx, waves, latent)
 	if err != nil {
 		return err
 	}
-	change := make([][]float64, len(values.Before))
-	for k := range change {
-		change[k] = make([]float64, len(w.unit))
-		for i := range change[k] {
-			change[k][i] = values.After[k][i] - values.Before[k][i]
+	inf, cov, err := x.carry(w, u, res.Influence)
+	if err != nil {
+		return err
+	}
+	drawn := res.Details["draw_variance"].([]float64)
+	for k, e := range res.Estimates {
+		test := e.Test
+		e = estimate.Wald(e.Term, e.Measure, e.Value, math.Sqrt(cov.At(k, k)+drawn[k]), math.Inf(1), s.spec.Level)
+		if e.Measure != progress.NetImproved {
+			e.Test = test // a share has none
 		}
-	}
-	people := &progress.Persons{Unit: waves.Unit, Treated: waves.Treated, Weight: waves.Weight, Cluster: waves.Cluster, Level: s.spec.Level}
-	limit := progress.BeyondChange{MIC: q.MIC, Workers: s.o.Workers}
-	res, err := limit.Fit(s.ctx, people, change...)
-	if err != nil {
-		return err
+		res.Estimates[k] = e
 	}
 	h.estimate = res.Estimates[0]
 	h.estimate.Term = termLife
-	h.influence = lifeInfluence(limit, u, w, people, change)
+	h.influence = w.ofUnits(u, inf, 0)
 	smallest := math.MaxInt
 	var shares []found
 	for _, e := range res.Estimates[1:] {
@@ -167,51 +188,38 @@ func (s *state) lifeShares(r *analysisResult, u *progressUnits, h *headline, q *
 	return nil
 }
 
-// lifeInfluence is the mean over the data sets of the influence function of the difference in
-// net shares, by unit of the cohort.
-func lifeInfluence(limit progress.BeyondChange, u *progressUnits, w *answers, people *progress.Persons, change [][]float64) []float64 {
-	net := make([]float64, len(w.unit))
-	for _, c := range change {
-		class, _ := limit.Classify(c)
-		for i, d := range class {
-			net[i] += float64(d) / float64(len(change))
+// tip asks how much less participants who did not answer again must have changed for the interval of the difference in change to cover
+// 0, with the error of each shifted difference: inf is the influence function of e, in column, on the rows of w.
+func (s *state) tip(own *progressResult, h *headline, q *Assessments, w *answers, u *progressUnits, e estimate.Estimate, inf *mat.Dense, column int) error {
+	lost := progress.Unanswered{Share: 1 - own.response[1]}
+	asked := 0
+	for _, i := range w.unit {
+		if u.b.treated[i] {
+			asked++
 		}
 	}
-	var total, mean [2]float64
-	weight := func(i int) float64 {
-		if people.Weight.Values == nil {
-			return 1
+	two := mat.NewDense(len(w.unit), 2, nil)
+	for k, i := range w.unit {
+		two.Set(k, 0, inf.At(k, column))
+		if u.b.treated[i] {
+			gone := 1.0
+			if w.again[k] {
+				gone = 0
+			}
+			two.Set(k, 1, (gone-lost.Share)/float64(asked))
 		}
-		return people.Weight.Values[i]
 	}
-	group := func(i int) int {
-		if people.Treated[i] {
-			return 1
-		}
-		return 0
+	cov, err := w.covariance(u, two)
+	if err != nil {
+		return err
 	}
-	for i := range net {
-		total[group(i)] += weight(i)
-	}
-	for i, v := range net {
-		mean[group(i)] += weight(i) * v / total[group(i)]
-	}
-	out := make([]float64, len(u.id))
-	for i, unit := range w.unit {
-		g := group(i)
-		out[unit] = float64(2*g-1) * weight(i) / total[g] * (net[i] - mean[g])
-	}
-	return out
-}
-
-// tip asks how much less participants who did not answer again must have changed for the
-// interval of the difference in change to cover 0. Standard errors are held as they are.
-func (s *state) tip(own *progressResult, h *headline, q *Assessments, e estimate.Estimate) {
-	c := progress.NewTippingCurve(e, 1-own.response[1], q.MIC)
+	lost.Variance, lost.Covariance = cov.At(1, 1), cov.At(0, 1)
+	c := progress.NewTippingCurve(e, lost, q.MIC)
 	h.gates = append(h.gates, progress.Tipping(c.Point))
 	if len(c.Delta) > 0 {
 		own.tip = &tippingCurve{TippingCurve: c, basis: h.basis}
 	}
+	return nil
 }
 
 // invariance tests whether the questions mean the same to both groups and at both times (gate

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -11,6 +12,7 @@ import (
 	"utfall/estimate"
 	"utfall/estimate/missing"
 	"utfall/estimate/progress"
+	"utfall/estimate/survive"
 	"utfall/table"
 )
 
@@ -18,11 +20,11 @@ import (
 // in what is known of both. Without that a comparison group whose members leave the panel when they start themselves would be
 // one of those who never start, and the answer another than that of the other headlines. It returns the rows of w and their weights,
 // those of the design times those of the answers.
-func (s *state) standIn(w *answers, u *progressUnits, p *Headlines) ([]int, []float64, []table.Note, error) {
+func (s *state) standIn(w *answers, u *progressUnits, p *Headlines) (*standIns, error) {
 	q := p.Assessments
 	started, err := s.startedBy(w, u, q.After+q.Window)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	base := make([]float64, len(w.unit))
 	for k, i := range w.unit {
@@ -30,35 +32,84 @@ func (s *state) standIn(w *answers, u *progressUnits, p *Headlines) ([]int, []fl
 			base[k] = u.b.weight[i]
 		}
 	}
-	var rows []int
+	x := &standIns{}
 	lost := 0
 	for k, again := range w.again {
 		switch {
 		case !again:
 			lost++
 		case base[k] > 0:
-			rows = append(rows, k)
+			x.rows = append(x.rows, k)
 		}
 	}
-	if lost == 0 {
-		return rows, pickFloat(base, rows), nil, nil
+	if x.weight = pickFloat(base, x.rows); lost == 0 {
+		return x, nil
 	}
 	f, err := s.answeredAgain(w, u, p, started, base)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	fit, err := missing.Consent{Workers: s.o.Workers}.Fit(s.ctx, f)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("who answered again: %w", err)
+	if x.fit, err = (missing.Consent{Workers: s.o.Workers}).Fit(s.ctx, f); err != nil {
+		return nil, fmt.Errorf("who answered again: %w", err)
 	}
-	weight, largest := make([]float64, len(rows)), 0.0
-	for at, k := range rows {
-		weight[at] = base[k] * fit.Weight[k]
-		largest = max(largest, fit.Weight[k])
+	largest := 0.0
+	for at, k := range x.rows {
+		x.weight[at] *= x.fit.Weight[k]
+		largest = max(largest, x.fit.Weight[k])
 	}
-	note := table.Note{Code: "answers-weighted", Text: "Those who answered both times stand in for those who answered at the start only and are like them in group, answers at the start, step on the ladder and whether a comparison person has started since.",
-		Args: map[string]any{"persons": lost, "largest": math.Round(10*largest) / 10}}
-	return rows, weight, []table.Note{note}, nil
+	x.notes = append(x.notes, table.Note{Code: "answers-weighted", Text: "Those who answered both times stand in for those who answered at the start only and are like them in group, answers at the start, step on the ladder and whether a comparison person has started since.",
+		Args: map[string]any{"persons": lost, "largest": math.Round(10*largest) / 10}})
+	return x, nil
+}
+
+// standIns are the rows of those who answered both times and the weights by which they stand for all who answered at the start.
+type standIns struct {
+	rows   []int
+	weight []float64
+	fit    *missing.ConsentFit // nil where everybody answered again
+	notes  []table.Note
+}
+
+// carry gives an influence function (rows of x × estimates) the part of the model of the weights, on those who answered at
+// the start (rows of w), and its covariance.
+func (x *standIns) carry(w *answers, u *progressUnits, inf *mat.Dense) (*mat.Dense, *mat.SymDense, error) {
+	_, q := inf.Dims()
+	all := mat.NewDense(len(w.unit), q, nil)
+	for at, k := range x.rows {
+		all.SetRow(k, inf.RawRowView(at))
+	}
+	if x.fit != nil {
+		var err error
+		if all, err = x.fit.Adjust(all); err != nil {
+			return nil, nil, err
+		}
+	}
+	cov, err := w.covariance(u, all)
+	return all, cov, err
+}
+
+// covariance is that of an influence function on the rows of w, by cluster where the design has any.
+func (w *answers) covariance(u *progressUnits, inf *mat.Dense) (*mat.SymDense, error) {
+	var cluster []int
+	if u.b.cluster != nil {
+		cluster = dense(u.b.cluster, w.unit)
+	}
+	order := make([]int32, len(w.unit))
+	for k := range order {
+		order[k] = int32(k)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(u.id[w.unit[a]], u.id[w.unit[b]]) })
+	cov, _, err := survive.Covariance(inf, order, cluster, 1)
+	return cov, err
+}
+
+// ofUnits puts a column of an influence function on the rows of w on the units of the cohort.
+func (w *answers) ofUnits(u *progressUnits, inf *mat.Dense, column int) []float64 {
+	out := make([]float64, len(u.id))
+	for k, i := range w.unit {
+		out[i] = inf.At(k, column)
+	}
+	return out
 }
 
 // answeredAgain is the frame of who answered again: taking part, the mean of the answers at the start in each group, the step in the month of the

@@ -38,8 +38,9 @@ func handAnswers() (*state, *answers, *progressUnits, *Headlines) {
 func TestAnswersStandInByHand(t *testing.T) {
 	s, w, u, p := handAnswers()
 	s.ctx = t.Context()
-	rows, weight, notes, err := s.standIn(w, u, p)
+	x, err := s.standIn(w, u, p)
 	require.NoError(t, err)
+	rows, weight, notes := x.rows, x.weight, x.notes
 	require.Len(t, rows, 50)
 	for at, k := range rows {
 		want := 2.0
@@ -62,8 +63,9 @@ func TestAnswersStandInByHand(t *testing.T) {
 	for i := 40; i < 60; i++ {
 		w.again[i] = i < 55
 	}
-	rows, weight, _, err = s.standIn(w, u, p)
+	x, err = s.standIn(w, u, p)
 	require.NoError(t, err)
+	rows, weight = x.rows, x.weight
 	sum := map[bool]float64{}
 	for at, k := range rows {
 		if !u.b.treated[k] {
@@ -79,11 +81,56 @@ func TestAnswersStandInByHand(t *testing.T) {
 		u.b.weight[i], w.again[i] = float64(1+i%2), true
 	}
 	w.again[79] = true
-	rows, weight, notes, err = s.standIn(w, u, p)
+	x, err = s.standIn(w, u, p)
 	require.NoError(t, err)
+	rows, weight, notes = x.rows, x.weight, x.notes
 	require.Len(t, rows, 79)
 	require.Equal(t, 2.0, weight[1])
 	require.Empty(t, notes)
+}
+
+// By hand: of 20 comparison people on each of two steps 15 and 5 answered again, 1 on the lower and 3 on the higher step. The mean of those
+// who answered at the start is 2, and as step decides everything each of them, whether they answered again or not, moves it by
+// (1 − 2)/40 or (3 − 2)/40: with the weights known those who did not answer would have no error to give. Variance 40/40² where clusters are
+// people, and G/(G − 1) of it, G = 80, where the cluster is stated.
+func TestErrorsHoldTheModelOfTheAnswersByHand(t *testing.T) {
+	s, w, u, p := handAnswers()
+	s.ctx = t.Context()
+	for i := 40; i < 80; i++ {
+		if i >= 60 {
+			u.b.paths.Code[i*13+12] = 1
+		}
+		w.again[i] = i < 55 || i >= 60 && i < 65
+	}
+	x, err := s.standIn(w, u, p)
+	require.NoError(t, err)
+	known := mat.NewDense(len(x.rows), 1, nil)
+	for at, k := range x.rows {
+		if k >= 40 {
+			y := 1.0
+			if k >= 60 {
+				y = 3
+			}
+			known.Set(at, 0, x.weight[at]*(y-2)/40)
+		}
+	}
+	inf, cov, err := x.carry(w, u, known)
+	require.NoError(t, err)
+	for k := range 80 {
+		want := 0.0
+		if k >= 60 {
+			want = 1.0 / 40
+		} else if k >= 40 {
+			want = -1.0 / 40
+		}
+		require.InDelta(t, want, inf.At(k, 0), 1e-9, k)
+	}
+	require.InDelta(t, 1.0/40, cov.At(0, 0), 1e-9)
+	require.InDelta(t, 1.0/40, w.ofUnits(u, inf, 0)[79], 1e-9)
+	u.b.cluster = identity(80)
+	_, cov, err = x.carry(w, u, known)
+	require.NoError(t, err)
+	require.InDelta(t, 1.0/40*80/79, cov.At(0, 0), 1e-9)
 }
 
 // Who started since is read from the participations: of the register, unit by unit.

@@ -117,6 +117,11 @@ func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentC
 	if err != nil {
 		return nil, fmt.Errorf("plausible values: %w", err)
 	}
+	return e.drawWaves(ctx, f, w.Unit)
+}
+
+// drawWaves draws from a fit, which it leaves at other parameters.
+func (e PlausibleValues) drawWaves(ctx context.Context, f *waveFit, unit []string) (*Plausible, error) {
 	v, err := f.d.robust(f.p.of, f.score, f.v, e.Workers)
 	if err != nil {
 		return nil, err
@@ -125,7 +130,7 @@ func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentC
 	if err != nil {
 		return nil, err
 	}
-	out := &Plausible{Unit: w.Unit}
+	out := &Plausible{Unit: unit}
 	persons := f.d.byPattern(&f.p.irtPatterns)
 	for k, p := range draws {
 		if err := ctx.Err(); err != nil {
@@ -134,7 +139,7 @@ func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentC
 		f.m.get(p)
 		f.m.nodes(min(f.m.step, fineStep))
 		t := f.m.tables()
-		before, after := missingValues(len(w.Unit)), missingValues(len(w.Unit))
+		before, after := missingValues(len(unit)), missingValues(len(unit))
 		num.ForEach(len(f.p.ranges), e.Workers, func(r int) {
 			g, lo, hi := f.p.ranges[r][0], f.p.ranges[r][1], f.p.ranges[r][2]
 			c := f.p.likelihood(t, f.p.ranges[r])
@@ -145,7 +150,7 @@ func (e PlausibleValues) DrawWaves(ctx context.Context, w *Waves, change LatentC
 				floats.MulTo(p2, c.after.RawRowView(i), c.toAfter.RawRowView(i))
 				floats.Scale(1/c.total[i], p2)
 				for _, person := range persons[lo+i] {
-					st := e.stream(k, w.Unit[person])
+					st := e.stream(k, unit[person])
 					q := pick(st, p1)
 					floats.MulTo(next, t.next[g].RawRowView(q), c.after.RawRowView(i))
 					floats.Scale(1/floats.Sum(next), next)
