@@ -234,6 +234,6 @@ func (s *state) quality(r *analysisResult, p *Headlines, u *progressUnits, h *he
 			return err
 		}
 	}
-	h.gates = append(h.gates, progress.Placebo(before, h.estimate.Value), progress.Orders(check))
+	h.gates = append(h.gates, progress.Placebo(before, h.estimate, h.relevance), progress.Orders(check))
 	return nil
 }

@@ -126,14 +126,20 @@ func FollowUp(lost int, p float64, weighted bool) Gate {
 }
 
 // Placebo is gate G1: the interval of the same measure in the 12 months before the start
-// lies inside ±25 % of the claimed effect. Value is the farther end of the interval.
-func Placebo(before estimate.Interval, effect float64) Gate {
+// lies inside ±25 % of the claimed effect. Where the interval of the effect holds 0 no effect is claimed, and a quarter of
+// next to nothing nobody could meet: then it must lie inside the differences that do not matter, ±relevance (0: none
+// declared, the quarter stays). Value is the farther end of the interval.
+func Placebo(before estimate.Interval, effect estimate.Estimate, relevance float64) Gate {
 	far := math.Max(math.Abs(before.Lo), math.Abs(before.Hi))
 	if before.Level == 0 {
 		far = math.NaN()
 	}
-	return gate("G1", "placebo", far, MaxPlacebo*math.Abs(effect), false, NotCausal, table.Note{
-		Code: "gate-placebo", Text: "In the year before the start nothing can be an effect: if the groups differ then, by more than a quarter of the claimed effect, the later difference is not shown as caused by the programme.",
+	limit := MaxPlacebo * math.Abs(effect.Value)
+	if effect.CI.Lo <= 0 && effect.CI.Hi >= 0 {
+		limit = math.Max(limit, relevance)
+	}
+	return gate("G1", "placebo", far, limit, false, NotCausal, table.Note{
+		Code: "gate-placebo", Text: "In the year before the start nothing can be an effect: if the groups differ then, by more than a quarter of the claimed effect or, where none is claimed, by more than matters, the later difference is not shown as caused by the programme.",
 	})
 }
 

@@ -14,6 +14,15 @@ func between(lo, hi float64) estimate.Interval {
 	return estimate.Interval{Lo: lo, Hi: hi, Level: 0.95, Method: "normal"}
 }
 
+// claimed is an effect whose interval leaves 0 out, unclaimed one whose interval holds it.
+func claimed(v float64) estimate.Estimate {
+	return estimate.Estimate{Value: v, CI: between(v-math.Abs(v)/2, v+math.Abs(v)/2)}
+}
+
+func unclaimed(v float64) estimate.Estimate {
+	return estimate.Estimate{Value: v, CI: between(v-10, v+10)}
+}
+
 // Each row stands on one side of a limit, or on it; on it is met.
 func TestGatesAtTheirLimits(t *testing.T) {
 	nan := math.NaN()
@@ -33,10 +42,14 @@ func TestGatesAtTheirLimits(t *testing.T) {
 		{FollowUp(5, 0.0099, true), "G0", Met, NoConsequence},
 		{FollowUp(0, nan, false), "G0", Met, NoConsequence},
 		{FollowUp(5, nan, false), "G0", CannotTest, Cautioned},
-		{Placebo(between(-0.5, 0.4), 2), "G1", Met, NoConsequence},
-		{Placebo(between(-0.51, 0.4), 2), "G1", NotMet, NotCausal},
-		{Placebo(between(-0.1, 0.51), -2), "G1", NotMet, NotCausal},
-		{Placebo(estimate.Interval{}, 2), "G1", CannotTest, NotCausal},
+		{Placebo(between(-0.5, 0.4), claimed(2), 0.5), "G1", Met, NoConsequence},
+		{Placebo(between(-0.51, 0.4), claimed(2), 0.5), "G1", NotMet, NotCausal},
+		{Placebo(between(-0.1, 0.51), claimed(-2), 0.5), "G1", NotMet, NotCausal},
+		{Placebo(estimate.Interval{}, claimed(2), 0.5), "G1", CannotTest, NotCausal},
+		{Placebo(between(-0.1, 0.5), unclaimed(0.2), 0.5), "G1", Met, NoConsequence},
+		{Placebo(between(-0.1, 0.51), unclaimed(0.2), 0.5), "G1", NotMet, NotCausal},
+		{Placebo(between(-0.1, 0.5), unclaimed(0.2), 0), "G1", NotMet, NotCausal},
+		{Placebo(between(-0.1, 0.5), unclaimed(-4), 0.5), "G1", Met, NoConsequence},
 		{LogScoreGain(between(0.001, 0.1)), "G2", Met, NoConsequence},
 		{LogScoreGain(between(0, 0.1)), "G2", NotMet, NotShown},
 		{LogScoreGain(estimate.Interval{}), "G2", CannotTest, NotShown},
@@ -129,14 +142,14 @@ func TestGatesDecideWhatMayBeSaid(t *testing.T) {
 	require.Equal(t, Description, f.Kind)
 	require.Equal(t, NothingIsSaid, f.Word, "no comparison, no word")
 
-	f = claim(func(c *Claim) { c.Gates = append(c.Gates, Placebo(between(-1, 1), 2)) })
+	f = claim(func(c *Claim) { c.Gates = append(c.Gates, Placebo(between(-1, 1), claimed(2), 0.5)) })
 	require.Equal(t, Association, f.Kind)
 	require.Len(t, f.Cautions, 1)
 	f = claim(func(c *Claim) {
-		c.Gates = append(c.Gates, Placebo(between(-1, 1), 2), Invariant(Invariance{Tested: true}))
+		c.Gates = append(c.Gates, Placebo(between(-1, 1), claimed(2), 0.5), Invariant(Invariance{Tested: true}))
 	})
 	require.Equal(t, Description, f.Kind)
-	f = claim(func(c *Claim) { c.Compared = false; c.Gates = append(c.Gates, Placebo(between(-1, 1), 2)) })
+	f = claim(func(c *Claim) { c.Compared = false; c.Gates = append(c.Gates, Placebo(between(-1, 1), claimed(2), 0.5)) })
 	require.Equal(t, Description, f.Kind, "an association is no promotion")
 
 	f = claim(func(c *Claim) { c.Gates = append(c.Gates, Orders(OrderCheck{Verdict: Disagree})) })
