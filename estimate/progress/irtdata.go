@@ -235,7 +235,6 @@ func (d *irtData) code(names []string, waves []*mat.Dense, kind irtKind) error {
 				if v := x.At(i, j); !math.IsNaN(v) && d.weight[i] > 0 {
 					k, _ := slices.BinarySearch(it.values, v)
 					c.x[i] = int16(k)
-					it.used[k] += d.weight[i]
 				} else if d.weight[i] > 0 {
 					missing++
 				}
@@ -249,6 +248,13 @@ func (d *irtData) code(names []string, waves []*mat.Dense, kind irtKind) error {
 	}
 	d.layout()
 	d.sort()
+	for _, i := range d.order { // not in the order of the rows, which decides the last digit of a sum
+		for _, c := range d.columns {
+			if c.x[i] >= 0 {
+				d.items[c.item].used[c.x[i]] += d.weight[i]
+			}
+		}
+	}
 	d.remarks(kind)
 	return nil
 }
@@ -302,10 +308,10 @@ func (d *irtData) remarks(kind irtKind) {
 			gap = gap || !has && 2*items > len(d.items)
 		}
 		if gap {
-			d.note("category-empty", "Nobody chose one of the categories of an item, which is then treated as if it did not exist.", map[string]any{"item": it.name})
+			d.note("category-empty", fmt.Sprintf("Nobody chose one of the categories of item %q, which is then treated as if it did not exist.", it.name), map[string]any{"item": it.name})
 		}
 		if slices.Min(it.used) < sparseCategory {
-			d.note("category-sparse", "A category of an item has fewer than five answers: the thresholds next to it are badly known.", map[string]any{"item": it.name})
+			d.note("category-sparse", fmt.Sprintf("A category of item %q has fewer than five answers: the thresholds next to it are badly known.", it.name), map[string]any{"item": it.name})
 		}
 	}
 	for i := range d.unit {

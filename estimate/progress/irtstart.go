@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/mat"
@@ -85,7 +86,7 @@ func firstComponent(corr *mat.SymDense) []float64 {
 }
 
 func (d *irtData) reversed(item string) {
-	d.note("item-reversed", "An item goes against the rest of the scale: turn its answers round if it is worded the other way.", map[string]any{"item": item})
+	d.note("item-reversed", fmt.Sprintf("Item %q goes against the rest of the scale: turn its answers round if it is worded the other way.", item), map[string]any{"item": item})
 }
 
 // against says that most signs are negative: the trait then points the other way.

@@ -74,7 +74,7 @@ func (f *reliabilityFit) items() error {
 			rest[name] = math.NaN()
 		}
 		if cov < 0 {
-			f.note("item-reversed", "An item goes against the rest of the scale: turn its answers round if it is worded the other way.", map[string]any{"item": name})
+			f.note("item-reversed", fmt.Sprintf("Item %q goes against the rest of the scale: turn its answers round if it is worded the other way.", name), map[string]any{"item": name})
 		}
 	}
 	f.res.Details["item_rest"], f.res.Details["sd_total"] = rest, math.Sqrt(v)
