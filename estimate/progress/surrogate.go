@@ -51,12 +51,13 @@ type SurrogateSample struct {
 // effect 0), long-term where treatment and outcome are known, and, once a third of the
 // programme's own outcomes have come, rectified: the long-term effect from them, with the
 // surrogates for the others and without surrogacy. details.headline names the term to show
-// (index, then rectified). Then index,tilt=η for each η of Tilt. Measure risk-difference for an outcome of 0 and 1, else
+// (index, then rectified). Then index,tilt=η for each η of Tilt, and index,tilt=η,bound=low and bound=high for each of Region. Measure risk-difference for an outcome of 0 and 1, else
 // mean-difference.
 //
 // Details: headline, arrived (share of the programme whose outcome has come), population, outcome_model, treatment_model, folds, seed, plug_in, max_weight, ess
 // (older cohort), r_squared (of ν in the older cohort), partial_r2_treatment, truth
-// ([]SurrogateTruth), persons, vcov.
+// ([]SurrogateTruth), benchmark (a [SurrogateBenchmark], where the older cohort's arms are known), tilt_breakdown (with Region),
+// persons, vcov.
 //
 // Errors: [estimate.ErrInvalidFrame]; [estimate.ErrTooFew]; [estimate.ErrSeparated] where
 // cohorts or arms do not overlap; [estimate.ErrNotConverged]; [estimate.ErrNotIdentified].
@@ -76,9 +77,14 @@ type Surrogate struct {
 	// Tilt asks for the index if the odds of the outcome given surrogates and covariates were e^η times those of the
 	// older cohort, for each η: how far comparability may fail. For an outcome of 0 and 1.
 	Tilt []float64
+	// Region asks, for each η above 0, for the least and the largest index if nobody's odds differ from the older cohort's by
+	// more than e^η, whoever they are: how far comparability and surrogacy may fail. For an outcome of 0 and 1.
+	Region []float64
 	// MinPerArm is the least number of people in an arm of the programme; 0 means 15.
 	MinPerArm int
 	Workers   int // goroutines; 0 means all cores. Never changes a result
+
+	bridge bool // treated and others of the older cohort apart: OutcomeBridge
 }
 
 // Fit estimates from a sample, which it does not change.
@@ -195,7 +201,7 @@ func (e Surrogate) fit(ctx context.Context, s *SurrogateSample) (*estimate.Resul
 	if err != nil {
 		return nil, err
 	}
-	if err := f.newTilts(); err != nil {
+	if err := f.tiltable(); err != nil {
 		return nil, err
 	}
 	if err := f.nuisances(ctx); err != nil {
@@ -247,10 +253,10 @@ func (e Surrogate) fit(ctx context.Context, s *SurrogateSample) (*estimate.Resul
 	if err := f.describe(res, ratio, truth); err != nil {
 		return nil, err
 	}
-	if err := f.rectify(ctx, res); err != nil {
+	if err := f.rectify(ctx, res, "index"); err != nil {
 		return nil, err
 	}
-	return res, f.tilt(ctx, res)
+	return res, f.tilt(ctx, res, "index")
 }
 
 func (f *surrogateFit) covariance(inf *mat.Dense) (*mat.SymDense, int, error) {
@@ -293,19 +299,32 @@ func (f *surrogateFit) describe(res *estimate.Result, ratio float64, truth map[s
 	if reach := max(math.Abs(direct.CI.Lo), math.Abs(direct.CI.Hi)); reach >= math.Abs(breakdown.Value) {
 		note("breakdown-within-reach", "The data allow a direct effect as large as the one that would turn the forecast into no effect.", nil)
 	}
-	if 3*f.arrived >= f.count[0]+f.count[1] && f.arrived > 0 {
-		note("outcome-arrived", "A third or more of the programme's own long-term outcomes are known; they say more than a forecast.", nil)
-	}
-	vcov := "influence function, divisor n"
-	if f.cluster != nil {
-		vcov = "influence function summed by cluster, factor G/(G-1)"
-	}
+	f.arrive(res)
 	res.Details = map[string]any{
 		"population": f.e.Population, "outcome_model": f.outcome, "treatment_model": f.e.TreatmentModel, "folds": f.folds, "seed": f.e.Seed,
-		"plug_in": f.plugIn(), "max_weight": f.maxWeight, "ess": f.ess, "r_squared": f.r2, "partial_r2_treatment": 1 - 1/ratio, "truth": rows, "vcov": vcov,
+		"plug_in": f.plugIn(), "max_weight": f.maxWeight, "ess": f.ess, "r_squared": f.r2, "partial_r2_treatment": 1 - 1/ratio, "truth": rows, "vcov": f.vcov(),
 		"persons": map[string]int{"older": f.n - f.count[0] - f.count[1], "treated": f.count[1], "control": f.count[0]},
 	}
+	for _, row := range rows {
+		if row.Sample == "older" {
+			res.Details["benchmark"] = benchmark(res.Estimates[0], row)
+		}
+	}
 	return nil
+}
+
+// arrive notes where the programme's own outcomes say more than a forecast.
+func (f *surrogateFit) arrive(res *estimate.Result) {
+	if switchShare*f.arrived >= f.count[0]+f.count[1] && f.arrived > 0 {
+		res.Notes = append(res.Notes, table.Note{Code: "outcome-arrived", Text: "A third or more of the programme's own long-term outcomes are known; they say more than a forecast."})
+	}
+}
+
+func (f *surrogateFit) vcov() string {
+	if f.cluster != nil {
+		return "influence function summed by cluster, factor G/(G-1)"
+	}
+	return "influence function, divisor n"
 }
 
 // newSurrogateFit puts the rows into the order of their units, leaves out who cannot take
@@ -317,13 +336,17 @@ func newSurrogateFit(e Surrogate, s *SurrogateSample) (*surrogateFit, error) {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(s.Unit[a], s.Unit[b]) })
 	f := &surrogateFit{e: e, s: s, binary: true}
-	gone, without := 0, 0
+	gone, without, unknown := 0, 0, 0
 	for k, i := range order {
 		if k > 0 && s.Unit[i] == s.Unit[order[k-1]] {
 			return nil, &estimate.RowError{Row: i, Err: fmt.Errorf("%w: a unit comes twice", estimate.ErrInvalidFrame)}
 		}
 		if s.Older[i] && math.IsNaN(s.Y[i]) {
 			gone++
+			continue
+		}
+		if e.bridge && s.Older[i] && s.TreatedKnown != nil && !s.TreatedKnown[i] {
+			unknown++
 			continue
 		}
 		if s.Weight.Values != nil && s.Weight.Values[i] == 0 {
@@ -343,7 +366,12 @@ func newSurrogateFit(e Surrogate, s *SurrogateSample) (*surrogateFit, error) {
 		f.notes = append(f.notes, table.Note{Code: "older-outcome-missing", Args: map[string]any{"persons": gone},
 			Text: fmt.Sprintf("%d people of the older cohort have no long-term outcome and were left out.", gone)})
 	}
+	if unknown > 0 {
+		f.notes = append(f.notes, table.Note{Code: "older-treatment-missing", Args: map[string]any{"persons": unknown},
+			Text: fmt.Sprintf("Of %d people of the older cohort it is not known whether they took part; they were left out.", unknown)})
+	}
 	older := f.n - f.count[0] - f.count[1]
+	least := min(f.olderArm[0], f.olderArm[1])
 	switch {
 	case older == 0:
 		return nil, fmt.Errorf("%w: the older cohort has nobody whose outcome is known", estimate.ErrTooFew)
@@ -353,6 +381,8 @@ func newSurrogateFit(e Surrogate, s *SurrogateSample) (*surrogateFit, error) {
 		return nil, fmt.Errorf("%w in the programme", estimate.ErrNoControls)
 	case min(f.count[0], f.count[1]) < e.MinPerArm:
 		return nil, fmt.Errorf("%w: an arm of the programme has %d people; at least %d are needed", estimate.ErrTooFew, min(f.count[0], f.count[1]), e.MinPerArm)
+	case e.bridge && least < e.MinPerArm:
+		return nil, fmt.Errorf("%w: an arm of the older cohort has %d people whose treatment and outcome are known; at least %d are needed", estimate.ErrTooFew, least, e.MinPerArm)
 	}
 	f.outcome = e.OutcomeModel
 	switch {

@@ -14,29 +14,30 @@ import (
 
 // surrogateFit is a sample in the order of its units, with the models' predictions.
 type surrogateFit struct {
-	e       Surrogate
-	s       *SurrogateSample
-	n       int
-	unit    []string
-	rows    []int // of the sample
-	older   []bool
-	treated []float64 // 1, 0; 0 where not known
-	known   []bool    // treatment and outcome
-	y       []float64 // NaN where not known
-	cluster []int
-	w       []float64 // of mean 1; nil without weights
-	fold    []int     // nil if none
-	folds   int
-	count   [2]int // arms of the programme
-	arrived int    // outcomes of the programme that are known
-	binary  bool
-	outcome string
-	design  []float64 // n×width by rows: 1, X, S, less collinear columns
-	names   []string  // width
-	base    int       // columns of 1, X
-	notes   []table.Note
+	e        Surrogate
+	s        *SurrogateSample
+	n        int
+	unit     []string
+	rows     []int // of the sample
+	older    []bool
+	treated  []float64 // 1, 0; 0 where not known
+	known    []bool    // treatment and outcome
+	y        []float64 // NaN where not known
+	cluster  []int
+	w        []float64 // of mean 1; nil without weights
+	fold     []int     // nil if none
+	folds    int
+	count    [2]int // arms of the programme
+	olderArm [2]int // and of the older cohort, where treatment is known
+	arrived  int    // outcomes of the programme that are known
+	binary   bool
+	outcome  string
+	design   []float64 // n×width by rows: 1, X, S, less collinear columns
+	names    []string  // width
+	base     int       // columns of 1, X
+	notes    []table.Note
 
-	tilts []*tilted
+	nuOf [][]float64 // ν for everybody, by the fold that had no part in it; nil if nothing is tilted
 
 	nu, nu1, nu0       []float64 // ν and ν̄ of each arm
 	rhoS, rhoX         []float64
@@ -64,6 +65,9 @@ func (f *surrogateFit) take(i int) {
 	}
 	if s.Weight.Values != nil {
 		f.w = append(f.w, s.Weight.Values[i])
+	}
+	if s.Older[i] && known {
+		f.olderArm[int(w)]++
 	}
 	if !s.Older[i] {
 		f.count[int(w)]++
@@ -112,70 +116,6 @@ func (f *surrogateFit) dot(rows []int, a, b []float64) float64 {
 		v[k] = float64(f.w[i] * a[k])
 	}
 	return num.Dot(v, b)
-}
-
-// split assigns people to folds: the older cohort, the treated and the others of the
-// programme in turn, in the order of the keyed hash of their unit. Clusters go together,
-// in the order of the smallest hash in the cluster.
-func (f *surrogateFit) split() error {
-	f.folds = f.e.Folds
-	if f.s.Fold != nil {
-		f.fold = make([]int, f.n)
-		for i, r := range f.rows {
-			f.fold[i] = f.s.Fold[r]
-			f.folds = max(f.folds, f.fold[i]+1)
-		}
-		if f.folds < 2 {
-			return fmt.Errorf("%w: one fold; cross-fitting needs 2 or more", estimate.ErrInvalidFrame)
-		}
-		return nil
-	}
-	if f.folds == 0 {
-		return nil
-	}
-	f.fold = make([]int, f.n)
-	key := num.NewStream(f.e.Seed, "cross-fitting", 0).Uint64()
-	hash := make([]uint64, f.n)
-	for i, u := range f.unit {
-		hash[i] = num.KeyedHash(key, u)
-	}
-	if f.cluster != nil {
-		number := map[int]int{}
-		var least []uint64
-		for i, c := range f.cluster {
-			g, ok := number[c]
-			if !ok {
-				g = len(least)
-				number[c] = g
-				least = append(least, math.MaxUint64)
-			}
-			least[g] = min(least[g], hash[i])
-		}
-		if f.folds > len(least) {
-			return fmt.Errorf("%w: %d folds for %d clusters", estimate.ErrTooFew, f.folds, len(least))
-		}
-		place := make([]int, len(least))
-		for at, g := range num.OrderKeys(least) {
-			place[g] = at % f.folds
-		}
-		for i, c := range f.cluster {
-			f.fold[i] = place[number[c]]
-		}
-		return nil
-	}
-	next := [3]int{}
-	for _, i := range num.OrderKeys(hash) {
-		part := int(f.treated[i])
-		if f.older[i] {
-			part = 2
-		}
-		f.fold[i] = next[part] % f.folds
-		next[part]++
-	}
-	if least := min(next[0], next[1], next[2]); f.folds > least {
-		return fmt.Errorf("%w: %d folds for %d people of the older cohort or of an arm", estimate.ErrTooFew, f.folds, least)
-	}
-	return nil
 }
 
 // collinear makes the design and leaves out columns that depend on those before them.
@@ -347,7 +287,11 @@ func (f *surrogateFit) part(fit, to func(i int) bool) error {
 	all := func(int) bool { return true }
 	// ν is needed of the people whom ν̄ is fitted to as well as of those predicted for.
 	nu := make([]float64, f.n)
-	if err := f.model("the long-term outcome", binary, width, f.y, nu, older, all); err != nil {
+	if f.e.bridge {
+		if err := f.armed(nu, cohort, fit, to); err != nil {
+			return err
+		}
+	} else if err := f.model("the long-term outcome", binary, width, f.y, nu, older, all); err != nil {
 		return err
 	}
 	for i := range f.n {
@@ -355,8 +299,8 @@ func (f *surrogateFit) part(fit, to func(i int) bool) error {
 			f.nu[i] = nu[i]
 		}
 	}
-	if err := f.tiltArms(nu, arm, to); err != nil {
-		return err
+	if len(f.e.Tilt) > 0 || len(f.e.Region) > 0 {
+		f.nuOf = append(f.nuOf, nu)
 	}
 	if f.e.TreatmentModel == "constant" {
 		var in, all float64
@@ -387,8 +331,8 @@ func (f *surrogateFit) part(fit, to func(i int) bool) error {
 		{"the cohort, given the surrogates,", true, width, cohort, f.gammaS, fit},
 		{"the cohort", true, f.base, cohort, f.gammaX, fit},
 	} {
-		if f.e.Population != "older" && &m.out[0] == &f.gammaX[0] {
-			continue // nothing is tilted by it
+		if f.e.Population != "older" && &m.out[0] == &f.gammaX[0] || f.e.bridge && (&m.out[0] == &f.rhoS[0] || &m.out[0] == &f.gammaS[0]) {
+			continue // nothing is weighed by it
 		}
 		if err := f.model(m.what, m.logistic, m.k, m.y, m.out, m.keep, to); err != nil {
 			return err

@@ -105,9 +105,9 @@ func (f *surrogateFit) rectified(ctx context.Context) (float64, []float64, error
 }
 
 // rectify adds the term rectified, once a third of the programme's outcomes have come, and says in
-// details.headline which term is to be shown.
-func (f *surrogateFit) rectify(ctx context.Context, res *estimate.Result) error {
-	res.Details["headline"], res.Details["arrived"] = "index", float64(f.arrived)/float64(f.count[0]+f.count[1])
+// details.headline which term is to be shown: it, or the forecast.
+func (f *surrogateFit) rectify(ctx context.Context, res *estimate.Result, forecast string) error {
+	res.Details["headline"], res.Details["arrived"] = forecast, float64(f.arrived)/float64(f.count[0]+f.count[1])
 	if switchShare*f.arrived < f.count[0]+f.count[1] {
 		return nil
 	}
