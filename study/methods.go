@@ -177,6 +177,13 @@ var methodTexts = map[string]methodInfo{
 		"Buyse (2010), Stat. Medicine 29(30); Péron, Buyse, Ozenne, Roche and Roy (2018), Stat. Methods Med. Res. 27(4)",
 		"estimate/progress/METHODS.md",
 	},
+	"ladder": {
+		"how often a participant is on a higher step of a declared ladder than a comparison person in a month, both drawn at random, and how often on a lower one",
+		"w = Σ_{k>j} p₁k·p₀j, l the reverse; net benefit w - l, win probability w + (1-w-l)/2, win odds, win ratio w/l; within strata with weights n₁n₀/n; odds of being on step k or above from the proportional and the partial proportional odds model",
+		"from the influence function, summed over the people and sets that belong together, G/(G-1); interval of the win probability on the logit, carried over to the net benefit and the odds; of odds by step the sandwich of the scores",
+		"Brunner, Vandemeulebroecke and Mütze (2021), Stat. Medicine 40(14); Dong et al. (2023); Peterson and Harrell (1990), Applied Statistics 39(2)",
+		"estimate/progress/METHODS.md",
+	},
 	"recurrent": {
 		"how many times on average a participant, and a comparison person, has come to the states (or changed authority) by a month, those who reached a terminal state counted with what they had; their difference and ratio",
 		"μ(t) = ∫ S(u-)·dN(u)/Y(u), S Kaplan–Meier of the terminal states (Ghosh and Lin; S = 1 without them); rate ratio of Lin, Wei, Yang and Ying, where nobody reaches a terminal state",

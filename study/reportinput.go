@@ -183,7 +183,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	if q, ok := a.ask().(sentencer); ok {
 		f.Says = q.say(s, r)
 	}
-	if f.Kind == report.Check || a.Pairs != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Spillover != nil || a.Displacement != nil {
+	if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Spillover != nil || a.Displacement != nil {
 		f.Row = s.termLabel(a, n)
 	}
 	f.Signed = a.Places != nil

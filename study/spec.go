@@ -149,6 +149,7 @@ type Analysis struct {
 	States       *States       `yaml:"states,omitempty"`
 	TimeTo       *TimeTo       `yaml:"time_to,omitempty"`
 	Pairs        *Pairs        `yaml:"pairs,omitempty"`
+	Steps        *Steps        `yaml:"ladder,omitempty"`
 	Recurrent    *Recurrent    `yaml:"recurrent,omitempty"`
 	Landmark     *Landmark     `yaml:"landmark,omitempty"`
 	Sequences    *Sequences    `yaml:"sequences,omitempty"`

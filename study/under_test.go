@@ -31,6 +31,11 @@ const (
     unit: percentage-points
     pairs: {cohort: deltagare, horizon: 24, outcomes: [{name: work, states: [work], stable: 3, better: earlier, threshold: 1}, {name: months, outcome: months_work, better: more, threshold: 1}]}
 `
+	underLadder = `  - name: steps
+    outcome_label: {sv: Steg, en: Steps}
+    unit: percentage-points
+    ladder: {cohort: deltagare, ladder: ladder.yaml, at: [12, 24], odds: true}
+`
 	underReturns = `  - name: returns
     outcome_label: {sv: Åter, en: Back}
     unit: units
@@ -113,13 +118,15 @@ func (s *state) page(t *testing.T, text string) string {
 	return page.String()
 }
 
-// underKeys are the keys of the four methods: the analysis, what is in it, and what stands there instead.
+// underKeys are the keys of the methods: the analysis, what is in it, and what stands there instead.
 func underKeys() map[string][4]string {
 	return map[string][4]string{
 		"pairs.cohort": {underPairs, "cohort: deltagare", "cohort: nobody", refused}, "pairs.horizon": {underPairs, "horizon: 24", "horizon: 12", ""},
 		"pairs.outcomes.name": {underPairs, "name: work,", "name: a-job,", ""}, "pairs.outcomes.outcome": {underPairs, "outcome: months_work", "outcome: sickness_24", ""},
 		"pairs.outcomes.states": {underPairs, "states: [work]", "states: [work, studies]", ""}, "pairs.outcomes.stable": {underPairs, "stable: 3", "stable: 6", ""},
 		"pairs.outcomes.better": {underPairs, "better: more", "better: less", ""}, "pairs.outcomes.threshold": {underPairs, "threshold: 1}, {", "threshold: 6}, {", ""},
+		"ladder.cohort": {underLadder, "cohort: deltagare", "cohort: nobody", refused}, "ladder.ladder": {underLadder, "ladder: ladder.yaml", "ladder: none.yaml", "input"},
+		"ladder.at": {underLadder, "at: [12, 24]", "at: [12, 18]", ""}, "ladder.odds": {underLadder, ", odds: true", "", ""}, "ladder.strata": {underLadder, "odds: true", "strata: [sex]", ""},
 		"recurrent.cohort": {underReturns, "cohort: deltagare", "cohort: nobody", refused}, "recurrent.states": {underReturns, "sickness-benefit, social", "social", ""},
 		"recurrent.terminal": {underReturns, "terminal: [death, emigration, age-pension]", "terminal: [death, emigration, age-pension, work]", ""},
 		"recurrent.at":       {underReturns, "at: [12, 24]", "at: [12, 18]", ""}, "recurrent.ladder": {underChanges, "ladder: ladder.yaml", "ladder: none.yaml", "input"},
@@ -140,12 +147,12 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 		t.Skip("estimates once a key")
 	}
 	cases := underKeys()
-	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
+	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
 		for key := range keysOf(method, name+".") {
 			require.Contains(t, cases, key)
 		}
 	}
-	all := []string{underPairs, underReturns, underChanges, underLandmark, underSequences}
+	all := []string{underPairs, underLadder, underReturns, underChanges, underLandmark, underSequences}
 	s := opened(t, progressData(t), underStudy(t, all...))
 	var err error
 	base := map[string]string{}
@@ -171,13 +178,13 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 
 // The report has every text in both languages, the curves, and beside the numbers what they are.
 func TestReportUnderTheHeadlines(t *testing.T) {
-	text := underStudy(t, underPairs, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	for language, says := range map[string][]string{
-		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "How many times it has happened, month by month", "Times per person",
+		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
 			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "paths goes with the group", "Test of whether the past has a part",
 			"The test of whether the past has a part, ", "the p-value is "},
-		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är "},
+		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är "},
 	} {
 		page := s.page(t, strings.Replace(text, "language: sv", "language: "+language, 1))
 		for _, want := range says {
@@ -191,7 +198,7 @@ func TestUnderTheHeadlinesDependsOnTheDataAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the cohort twice")
 	}
-	text := underStudy(t, underPairs, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	want, err := s.ask(t, text)
 	require.NoError(t, err)
@@ -218,6 +225,15 @@ func TestUnderTheHeadlinesRefuses(t *testing.T) {
 		{underPairs, "unit: percentage-points", "unit: months", "unit: months is not used"},
 		{underPairs, "    unit: percentage-points", "    relevant: 0.1", "say unit: percentage-points"},
 		{underPairs, "    unit: percentage-points", "    good: down", "good: down is not used"},
+		{underLadder, "unit: percentage-points", "unit: months", "unit: months is not used"},
+		{underLadder, "    unit: percentage-points", "    good: down", "good: down is not used"},
+		{underLadder, "ladder: ladder.yaml, ", "", "name the ladder file"},
+		{underLadder, "at: [12, 24]", "at: [12, 40]", "between 1"},
+		{underLadder, "at: [12, 24], ", "", "give the months"},
+		{underLadder, "odds: true", "odds: true, strata: [sex]", "not compared within strata"},
+		{underLadder, "odds: true", "strata: [sex, sex]", "twice"},
+		{underLadder, "odds: true", "strata: [age]", "levels"},
+		{underLadder, "odds: true", "strata: [months_work]", "an outcome"},
 		{underReturns, "unit: units", "unit: months", "unit: months is not used"},
 		{underLandmark, "unit: percentage-points", "unit: months\n    relevant: 2", "unit: months is not used"},
 		{underSequences, "unit: units", "unit: percent", "unit: percent is not used"},

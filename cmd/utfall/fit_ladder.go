@@ -197,7 +197,7 @@ func (m *fitLadder) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 			e.Term = "odds," + e.Term
 			out.estimates = append(out.estimates, e)
 		}
-		for _, key := range []string{"proportional_odds", "loglik"} {
+		for _, key := range []string{"proportional_odds", "proportional_odds_wald", "loglik"} {
 			if v, ok := o.Details[key]; ok {
 				out.details["odds_"+key] = v
 			}

@@ -24,7 +24,8 @@ import (
 //
 // Estimates: overall (log-odds-ratio, proportional), then step>=S for each step but the lowest (partial). Standard errors
 // are the sandwich of the persons' scores (clusters with G/(G − 1)), as one of the two models is wrong where they differ. Details: proportional_odds
-// {statistic, df, p_value}, loglik [proportional, partial], steps, vcov.
+// {statistic, df, p_value}, proportional_odds_wald (the same test by W = β̃'(CVC')⁻¹β̃, β̃_k = β_k − β_1, V the sandwich: also with weights and
+// clusters), loglik [proportional, partial], steps, vcov.
 //
 // Errors: [estimate.ErrTooFew] under MinPerArm in an arm or with one step; [estimate.ErrSeparated] where an arm is never, or
 // always, on a step or above; [estimate.ErrNotConverged]; [estimate.ErrCollinear]; [estimate.ErrWeights] for frequencies.
@@ -351,13 +352,37 @@ func (c *stepOdds) result(plain, partial *oddsFit, workers int) (*estimate.Resul
 	if h.DF > 0 {
 		h.P = num.ChiSquareTail(h.Statistic, float64(h.DF))
 	}
-	res.Details = map[string]any{"proportional_odds": h, "loglik": []float64{plain.loglik, partial.loglik}, "steps": c.step, "vcov": vcov}
+	res.Details = map[string]any{"proportional_odds": h, "proportional_odds_wald": alike(partial.beta[cuts:2*cuts], res.Cov, 1), "loglik": []float64{plain.loglik, partial.loglik}, "steps": c.step, "vcov": vcov}
 	switch {
 	case c.f.Cluster != nil || c.f.Weight.Values != nil:
 		delete(res.Details, "proportional_odds") // twice a pseudo likelihood is no chi-square
-		res.Notes = append(res.Notes, table.Note{Code: "odds-test-left-out", Text: "With weights or clusters the likelihood ratio has no chi-square distribution: compare the odds ratios step by step with their intervals."})
+		res.Notes = append(res.Notes, table.Note{Code: "odds-test-left-out", Text: "With weights or clusters the likelihood ratio has no chi-square distribution: the Wald test by the scores stands instead."})
 	case h.P < 0.05:
 		res.Notes = append(res.Notes, table.Note{Code: "odds-not-proportional", Text: "The odds ratio differs between steps by more than chance: read it step by step.", Args: map[string]any{"p_value": h.P}})
 	}
 	return res, nil
+}
+
+// alike is the Wald test that numbers are all one: those of cov from column first on.
+func alike(beta []float64, cov *mat.SymDense, first int) Heterogeneity {
+	h := Heterogeneity{Statistic: math.NaN(), DF: len(beta) - 1, P: math.NaN()}
+	if h.DF < 1 {
+		return h
+	}
+	d, v := mat.NewVecDense(h.DF, nil), mat.NewSymDense(h.DF, nil)
+	for a := range h.DF {
+		d.SetVec(a, beta[a+1]-beta[0])
+		for b := a; b < h.DF; b++ {
+			i, j := first+a+1, first+b+1
+			v.SetSym(a, b, cov.At(i, j)-cov.At(i, first)-cov.At(first, j)+cov.At(first, first))
+		}
+	}
+	var chol mat.Cholesky
+	var x mat.VecDense
+	if !chol.Factorize(v) || chol.SolveVecTo(&x, d) != nil {
+		return h
+	}
+	h.Statistic = mat.Dot(d, &x)
+	h.P = num.ChiSquareTail(h.Statistic, float64(h.DF))
+	return h
 }

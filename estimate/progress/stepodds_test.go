@@ -49,6 +49,14 @@ func TestStepOddsByHand(t *testing.T) {
 	h := r.Details["proportional_odds"].(Heterogeneity)
 	require.Equal(t, 1, h.DF)
 	require.InDelta(t, 2*(like-r.Details["loglik"].([]float64)[0]), h.Statistic, 1e-9)
+	// Two logits of one arm have the covariance 1/(n·P(Y ≥ 2)·P(Y < 3)).
+	w, v := r.Details["proportional_odds_wald"].(Heterogeneity), 0.0
+	for k := range 2 {
+		v += r.Estimates[k+1].SE * r.Estimates[k+1].SE
+	}
+	v -= 2 * (1/(40*.75*.55) + 1/(40*.5*.875))
+	require.Equal(t, 1, w.DF)
+	require.InDelta(t, math.Pow(r.Estimates[2].Value-r.Estimates[1].Value, 2)/v, w.Statistic, 1e-8)
 
 	// Two steps: both models are the logit, and there is nothing to test.
 	f = counted([]int{20, 20}, []int{10, 30})
