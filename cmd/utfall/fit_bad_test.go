@@ -109,6 +109,8 @@ func TestFitBadInput(t *testing.T) {
 		{"group that changes", "p,from,to,start,stop,g\n1,A,B,0,2,x\n1,B,,2,4,y\n", append(states, "--by", "g"), []string{"d.csv:3"}},
 		{"ladder without a state", "p,from,to,start,stop,g\n1,A,B,0,2,x\n1,B,,2,4,x\n2,A,,0,4,y\n", append(states, "--by", "g", "--ladder", "A=1"), []string{"d.csv:3", `"from"`, "STATE=STEP", "it has one for A"}},
 		{"ladder without a state that nobody is seen in again", "p,from,to,start,stop,g\n1,A,,0,4,x\n2,A,,0,4,y\n3,A,B,0,4,y\n", append(states, "--by", "g", "--ladder", "A=1"), []string{"d.csv:4", `"to"`, "STATE=STEP"}},
+		{"spell without a start", "p,from,to,start,stop\n1,A,B,0,2\n1,B,,,4\n2,A,,0,3\n", states, []string{"d.csv:3", `"start"`, "no value"}},
+		{"first spell without a state", "p,from,to,start,stop\n1,,B,0,2\n1,B,,2,4\n2,A,,0,3\n", states, []string{"d.csv:2", `"from"`, "no value"}},
 		{"end of observation as a state", "p,from,to,start,stop\n1,A,B,0,2\n2,cens,A,0,2\n", states, []string{"d.csv:3", `"from"`, "end of observation"}},
 		{"text with a decimal comma", "x;y\n1,5;2\n2,5;3\n3,5;4\nmany;5\n", []string{"ols", "--outcome", "x", "--covariates", "y"}, []string{"d.csv:5", `"x"`, "text where a number is needed"}},
 		{"infinite", "x,y\n1,2\nInf,3\n3,4\n", []string{"ols", "--outcome", "x", "--covariates", "y"}, []string{"d.csv:3", `"x"`, "not a finite number"}},

@@ -27,6 +27,18 @@ func TestFitReliability(t *testing.T) {
 	requireNear(t, math.Sqrt(1.0/6), b.get(t, "sem-consistency", "").Estimate, "sem")
 }
 
+// Items that are copies of each other agree without any spread: there is no error to give, and no interval of no width.
+func TestFitReliabilityOfCopies(t *testing.T) {
+	path := writeTestFile(t, "d.csv", "a,b,c\n0,0,0\n2,2,2\n0,0,0\n1,1,1\n")
+	a := fitted(t, "reliability", "--data", path, "--items", "a,b,c")
+	alpha := a.get(t, "alpha", "")
+	require.Equal(t, 1.0, *alpha.Estimate)
+	require.Nil(t, alpha.StdError)
+	require.Nil(t, alpha.ConfHigh)
+	requireNear(t, 0, a.get(t, "sem", "").Estimate, "sem")
+	require.Contains(t, a.codes(), "no-standard-error")
+}
+
 func TestFitReliabilityAnchor(t *testing.T) {
 	var rows []string
 	for i := range 60 {

@@ -138,10 +138,10 @@ func (m *fitStates) flags(f *flagSet) {
 
 func (m *fitStates) columns() fitColumns {
 	c := fitColumns{}
-	c.apart("from", m.from)
-	c.put(fitColumn{flag: "to", name: m.to, missing: true, apart: true})
-	c.apart("start", m.start)
-	c.apart("stop", m.stop)
+	for _, part := range []struct{ flag, name string }{{"from", m.from}, {"to", m.to}, {"start", m.start}, {"stop", m.stop}} {
+		// A row left out would cut a hole into the person's history, or its beginning off; between two visits it is one visit less.
+		c.put(fitColumn{flag: part.flag, name: part.name, missing: part.flag == "to" || !m.panel.observed, apart: true})
+	}
 	c.apart("state", m.panel.state)
 	c.apart("time", m.panel.time)
 	c.add("by", m.by)
@@ -192,6 +192,11 @@ func parseLadder(list []string) (progress.Ladder, []string) {
 func (m *fitStates) spells(d *fitData) (*survive.Spells, error) {
 	r := &survive.Rows{Person: d.units, Level: d.level}
 	var err error
+	for _, name := range []string{m.from, m.start, m.stop} {
+		if err := d.complete(name); err != nil {
+			return nil, err
+		}
+	}
 	if r.From, err = d.text(m.from, ""); err != nil {
 		return nil, err
 	}
@@ -234,6 +239,18 @@ func (m *fitStates) steps(d *fitData, r *survive.Rows) error {
 		}); i >= 0 {
 			return d.at(i, c.column, fmt.Errorf("a state that --ladder gives no step; add STATE=STEP for it (it has one for %s)", strings.Join(slices.Sorted(maps.Keys(ladder)), ", ")))
 		}
+	}
+	return nil
+}
+
+// complete names the first row without a value.
+func (d *fitData) complete(name string) error {
+	c, err := d.t.Column(name)
+	if err != nil {
+		return err
+	}
+	if i := d.first(func(i int) bool { return !c.Has(i) }); i >= 0 {
+		return d.at(i, name, fmt.Errorf("the row has no value: without it the person's history has a hole; give it, or leave the person out with --where"))
 	}
 	return nil
 }

@@ -54,6 +54,12 @@ func (f *reliabilityFit) items() error {
 		}
 		inf[i] = K / (K - 1) * (float64(trace*total[i]*total[i]/(all*all)) - own/all) / N
 	}
+	if 1-alpha < 1e-12 { // every item is a copy of the others: an error of 1e-17 would claim to know that
+		alpha = 1
+		for i := range inf {
+			inf[i] = math.NaN()
+		}
+	}
 	f.record("alpha", ReliabilityCoefficient, alpha, inf)
 	f.omega(z, S)
 	v := all * N / (N - 1)
