@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"utfall/estimate"
 	"utfall/study/release"
 	"utfall/study/report"
 )
@@ -108,4 +109,8 @@ func (b *BeforeAfter) release(s *state, a *assembled, r *analysisResult, keep fu
 	}
 	a.trends[r.spec.Name] = t
 	return nil
+}
+
+func (b *BeforeAfter) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "before_after", "participants", change
 }

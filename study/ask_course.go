@@ -224,3 +224,7 @@ func (s *state) courseFigure(r *analysisResult) (plots.Figure, error) {
 	title := or(r.spec.Question.In(s.spec.Language), fmt.Sprint(r.spec.Outcome.In(s.spec.Language)))
 	return plots.EventStudy(d, s.style(s.spec.uses(r.spec), title, s.lang.Text(sub)))
 }
+
+func (k *Course) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "course", "overall", estimate.RiskDifference
+}

@@ -1,5 +1,7 @@
 package study
 
+import "utfall/estimate"
+
 // Describe summarises columns of a cohort or of data.
 type Describe struct {
 	Cohort  string   `yaml:"cohort,omitempty"`
@@ -50,4 +52,8 @@ func (d *Describe) estimate(s *state, a *Analysis) (analysisResult, error) { ret
 
 func (d *Describe) words(*state, *analysisResult) (estimand, errors, also string) {
 	return "description", "none", ""
+}
+
+func (d *Describe) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "describe", d.Columns[0], estimate.Mean
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"utfall/estimate"
 	"utfall/estimate/panel"
 	"utfall/internal/lang"
 	"utfall/plots"
@@ -189,4 +190,8 @@ func (d *DID) figures(s *state, r *analysisResult) []drawing {
 	return []drawing{{"event-study", func(r *analysisResult) (plots.Figure, error) {
 		return s.eventFigure(r, d.Window, "study.event-subtitle")
 	}}}
+}
+
+func (d *DID) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "did", "overall", estimate.MeanDifference
 }

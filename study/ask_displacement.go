@@ -291,3 +291,7 @@ func unnumbered(data string, err error) error {
 	}
 	return fmt.Errorf("data %s: %w", data, err)
 }
+
+func (q *Displacement) chief(_ *state, a *Analysis) (method, term string, m estimate.Measure) {
+	return "displacement", "non-participants", differenceIn(a)
+}

@@ -234,3 +234,7 @@ func (s *state) doseFigure(r *analysisResult) (plots.Figure, error) {
 	}
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), r.spec.Question.In(s.spec.Language), s.lang.Text("study.dose-subtitle")))
 }
+
+func (q *Dose) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "dose", "overall", estimate.MeanDifference
+}

@@ -297,3 +297,19 @@ func (e *Effect) words(s *state, r *analysisResult) (estimand, errors, also stri
 	}
 	return estimand, errors, also
 }
+
+func (e *Effect) chief(s *state, a *Analysis) (method, term string, m estimate.Measure) {
+	term = or(e.Estimand, cohort.ATT)
+	if b := s.cohorts[e.Cohort]; b != nil && (!e.adjusts() || b.spec.Match != nil) {
+		term = b.term()
+	}
+	return "effect." + e.Method, term, differenceIn(a)
+}
+
+// differenceIn is the measure of a difference in the unit of an analysis.
+func differenceIn(a *Analysis) estimate.Measure {
+	if a.Unit == "percentage-points" {
+		return estimate.RiskDifference
+	}
+	return estimate.MeanDifference
+}

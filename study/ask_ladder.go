@@ -127,3 +127,7 @@ func (q *Steps) label(s *state, _ *Analysis, n found) string {
 	}
 	return s.lang.Text("study.ladder-"+string(n.e.Measure), "t", t)
 }
+
+func (q *Steps) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "ladder", "time=" + strconv.Itoa(slices.Max(q.At)), progress.NetBenefit
+}

@@ -3,6 +3,7 @@ package study
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"utfall/estimate"
@@ -127,4 +128,8 @@ func (q *Landmark) label(s *state, a *Analysis, n found) string {
 		return s.lang.Text("study.landmark-months", "state", state, "group", group)
 	}
 	return s.lang.Text("study.landmark-markov", "group", group)
+}
+
+func (q *Landmark) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "landmark", "time=" + strconv.Itoa(slices.Max(q.At)), estimate.RiskDifference
 }

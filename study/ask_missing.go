@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"utfall/estimate"
 	"utfall/study/report"
 )
 
@@ -173,4 +174,8 @@ func (s *state) releasedOf(r *analysisResult, term string) *found {
 		}
 	}
 	return nil
+}
+
+func (m *Missing) chief(_ *state, a *Analysis) (method, term string, _ estimate.Measure) {
+	return "missing", m.Methods[0], differenceIn(a)
 }

@@ -145,3 +145,7 @@ func (q *Pairs) label(s *state, _ *Analysis, n found) string {
 	}
 	return s.lang.Text("study.pairs-" + string(n.e.Measure))
 }
+
+func (q *Pairs) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "pairs", "overall", progress.NetBenefit
+}

@@ -354,3 +354,7 @@ func (p *Places) say(s *state, r *analysisResult) []string {
 	}
 	return []string{first, s.lang.Text("study.places-say-shrunken")}
 }
+
+func (p *Places) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "places", "pooled", estimate.Mean
+}

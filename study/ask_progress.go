@@ -300,3 +300,7 @@ func (p *Headlines) unit(_ *Analysis, n found) report.Unit {
 	}
 	return report.Plain
 }
+
+func (p *Headlines) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "progress", termMonths, estimate.NetMonths
+}

@@ -169,6 +169,9 @@ func (s *state) amount(a *Analysis, v float64) string {
 func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 	q := a.Reconcile
 	r := analysisResult{method: "reconcile", kind: "check"}
+	if s.answered(q.Individual).unanswered() {
+		return r, fmt.Errorf("%w: %s", errUnanswered, q.Individual)
+	}
 	individual := s.answered(q.Individual).numbers[0]
 	var municipal *found
 	for i, n := range s.answered(q.Municipal).numbers {
@@ -286,4 +289,8 @@ func (s *state) takeUp(q *Reconcile) (float64, error) {
 		return 0, fmt.Errorf("%w: reconcile: more took part (data %q) than there are people (data %q)", ErrSpec, q.Participants, q.Population)
 	}
 	return count[0] / count[1], nil
+}
+
+func (q *Reconcile) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "reconcile", "difference", estimate.MeanDifference
 }

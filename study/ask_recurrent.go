@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/plots"
 	"utfall/study/release"
@@ -173,4 +174,8 @@ func (s *state) recurrentFigure(r *analysisResult) (plots.Figure, error) {
 	}
 	sub := s.lang.Text(key, "outcome", or(r.spec.Outcome.In(s.spec.Language), r.spec.Name))
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.recurrent-title"), sub))
+}
+
+func (q *Recurrent) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "recurrent", "time=" + strconv.Itoa(slices.Max(q.At)), progress.MeanCountDifference
 }

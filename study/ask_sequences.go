@@ -112,3 +112,7 @@ func sequenceMeasures() []string { return []string{"changes", "entropy", "turbul
 func sequenceMeasure(r progress.SequenceRow, name string) float64 {
 	return []float64{float64(r.Transitions), r.Entropy, r.Turbulence, r.Complexity}[slices.Index(sequenceMeasures(), name)]
 }
+
+func (q *Sequences) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "sequences", "discrepancy", discrepancyR2
+}

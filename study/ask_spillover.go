@@ -320,3 +320,7 @@ func spilled(terms []map[string]any) *mixtures {
 	}
 	return m
 }
+
+func (q *Spillover) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "spillover", "exposed", estimate.MeanDifference
+}

@@ -176,3 +176,10 @@ func (st *States) release(s *state, a *assembled, r *analysisResult, keep func([
 	}
 	return nil
 }
+
+func (st *States) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	if len(st.Ladder) > 0 {
+		return "states", "net-months", estimate.NetMonths
+	}
+	return "states", "answer", estimate.Occupation
+}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/estimate/panel"
 	"utfall/internal/lang"
 	"utfall/plots"
@@ -209,4 +210,8 @@ func (q *Switching) figures(s *state, _ *analysisResult) []drawing {
 	return []drawing{{"event-study", func(r *analysisResult) (plots.Figure, error) {
 		return s.eventFigure(r, nil, "study.switching-subtitle")
 	}}}
+}
+
+func (q *Switching) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "switching", "overall", estimate.MeanDifference
 }

@@ -235,3 +235,7 @@ func (q *Synth) shows(_ *Analysis, n found) bool {
 	}
 	return true
 }
+
+func (q *Synth) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "synth." + q.Method, "overall", estimate.MeanDifference
+}

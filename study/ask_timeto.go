@@ -2,6 +2,7 @@ package study
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"utfall/estimate"
@@ -202,4 +203,8 @@ func (s *state) timeToFigure(r *analysisResult) (plots.Figure, error) {
 	}
 	sub := s.lang.Text("study.time-to-subtitle", "outcome", or(r.spec.Outcome.In(s.spec.Language), r.spec.Name))
 	return plots.Trend(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.time-to-title"), sub))
+}
+
+func (q *TimeTo) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "time_to", "time=" + strconv.Itoa(slices.Max(q.At)), estimate.RiskDifference
 }

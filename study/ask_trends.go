@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/study/report"
 )
 
@@ -139,3 +140,7 @@ func (q *Trends) unit(_ *Analysis, n found) report.Unit {
 }
 
 func (q *Trends) shows(_ *Analysis, n found) bool { return n.term != "pretest" }
+
+func (q *Trends) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "trends", "answer", estimate.MeanDifference
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"utfall/estimate"
 	"utfall/estimate/panel"
 	"utfall/internal/lang"
 	"utfall/plots"
@@ -123,4 +124,8 @@ func (q *Triple) figures(s *state, r *analysisResult) []drawing {
 	return []drawing{{"event-study", func(r *analysisResult) (plots.Figure, error) {
 		return s.eventFigure(r, q.Window, "study.triple-subtitle")
 	}}}
+}
+
+func (q *Triple) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "triple", "overall", estimate.MeanDifference
 }

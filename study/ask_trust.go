@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/estimate/sensitivity"
 	"utfall/study/report"
 )
@@ -318,4 +319,8 @@ func (s *state) columnLabel(name string) string {
 func (s *state) outcomeOf(name string) string {
 	a := s.spec.findAnalysis(name)
 	return or(a.Outcome.In(s.spec.Language), name)
+}
+
+func (q *Trust) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "trust", "answer", estimate.MeanDifference
 }

@@ -157,7 +157,7 @@ func count(c release.Count) *int {
 
 // releaseFigures releases what a method found beside its numbers.
 func (s *state) releaseFigures(a *assembled, r *analysisResult, keep func([]release.Withheld)) error {
-	if q, ok := r.spec.ask().(releaser); ok {
+	if q, ok := r.spec.ask().(releaser); ok && r.alone == nil {
 		if err := q.release(s, a, r, keep); err != nil {
 			return err
 		}

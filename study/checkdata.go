@@ -60,8 +60,13 @@ func Check(ctx context.Context, spec *Spec, o Options) ([]string, error) {
 		return lines, err
 	}
 	for i := range spec.Analyses {
-		if err := spec.Analyses[i].ask().dry(s, &spec.Analyses[i]); err != nil {
-			errs = append(errs, fmt.Errorf("analysis %s: %w", spec.Analyses[i].Name, cohortError(err)))
+		a := &spec.Analyses[i]
+		err := a.ask().dry(s, a)
+		if not, ok := refusable(err); ok {
+			r := s.refusedOf(a.Name, not, err)
+			lines = append(lines, s.lang.Text("study.refused-ahead", "name", r.Analysis, "why", r.Why, "fix", r.Fix))
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("analysis %s: %w", a.Name, cohortError(err)))
 		}
 	}
 	return lines, errors.Join(errs...)

@@ -56,7 +56,7 @@ func (s *state) beforeAfter(a *Analysis) (analysisResult, error) {
 	}
 	n := len(diff)
 	if n < 2 {
-		return r, fmt.Errorf("before_after: fewer than two participants are observed at both times")
+		return r, fmt.Errorf("%w: before_after: fewer than two participants are observed at both times", estimate.ErrTooFew)
 	}
 	add := func(m estimate.Measure, v []float64) {
 		mean, se := meanSE(v)
@@ -164,7 +164,10 @@ func (s *state) describe(a *Analysis) (analysisResult, error) {
 		if err := s.namedLevels(d, t, name); err != nil {
 			return r, err
 		}
-		if err := describeColumn(&r, t, name, s.spec.Level); err != nil {
+		err := describeColumn(&r, t, name, s.spec.Level)
+		if not, ok := refusable(err); ok {
+			r.numbers = append(r.numbers, refuse(name, estimate.Mean, not.why, not.fix))
+		} else if err != nil {
 			return r, err
 		}
 	}
@@ -222,7 +225,7 @@ func describeColumn(r *analysisResult, t *table.Table, name string, level float6
 			}
 		}
 		if total == 0 {
-			return fmt.Errorf("column %q has no value", name)
+			return fmt.Errorf("%w: column %q has no value", estimate.ErrTooFew, name)
 		}
 		notes := valuesMissing(len(cat.Codes) - total)
 		for k, level := range cat.Levels {
@@ -243,7 +246,7 @@ func describeColumn(r *analysisResult, t *table.Table, name string, level float6
 		}
 	}
 	if len(v) < 2 {
-		return fmt.Errorf("column %q has fewer than two values", name)
+		return fmt.Errorf("%w: column %q has fewer than two values", estimate.ErrTooFew, name)
 	}
 	mean, se := meanSE(v)
 	e := estimate.Wald(name, estimate.Mean, mean, se, float64(len(v)-1), level)

@@ -3,7 +3,10 @@ package study
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
+
+	"utfall/study/report"
 )
 
 // Verdict says how a number compares.
@@ -100,12 +103,23 @@ func compareRecords(a, b Record) (Verdict, string) {
 	switch {
 	case a.Method != b.Method || a.Kind != b.Kind || a.ConfMethod != b.ConfMethod || a.Withheld != b.Withheld:
 		return Differs, "method, kind or disclosure status"
+	case a.Kind == string(report.Refused) && !slices.Equal(reasons(a), reasons(b)):
+		return Differs, "why it is refused"
 	case worst == 0:
 		return Same, ""
 	case worst <= Tolerance:
 		return Within, what
 	}
 	return Differs, what
+}
+
+// reasons are why a refused number is not given, and what would change that.
+func reasons(r Record) []string {
+	var out []string
+	for _, n := range r.Notes[:min(2, len(r.Notes))] {
+		out = append(out, n.Code)
+	}
+	return out
 }
 
 func asFloat(n *int) *float64 {

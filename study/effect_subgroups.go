@@ -51,7 +51,7 @@ func (s *state) subgroups(b *built, e *Effect, main found) ([]found, []table.Not
 			return nil, nil, fmt.Errorf("subgroup %s: %w", g.Name, err)
 		}
 		res, err := s.estimator(&part).Fit(s.ctx, f)
-		if tooFew(err) {
+		if _, ok := refusable(err); ok {
 			out = append(out, refuse(subgroupTerm+g.Name, main.e.Measure,
 				table.Note{Code: "subgroup-too-small", Text: "The subgroup has too few people, or too like ones, for the method."},
 				table.Note{Code: "subgroup-join", Text: "A wider subgroup, or a method with fewer covariates, would give a number."}))
@@ -118,16 +118,6 @@ func smallest(a, b release.Basis) *release.Arms {
 		Treated: min(cell(a.Treated, a.Events.Treated), cell(b.Treated, b.Events.Treated)),
 		Control: min(cell(a.Control, a.Events.Control), cell(b.Control, b.Events.Control)),
 	}
-}
-
-// tooFew reports whether an error says that these people cannot carry the method.
-func tooFew(err error) bool {
-	for _, e := range []error{estimate.ErrTooFew, estimate.ErrNoTreated, estimate.ErrNoControls, estimate.ErrSeparated, estimate.ErrNotIdentified, estimate.ErrNotConverged} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // independent names what is independent under the errors: the cluster, the set or the row.

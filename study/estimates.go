@@ -19,7 +19,7 @@ import (
 type analysisResult struct {
 	spec    *Analysis
 	method  string // as in methodTexts
-	kind    string // effect, association, description, or check: how far another number may be trusted
+	kind    string // effect, association, description, refused, or check: how far another number may be trusted
 	numbers []found
 	notes   []table.Note
 	fitted  *fitted   // for analyses that rest on this one; nil where none can
@@ -28,6 +28,7 @@ type analysisResult struct {
 	mixed   *mixtures // what the numbers are sums of
 	states  *stateCurves
 	trend   []trendPoint
+	alone   error // why the whole question was refused; nil where it was answered
 }
 
 // found is an estimate with the units it rests on.
@@ -48,9 +49,6 @@ func (n found) withoutWidth() found {
 	return n
 }
 
-// refusal is why a number is not given, and what would change that.
-type refusal struct{ why, fix table.Note }
-
 // refuse stands in the place of a number that is not given.
 func refuse(term string, m estimate.Measure, why, fix table.Note) found {
 	nan := math.NaN()
@@ -66,18 +64,9 @@ func (s *state) estimate() error {
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
-		r, err := a.ask().estimate(s, a)
+		r, err := s.answer(a)
 		if err != nil {
-			return fmt.Errorf("analysis %s: %w", a.Name, cohortError(err))
-		}
-		r.spec = a
-		if a.Role != "" {
-			r.kind = "check"
-		}
-		for _, term := range sortedKeys(a.Truth) {
-			if term != "event" && !slices.ContainsFunc(r.numbers, func(n found) bool { return n.term == term }) {
-				return fmt.Errorf("%w: analysis %s: truth: no number has the term %q", ErrSpec, a.Name, term)
-			}
+			return err
 		}
 		s.results = append(s.results, r)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"utfall/study/report"
 )
 
 // Explain says where a number of a bundle came from: its line in the study file, the
@@ -82,7 +84,12 @@ func Explain(bundle, address string) (string, error) {
 			fmt.Fprintf(&w, "%-11s %s\n", x.what, x.text)
 		}
 	}
-	for _, n := range rec.Notes {
+	notes := rec.Notes
+	if rec.Kind == string(report.Refused) && len(notes) > 1 {
+		fmt.Fprintf(&w, "refused     %s: %s\nwould help  %s: %s\n", notes[0].Code, notes[0].Text, notes[1].Code, notes[1].Text)
+		notes = notes[2:]
+	}
+	for _, n := range notes {
 		fmt.Fprintf(&w, "note        %s: %s\n", n.Code, n.Text)
 	}
 	fmt.Fprintf(&w, "program     utfall %s, %s, %s\n", c.manifest.Build.Version, c.manifest.Build.Go, c.manifest.Build.Target)

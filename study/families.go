@@ -115,7 +115,7 @@ func (s *state) adjustFamily(f TestFamily) error {
 		}
 		main[i] = r.numbers[at]
 		m := combine.Member{Name: name, Estimate: main[i].e}
-		if f.joint() {
+		if f.joint() && main[i].not == nil {
 			if r.fitted == nil || r.fitted.result.Influence == nil {
 				return fmt.Errorf("%w: analysis %s keeps no influence function, which %s needs; use holm", ErrSpec, name, f.Method)
 			}
@@ -129,6 +129,13 @@ func (s *state) adjustFamily(f TestFamily) error {
 		o.Members = append(o.Members, m)
 	}
 	res, err := o.Adjust(s.ctx)
+	if _, ok := refusable(err); ok {
+		for _, name := range f.Analyses {
+			r := s.answered(name)
+			r.notes = append(r.notes, table.Note{Code: "family-untested", Text: "The questions that were to be tested together cannot be: they have no tests, or none that can be told apart."})
+		}
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (s *state) draw() error {
 	for i := range s.results {
 		r := &s.results[i]
 		name := r.spec.Name
-		if q, ok := r.spec.ask().(drawer); ok {
+		if q, ok := r.spec.ask().(drawer); ok && r.alone == nil {
 			for _, d := range q.figures(s, r) {
 				jobs = append(jobs, job{figure{name: name + "-" + d.name, analysis: name}, func() (plots.Figure, error) { return d.build(r) }})
 			}

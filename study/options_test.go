@@ -330,6 +330,11 @@ func optionTry(t *testing.T, dir string, spec *Spec, figures bool) (string, erro
 			return "", err
 		}
 	}
+	for i := range s.results { // what a test tries is answered, or says why not
+		if err := s.results[i].alone; err != nil {
+			return "", err
+		}
+	}
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(s.bundle.records); err != nil {
 		return "", err

@@ -169,7 +169,7 @@ func (s *state) keptRows(p *PanelColumns, more []string) ([]int, []table.Note, e
 		rows = append(rows, i)
 	}
 	if len(rows) == 0 {
-		return nil, nil, fmt.Errorf("no row of %q has a value in all of the columns %v", p.Data, needed)
+		return nil, nil, fmt.Errorf("%w: no row of %q has a value in all of the columns %v", estimate.ErrTooFew, p.Data, needed)
 	}
 	if missing > 0 {
 		notes = append(notes, table.Note{Code: "rows-missing", Text: fmt.Sprintf("%d rows without a value in a needed column were left out", missing), Args: map[string]any{"rows": missing}})

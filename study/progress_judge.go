@@ -1,12 +1,10 @@
 package study
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
 
-	"utfall/estimate"
 	"utfall/estimate/combine"
 	"utfall/estimate/progress"
 	"utfall/table"
@@ -122,33 +120,3 @@ func (s *state) gateValue(g progress.Gate) (float64, bool) {
 
 // hundredths keeps a share of few people from giving back the counts that were rounded.
 func hundredths(v float64) float64 { return math.Round(100*v) / 100 }
-
-// refusable turns the library's refusals into reasons: what is wrong with the data, not
-// with the program. The second result is false for any other error.
-func refusable(err error) (*refusal, bool) {
-	more := table.Note{Code: "fix-more-people", Text: "Join groups, add start years, or follow people for longer."}
-	coarser := table.Note{Code: "fix-coarser", Text: "Use fewer or coarser background columns and steps, or more people."}
-	few := &refusal{table.Note{Code: "refused-too-few", Text: "Too few people or events for this number."}, more}
-	for _, c := range []struct {
-		err error
-		not *refusal
-	}{
-		{estimate.ErrTooFew, few},
-		{estimate.ErrNoTreated, few},
-		{estimate.ErrNoControls, few},
-		{estimate.ErrSeparated, &refusal{table.Note{Code: "refused-separated", Text: "Some background or steps decide the outcome, or who takes part, in these data: nobody is left to compare with."}, coarser}},
-		{estimate.ErrNotConverged, &refusal{table.Note{Code: "refused-unstable", Text: "The model found no answer in these data."}, coarser}},
-		{estimate.ErrNotIdentified, &refusal{table.Note{Code: "refused-not-identified", Text: "These data do not hold the answer."}, coarser}},
-		{estimate.ErrWeights, weightsDiffer()},
-	} {
-		if errors.Is(err, c.err) {
-			return c.not, true
-		}
-	}
-	return nil, false
-}
-
-func weightsDiffer() *refusal {
-	return &refusal{table.Note{Code: "refused-weights", Text: "The method cannot use weights that differ between people."},
-		table.Note{Code: "fix-even-weights", Text: "Match participants to the same number of comparison people each, so that everybody counts the same."}}
-}

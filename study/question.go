@@ -15,7 +15,7 @@ import (
 // does with a method goes through this interface: a method is one type in one file, and
 // nothing else in the package knows what it computes.
 //
-// A method may also implement [namer], [drawer], [releaser], [sentencer], [finder] and [unplanned].
+// A method may also implement [namer], [chief], [drawer], [releaser], [sentencer], [finder] and [unplanned].
 type question interface {
 	// defaults writes out what the study file leaves unsaid.
 	defaults(s *Spec, a *Analysis)
@@ -54,6 +54,21 @@ type namer interface {
 // drawer makes figures of a method from released numbers.
 type drawer interface {
 	figures(s *state, r *analysisResult) []drawing
+}
+
+// chief names the number that the report leads with, also where it is refused: the method
+// under which it stands, its term and its measure.
+type chief interface {
+	chief(s *state, a *Analysis) (method, term string, m estimate.Measure)
+}
+
+// chiefOf names the number that an analysis leads with; a method without a name for it has an answer.
+func chiefOf(s *state, a *Analysis) (method, term string, m estimate.Measure) {
+	q := a.questions()[0]
+	if c, ok := q.question.(chief); ok {
+		return c.chief(s, a)
+	}
+	return q.name, "answer", estimate.Mean
 }
 
 // releaser releases what a method found beside its numbers.

@@ -45,7 +45,7 @@ func (s *state) reportInput(specDigest string) (report.Input, error) {
 		if r.spec.Role != "" {
 			continue // it stands in the rows of the analysis of trust that asks for it
 		}
-		if q, ok := r.spec.ask().(finder); ok {
+		if q, ok := r.spec.ask().(finder); ok && r.alone == nil {
 			in.Findings = append(in.Findings, q.findings(s, r)...)
 		} else if f, ok := s.reportFinding(r, naive); ok {
 			in.Findings = append(in.Findings, f)
@@ -114,7 +114,7 @@ func (s *state) naive() map[string]*report.Naive {
 	out := map[string]*report.Naive{}
 	for i := range s.results {
 		r := &s.results[i]
-		if r.spec.BeforeAfter == nil {
+		if r.spec.BeforeAfter == nil || r.alone != nil {
 			continue
 		}
 		n := &report.Naive{}
@@ -176,15 +176,18 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	f := report.Finding{
 		Address: addr(n), Outcome: or(a.Outcome.In(l), a.Name), Question: a.Question.In(l), Kind: report.Kind(r.kind), Headline: a.Headline,
 		Unit: unitOf(a, n), Good: report.Direction(a.Good), Relevance: a.Relevant, Estimate: s.bundle.findings[addr(n)],
-		Notes: s.releaseNotes(s.ownNotes(r)), Method: s.methodOf(r),
+		Notes:   s.releaseNotes(s.ownNotes(r)),
 		Figures: s.reportFigures(func(g figure) bool { return g.analysis == a.Name }),
 		Naive:   s.naiveFor(a, naive),
 	}
-	if q, ok := a.ask().(sentencer); ok {
+	if q, ok := a.ask().(sentencer); ok && r.alone == nil {
 		f.Says = q.say(s, r)
 	}
-	if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Spillover != nil || a.Displacement != nil {
-		f.Row = s.termLabel(a, n)
+	if r.alone == nil {
+		f.Method = s.methodOf(r)
+		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Spillover != nil || a.Displacement != nil {
+			f.Row = s.termLabel(a, n)
+		}
 	}
 	f.Signed = a.Places != nil
 	if x := n.not; x != nil {

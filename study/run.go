@@ -62,7 +62,8 @@ type Outcome struct {
 	Records  []Record
 	Protocol release.Protocol
 	Inputs   []InputFile
-	lines    []string // what was read and built
+	Refused  []Refused // questions that these data cannot answer, in the order of the study file
+	lines    []string  // what was read and built
 	until    Stage
 }
 
@@ -163,7 +164,7 @@ func Run(ctx context.Context, spec *Spec, o Options) (*Outcome, error) {
 	} else if path != "" {
 		out.lines = append(out.lines, s.lang.Text("study.quarantine", "path", path))
 	}
-	out.Inputs = s.inputs()
+	out.Inputs, out.Refused = s.inputs(), s.refusedAlone()
 	if s.bundle != nil {
 		out.Records, out.Protocol = s.bundle.records, s.bundle.protocol
 		out.Bundle, out.until = o.OutDir, o.Until

@@ -57,7 +57,7 @@ func (s *state) trust(a *Analysis) (analysisResult, error) {
 			return r, err
 		}
 		err := part.do()
-		if lacking(err) {
+		if _, ok := refusable(err); ok { // the answer that is checked stands
 			t.refuse(part.term, part.m, note("trust-too-little", "There are too few people, or too little differs among them, for this check."), note("trust-more-people", "More people would make the comparison sharper."))
 			continue
 		}
@@ -69,16 +69,6 @@ func (s *state) trust(a *Analysis) (analysisResult, error) {
 		}
 	}
 	return r, nil
-}
-
-// lacking says that the data are too few for a check: the answer that is checked stands.
-func lacking(err error) bool {
-	for _, e := range []error{estimate.ErrTooFew, estimate.ErrNoTreated, estimate.ErrNoControls, estimate.ErrNotIdentified, estimate.ErrCollinear} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // add keeps a number with the units it rests on; cells are further counts that must

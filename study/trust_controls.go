@@ -193,6 +193,9 @@ type scaled struct {
 }
 
 func (t *trustRun) scaled(r *analysisResult) (*scaled, error) {
+	if r.unanswered() {
+		return nil, fmt.Errorf("%w: %s", errUnanswered, r.spec.Name)
+	}
 	e, f := r.numbers[0].e, r.fitted
 	sd := spread(f.frame)
 	if !(sd > 0) || !(e.SE > 0) {
@@ -257,7 +260,7 @@ func (t *trustRun) controls() error {
 	var cells []int
 	for _, name := range t.q.Controls {
 		c, err := t.scaled(t.s.answered(name))
-		if lacking(err) {
+		if _, ok := refusable(err); ok {
 			t.refuse("control="+name, standardised, note("trust-too-little", "There are too few people, or too little differs among them, for this check."), note("trust-more-people", "More people would make the comparison sharper."))
 			continue
 		}
@@ -334,6 +337,10 @@ func (t *trustRun) placebos() error {
 	for _, name := range t.q.Placebo.Analyses {
 		r := t.s.answered(name)
 		p := r.numbers[0]
+		if p.not != nil {
+			t.refuse("placebo="+name, sensitivity.ShareOfClaim, note("trust-too-little", "There are too few people, or too little differs among them, for this check."), note("trust-more-people", "More people would make the comparison sharper."))
+			continue
+		}
 		o := sensitivity.Equivalence{Placebo: p.e.Value, SE: p.e.SE, Claim: t.e.Value, ClaimSE: t.e.SE, Share: t.q.Placebo.Share, DF: finiteDF(math.Min(p.e.Test.DF, t.e.Test.DF)), Level: t.s.spec.Level}
 		if r.spec.Effect.Cohort == t.of.spec.Effect.Cohort {
 			a, err := t.scaled(t.of)

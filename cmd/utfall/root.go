@@ -124,7 +124,9 @@ func (a *app) root() *cobra.Command {
 that discloses no person, and lets an inspector reproduce every number.
 
 Exit codes: 0 ok, 1 internal error, 2 usage or study file, 3 input rejected,
-4 disclosure refusal, 5 resource, 6 verification failed, 7 locked.`,
+4 disclosure refusal, 5 resource, 6 verification failed, 7 locked. A question that the
+data cannot answer is refused alone: it is said on stderr and in the report, the others
+are answered, and the exit code is 0.`,
 		Example:       "  utfall demo\n  utfall init my-study --template individual\n  utfall run my-study/study.yaml",
 		Version:       study.ProgramVersion,
 		SilenceUsage:  true,

@@ -125,6 +125,9 @@ func (a *app) runStudy(cmd *cobra.Command, path, data, out, lock, kind string, r
 	for _, line := range done.Summary() {
 		a.printf("%s\n", line)
 	}
+	for _, line := range done.RefusedLines() {
+		fmt.Fprintln(cmd.ErrOrStderr(), line)
+	}
 	return nil
 }
 
