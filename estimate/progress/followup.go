@@ -296,7 +296,7 @@ func (f *followUp) result(e FollowUpMissing) (*estimate.Result, error) {
 	for k, d := range terms[2:] {
 		wald(d, values[3+k], se(3+k))
 	}
-	tip := f.tipping(mar, slope, cov.At(0, 0), cov.At(0, 2), cov.At(2, 2))
+	tip := ShiftLine{Value: mar, Slope: slope, Var: cov.At(0, 0), Cov: cov.At(0, 2), SlopeVar: cov.At(2, 2)}.Tips(f.s.Level)
 	res.Estimates = append(res.Estimates, estimate.Estimate{Term: "tipping", Measure: ImportantChanges, Value: tip / e.MIC, SE: math.NaN(), CI: noInterval(), Test: noTest()})
 	for k, term := range rateTerms {
 		q := 3 + len(e.Delta) + k
@@ -329,32 +329,6 @@ func (f *followUp) notes(mar, tip float64, e estimate.Estimate) (out []table.Not
 		out = append(out, table.Note{Code: "weights-fixed", Text: "Standard errors take the weights as known; the step that estimated them is not in them.", Args: map[string]any{"kind": string(f.s.Weight.Kind)}})
 	}
 	return out
-}
-
-// tipping is the shift nearest 0 at which |τ + δs| = q·√(v + 2δu + δ²t); 0 where the interval covers 0 already, NaN where none does.
-func (f *followUp) tipping(tau, s, v, u, t float64) float64 {
-	q := num.StudentQuantile(f.s.Level, math.Inf(1))
-	if tau*tau <= q*q*v {
-		return 0
-	}
-	// (s² − q²t)δ² + 2(τs − q²u)δ + τ² − q²v = 0, the last term above 0.
-	a, b, c := s*s-q*q*t, tau*s-q*q*u, tau*tau-q*q*v
-	best := math.NaN()
-	take := func(d float64) {
-		if !math.IsNaN(d) && !math.IsInf(d, 0) && !(math.Abs(d) >= math.Abs(best)) {
-			best = d
-		}
-	}
-	disc := b*b - a*c
-	if disc < 0 || s == 0 {
-		return math.NaN()
-	}
-	root := -(b + math.Copysign(math.Sqrt(disc), b))
-	take(c / root)
-	if a != 0 {
-		take(root / a)
-	}
-	return best
 }
 
 // rate is a share with its influence function.

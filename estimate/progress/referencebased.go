@@ -6,48 +6,63 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/mat"
-
 	"utfall/estimate"
 	"utfall/estimate/survive"
 	"utfall/internal/num"
-	"utfall/table"
 )
 
-// VisitScores are n people with a score at the baseline and at T visits, from one of which on some are missing.
-type VisitScores struct {
-	Persons
-	Before []float64  // n
-	After  *mat.Dense // n×T in the order of the visits; NaN = missing, and so are then those after it
-	Visits []string   // T names
+// The measures of [ReferenceBased] beside mean-difference and important-changes.
+const (
+	Shift estimate.Measure = "shift" // of the scores that were not given, in their unit
+)
+
+// DeltaShift is added to what is filled in from the event on, by arm, in the unit of the score.
+type DeltaShift struct {
+	Participants, Comparison float64
 }
 
-// ReferenceBased asks what is left of an effect at each visit if participants who were lost fared from then on otherwise than those who
-// stayed. Given arm and baseline the visits are multivariate normal with one covariance; what is missing is filled in by its conditional
-// mean around the mean m that a strategy gives,
+// term is the shift as part of the name of an estimate: delta=D, or delta=D:C with comparison people shifted too.
+func (s DeltaShift) term() string {
+	out := "delta=" + survive.FormatTime(s.Participants)
+	if s.Comparison != 0 {
+		out += ":" + survive.FormatTime(s.Comparison)
+	}
+	return out
+}
+
+// ReferenceBased asks what is left of an effect at each visit if people fared otherwise after an intercurrent event (drop-out, a switch, a
+// programme broken off) than those of their arm who stayed. Given arm and X the visits are multivariate normal with means linear in both, visit by visit, and an
+// unstructured covariance (a mixed model for repeated measures), by restricted maximum likelihood from all scores seen, gaps allowed. What is missing is filled in by its
+// mean given everything seen of the person,
 //
-//	y_t* = m_t + Φ_t(y*_{<t} − m_{<t})
+//	y_M* = m_M + Σ_MO Σ_OO⁻¹(y_O − m_O)
 //
-// mar: m that of the own arm; jump-to-reference: that of comparison people after the loss; copy-reference: theirs throughout;
-// copy-increments: the own one at the last visit seen plus their increments from there; delta=D: mar plus D. The effect is the coefficient of taking part in
-// least squares of the completed score on taking part and baseline.
+// with m and Σ that a [Strategy] gives: those of the own arm before the event, in gaps and for people without an event, those of the strategy from the event on. delta=D: mar plus D in what is
+// missing of participants from the event on (delta=D:C: and plus C for comparison people). The effect is the coefficient of taking part in least squares of the completed
+// score on taking part and X. Strategies other than mar leave scores from the event on out of the model, not out of the effect.
 //
-// Estimates, visit by visit: visit=V,strategy=S and visit=V,delta=D (mean-difference), in the unit of the score. Errors by jackknife;
-// strategies based on the reference carry the error of mar (information-anchored), details.repeated_std_error has that under
-// repetition. Details: missing (by group and visit), jackknife_groups, repeated_std_error, vcov.
+// Estimates, visit by visit: visit=V,model (mean-difference: the model's own coefficient with the error and degrees of freedom of Kenward and Roger; without weights and clusters only), visit=V,strategy=S and
+// visit=V,delta=D (mean-difference), visit=V,tipping (shift; with MIC important-changes): the D nearest 0 at which the interval of delta=D touches 0.
 //
-// Errors: [estimate.ErrInvalidFrame] for loss that is not monotone; [estimate.ErrTooFew] under MinPerArm persons in an arm at the last visit;
-// [estimate.ErrCollinear]; [estimate.ErrNoTreated], [estimate.ErrNoControls]; [estimate.ErrWeights] for frequencies.
+// Errors of mar and delta by jackknife, both steps anew. The other strategies carry that of mar (information-anchored: what nobody saw adds no certainty), or with Repeated their
+// own by jackknife; details.repeated_std_error has the latter always. Details: missing (by group and visit), from_event (those of them from the event on), jackknife_groups, repeated_std_error,
+// tipping ([ShiftLine] by visit), covariance (by group, on and below the diagonal), iterations, vcov.
 //
-// Carpenter, Roger and Kenward (2013); Wolbers et al. (2022).
+// Errors: [estimate.ErrTooFew] under MinPerArm persons seen at a visit in an arm; [estimate.ErrNotIdentified] for visits at which nobody was seen at both; [estimate.ErrCollinear]; [estimate.ErrNotConverged];
+// [estimate.ErrNoTreated], [estimate.ErrNoControls]; [estimate.ErrWeights] for frequencies.
+//
+// Carpenter, Roger and Kenward (2013); Wolbers et al. (2022); Cro, Carpenter and Kenward (2019).
 type ReferenceBased struct {
-	Delta     []float64 // shifts of what is missing of participants, in the unit of the score
-	MinPerArm int       // 0 means 15
-	Workers   int       // goroutines; 0 means all cores. Never changes a result
+	Strategies []Strategy // nil = all; mar is always among them
+	Delta      []DeltaShift
+	MIC        float64 // smallest important change, above 0; 0: tipping in units of the score
+	ByArm      bool    // a covariance for each arm
+	ML         bool    // maximum likelihood instead of restricted
+	Repeated   bool    // errors of reference-based strategies under repetition
+	HoldErrors bool    // tipping with the error of mar held as it is
+	MinPerArm  int     // 0 means 15
+	Workers    int     // goroutines; 0 means all cores. Never changes a result
 }
-
-// The strategies, in the order of the estimates.
-var strategies = [...]string{"mar", "jump-to-reference", "copy-reference", "copy-increments"}
 
 // jackknifeGroups is how many parts are left out in turn where there are more persons.
 const jackknifeGroups = 500
@@ -61,261 +76,192 @@ func (e ReferenceBased) Fit(ctx context.Context, s *VisitScores) (*estimate.Resu
 	return res, nil
 }
 
-// visitFit is the data of people of weight above 0, in the order of their units.
-type visitFit struct {
-	order   []int32
-	arm     []int
-	x, w    []float64
-	y       [][]float64 // people × visits
-	seen    []int       // visits of each
-	T       int
-	workers int
-}
-
-func (e ReferenceBased) take(s *VisitScores) (*visitFit, error) {
-	n := len(s.Unit)
-	frame := &estimate.Frame{Unit: s.Unit, Y: s.Before, Treated: s.Treated, Weight: s.Weight, Cluster: s.Cluster, Level: s.Level}
-	if len(s.Before) != n || s.After == nil {
-		return nil, invalid("%d scores before for %d persons, and scores at visits", len(s.Before), n)
+// options puts the options in order.
+func (e *ReferenceBased) options() error {
+	for k, s := range e.Strategies {
+		if !slices.Contains(allStrategies, s) {
+			return invalid("strategy %q is not one of %v", string(s), allStrategies)
+		}
+		if slices.Contains(e.Strategies[:k], s) {
+			return invalid("strategy %q is asked for twice", string(s))
+		}
 	}
-	if err := frame.Check(); err != nil {
-		return nil, err
-	}
-	r, T := s.After.Dims()
-	switch {
-	case r != n || T != len(s.Visits) || T == 0:
-		return nil, invalid("scores after are %d×%d, %d×%d expected", r, T, n, len(s.Visits))
-	case s.Weight.Kind == estimate.Frequency:
-		return nil, fmt.Errorf("%w: write one person a row", estimate.ErrWeights)
-	case s.Treated == nil:
-		return nil, estimate.ErrNoTreated
-	case e.MinPerArm < 0:
-		return nil, invalid("persons per arm below 0")
-	}
-	for k, name := range s.Visits {
-		if slices.Contains(s.Visits[:k], name) {
-			return nil, invalid("visit %q is there twice", name)
+	asked := e.Strategies
+	e.Strategies = nil
+	for _, s := range allStrategies {
+		if asked == nil || s == MissingAtRandom || slices.Contains(asked, s) {
+			e.Strategies = append(e.Strategies, s)
 		}
 	}
 	for k, d := range e.Delta {
-		if math.IsNaN(d) || math.IsInf(d, 0) || slices.Contains(e.Delta[:k], d) {
-			return nil, invalid("a shift must be finite and be asked for once")
+		if sum := d.Participants + d.Comparison; math.IsNaN(sum) || math.IsInf(sum, 0) || slices.Contains(e.Delta[:k], d) {
+			return invalid("a shift must be finite and be asked for once")
 		}
-	}
-	f := &visitFit{T: T, workers: e.Workers}
-	var last, all [2]int
-	for _, i := range byUnit(s.Unit) {
-		w := 1.0
-		if s.Weight.Values != nil {
-			w = s.Weight.Values[i]
-		}
-		if w == 0 {
-			continue
-		}
-		y := slices.Clone(s.After.RawRowView(i))
-		seen := 0
-		for t, v := range y {
-			switch {
-			case math.IsInf(v, 0):
-				return nil, &estimate.RowError{Row: i, Err: invalid("a score is infinite")}
-			case math.IsNaN(v):
-			case seen < t:
-				return nil, &estimate.RowError{Row: i, Err: invalid("a score at visit %q after one that is missing: leave it out, or fill the gap in first", s.Visits[t])}
-			default:
-				seen++
-			}
-		}
-		a := arm(s.Treated[i])
-		f.order, f.arm, f.x, f.w, f.y, f.seen = append(f.order, int32(i)), append(f.arm, a), append(f.x, s.Before[i]), append(f.w, w), append(f.y, y), append(f.seen, seen)
-		all[a]++
-		if seen == T {
-			last[a]++
-		}
-	}
-	least := e.MinPerArm
-	if least == 0 {
-		least = MinArm
 	}
 	switch {
-	case all[1] == 0:
-		return nil, estimate.ErrNoTreated
-	case all[0] == 0:
-		return nil, estimate.ErrNoControls
-	case min(last[0], last[1]) < least:
-		return nil, fmt.Errorf("%w: in an arm %d persons were seen at the last visit, at least %d are needed", estimate.ErrTooFew, min(last[0], last[1]), least)
+	case e.MIC < 0 || math.IsNaN(e.MIC) || math.IsInf(e.MIC, 1):
+		return invalid("the smallest important change must be finite and above 0")
+	case e.MinPerArm < 0:
+		return invalid("persons per arm below 0")
+	case e.MinPerArm == 0:
+		e.MinPerArm = MinArm
 	}
-	return f, nil
+	return nil
 }
 
-// effects are the strategies' effects by visit, then what one unit of shift adds to mar: 5×T numbers, without the people of out.
-func (f *visitFit) effects(out func(k int) bool) ([]float64, error) {
-	coef := make([][]float64, f.T) // 1, a, x, Y_1 …
-	for t := range f.T {
-		var z, y, w []float64
-		for k := range f.y {
-			if f.seen[k] > t && !out(k) {
-				z = append(append(z, 1, float64(f.arm[k]), f.x[k]), f.y[k][:t]...)
-				y, w = append(y, f.y[k][t]), append(w, f.w[k])
+// answer is everything that the jackknife repeats: effects by strategy and the slopes of mar.
+type visitAnswer struct {
+	by    map[Strategy][]float64
+	slope [2][]float64
+}
+
+// models are the model of all scores and that of those before the event; one and the same where nothing comes after.
+func (e *ReferenceBased) models(d *visitData, visits []string) (all, before *visitModel, err error) {
+	if all, err = newVisitModel(d, visits, e.ByArm, e.ML, false); err != nil {
+		return nil, nil, err
+	}
+	after := false
+	for _, g := range d.groups {
+		after = after || g.seen>>g.event != 0
+	}
+	if !after || len(e.Strategies) == 1 {
+		return all, all, nil
+	}
+	for a := range 2 {
+		for t := range d.T {
+			n := 0
+			for _, g := range d.groups {
+				if g.arm == a && g.event > t && g.seen&(1<<t) != 0 {
+					n += g.people
+				}
+			}
+			if n < e.MinPerArm {
+				return nil, nil, fmt.Errorf("%w: in an arm %d persons were seen at visit %q before an event, at least %d are needed", estimate.ErrTooFew, n, visits[t], e.MinPerArm)
 			}
 		}
-		fit, err := num.LeastSquares(num.LsqData{N: len(y), K: 3 + t, X: z, Y: y, Weight: w, DropCollinear: true, Workers: 1})
+	}
+	before, err = newVisitModel(d, visits, e.ByArm, e.ML, true)
+	return all, before, err
+}
+
+func (e *ReferenceBased) answer(d *visitData, groups []visitGroup, all, before *visitModel) (*visitAnswer, error) {
+	out := &visitAnswer{by: map[Strategy][]float64{}}
+	for _, s := range e.Strategies {
+		m := before
+		if s == MissingAtRandom {
+			m = all
+		}
+		r, err := d.effects(groups, m, s)
 		if err != nil {
 			return nil, err
 		}
-		if fit.Rank < 3+t {
-			return nil, fmt.Errorf("%w: arm, baseline and visits before decide each other", estimate.ErrCollinear)
-		}
-		coef[t] = fit.Coef
-	}
-	mean := func(a int, x float64) []float64 {
-		m := make([]float64, f.T)
-		for t, c := range coef {
-			m[t] = c[0] + float64(c[1]*float64(a)) + float64(c[2]*x) + num.Dot(c[3:], m[:t])
-		}
-		return m
-	}
-	var design, w []float64
-	var people []int
-	for k := range f.y {
-		if !out(k) {
-			design, w, people = append(design, 1, float64(f.arm[k]), f.x[k]), append(w, f.w[k]), append(people, k)
+		out.by[s] = r.effect
+		if s == MissingAtRandom {
+			out.slope = r.slope
 		}
 	}
-	completed := make([][]float64, (len(strategies)+1)*f.T)
-	for q := range completed {
-		completed[q] = make([]float64, len(people))
-	}
-	m, y, off := make([]float64, f.T), make([]float64, f.T), make([]float64, f.T)
-	for at, k := range people {
-		own, reference, d := mean(f.arm[k], f.x[k]), mean(0, f.x[k]), f.seen[k]
-		for s, name := range strategies {
-			for t := range f.T {
-				m[t] = own[t]
-				switch {
-				case f.arm[k] == 0 || name == "mar":
-				case name == "copy-reference", t >= d && (name == "jump-to-reference" || d == 0):
-					m[t] = reference[t]
-				case t >= d:
-					m[t] = own[d-1] + reference[t] - reference[d-1]
-				}
-			}
-			for t := range f.T {
-				if y[t] = f.y[k][t]; t >= d {
-					y[t] = m[t] + num.Dot(coef[t][3:], off[:t])
-				}
-				off[t] = y[t] - m[t]
-				completed[s*f.T+t][at] = y[t]
-			}
-		}
-		for t := d; t < f.T; t++ {
-			completed[len(strategies)*f.T+t][at] = float64(f.arm[k])
-		}
-	}
-	values := make([]float64, len(completed))
-	for q, v := range completed {
-		fit, err := num.LeastSquares(num.LsqData{N: len(v), K: 3, X: design, Y: v, Weight: w, Workers: 1})
-		if err != nil {
-			return nil, err
-		}
-		values[q] = fit.Coef[1]
-	}
-	return values, nil
+	return out, nil
 }
 
 // parts are the groups that the jackknife leaves out: clusters, persons, or 500 parts by the keyed hash of the unit.
-func (f *visitFit) parts(s *VisitScores) ([]int, int) {
-	part := make([]int, len(f.order))
+func (d *visitData) parts(s *VisitScores) [][]int {
 	if s.Cluster != nil {
 		number := map[int]int{}
-		for k, i := range f.order {
+		var out [][]int
+		for k, i := range d.order {
 			c := s.Cluster[i]
 			if _, ok := number[c]; !ok {
 				number[c] = len(number)
+				out = append(out, nil)
 			}
-			part[k] = number[c]
+			out[number[c]] = append(out[number[c]], k)
 		}
-		return part, len(number)
+		return out
 	}
-	hash := make([]uint64, len(f.order))
-	for k, i := range f.order {
+	hash := make([]uint64, len(d.order))
+	for k, i := range d.order {
 		hash[k] = num.KeyedHash(0, s.Unit[i])
 	}
-	groups := min(len(part), jackknifeGroups)
+	out := make([][]int, min(len(hash), jackknifeGroups))
 	for at, k := range num.OrderKeys(hash) {
-		part[k] = at % groups
+		out[at%len(out)] = append(out[at%len(out)], int(k))
 	}
-	return part, groups
+	return out
 }
 
-func (e ReferenceBased) fit(ctx context.Context, s *VisitScores) (*estimate.Result, error) {
-	f, err := e.take(s)
-	if err != nil {
-		return nil, err
+// leaveOut repeats everything without each part. Each model starts at the whole one's answer with its information, so that a few steps are enough.
+func (e *ReferenceBased) leaveOut(ctx context.Context, d *visitData, parts [][]int, all, before *visitModel) ([]*visitAnswer, error) {
+	left, errs := make([]*visitAnswer, len(parts)), make([]error, len(parts))
+	all.aim(d.groups)
+	if before != all {
+		before.aim(d.groups)
 	}
-	value, err := f.effects(func(int) bool { return false })
-	if err != nil {
-		return nil, err
-	}
-	part, G := f.parts(s)
-	if G < 2 {
-		return nil, fmt.Errorf("%w: one cluster has no error", estimate.ErrTooFew)
-	}
-	left, errs := make([][]float64, G), make([]error, G)
-	num.ForEach(G, e.Workers, func(g int) {
-		if ctx.Err() == nil {
-			left[g], errs[g] = f.effects(func(k int) bool { return part[k] == g })
+	num.ForEach(len(parts), e.Workers, func(g int) {
+		if ctx.Err() != nil {
+			return
 		}
+		groups := d.without(parts[g])
+		a := all.copy()
+		if errs[g] = a.fit(groups); errs[g] != nil {
+			return
+		}
+		b := a
+		if before != all {
+			b = before.copy()
+			if errs[g] = b.fit(groups); errs[g] != nil {
+				return
+			}
+		}
+		left[g], errs[g] = e.answer(d, groups, a, b)
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, err := range errs {
 		if err != nil {
-			return nil, fmt.Errorf("without one of %d groups: %w", G, err)
+			return nil, fmt.Errorf("without one of %d groups: %w", len(parts), err)
 		}
 	}
-	// spread of a number that is linear in those of effects
-	spread := func(of func(v []float64) float64) float64 {
-		var v []float64
-		mean := 0.0
-		for _, l := range left {
-			v = append(v, of(l))
-			mean += of(l) / float64(G)
-		}
-		for k := range v {
-			v[k] = (v[k] - mean) * (v[k] - mean)
-		}
-		return math.Sqrt(num.Sum(v) * float64(G-1) / float64(G))
+	return left, nil
+}
+
+// jackknifed is the covariance (G − 1)/G·Σ(a − mean)(b − mean) of two numbers over the answers without each part.
+func jackknifed(left []*visitAnswer, a, b func(v *visitAnswer) float64) float64 {
+	G := float64(len(left))
+	x, y := make([]float64, len(left)), make([]float64, len(left))
+	for k, l := range left {
+		x[k], y[k] = a(l), b(l)
 	}
-	res := &estimate.Result{Method: "reference-based", N: estimate.Counts{Units: len(f.order)}, Fit: estimate.Convergence{Converged: true}}
-	repeated, missing := map[string]float64{}, map[string]map[string]int{"0": {}, "1": {}}
-	for k, a := range f.arm {
-		res.N.Treated += a
-		for t := f.seen[k]; t < f.T; t++ {
-			missing[fmt.Sprint(a)][s.Visits[t]]++
-		}
+	mx, my := num.Sum(x)/G, num.Sum(y)/G
+	for k := range x {
+		x[k] = float64((x[k] - mx) * (y[k] - my))
 	}
-	for t, visit := range s.Visits {
-		put := func(term string, v, se float64) {
-			res.Estimates = append(res.Estimates, estimate.Wald("visit="+visit+","+term, estimate.MeanDifference, v, se, math.Inf(1), s.Level))
-		}
-		se := spread(func(v []float64) float64 { return v[t] })
-		for k, name := range strategies {
-			put("strategy="+name, value[k*f.T+t], se)
-			repeated["visit="+visit+",strategy="+name] = spread(func(v []float64) float64 { return v[k*f.T+t] })
-		}
-		slope := len(strategies)*f.T + t
-		for _, d := range e.Delta {
-			of := func(v []float64) float64 { return v[t] + float64(d*v[slope]) }
-			put("delta="+survive.FormatTime(d), of(value), spread(of))
-		}
+	return num.Sum(x) * (G - 1) / G
+}
+
+func (e ReferenceBased) fit(ctx context.Context, s *VisitScores) (*estimate.Result, error) {
+	if err := e.options(); err != nil {
+		return nil, err
 	}
-	if s.Cluster != nil {
-		res.N.Clusters = G
+	d, err := takeVisits(s, e.MinPerArm)
+	if err != nil {
+		return nil, err
 	}
-	if s.Weight.Values != nil {
-		res.Notes = append(res.Notes, table.Note{Code: "weights-fixed", Text: "Standard errors take the weights as known; the step that estimated them is not in them.", Args: map[string]any{"kind": string(s.Weight.Kind)}})
+	all, before, err := e.models(d, s.Visits)
+	if err != nil {
+		return nil, err
 	}
-	res.Details = map[string]any{"missing": missing, "jackknife_groups": G, "repeated_std_error": repeated, "vcov": "jackknife, both steps; strategies based on the reference information-anchored"}
-	return res, nil
+	value, err := e.answer(d, d.groups, all, before)
+	if err != nil {
+		return nil, err
+	}
+	parts := d.parts(s)
+	if len(parts) < 2 {
+		return nil, fmt.Errorf("%w: one cluster has no error", estimate.ErrTooFew)
+	}
+	left, err := e.leaveOut(ctx, d, parts, all, before)
+	if err != nil {
+		return nil, err
+	}
+	return e.result(s, d, all, value, left), nil
 }
