@@ -135,6 +135,9 @@ func (m *fitSequences) frame(d *fitData) (*progress.Months, error) {
 	for k, n := range s.States {
 		number[n] = int8(k)
 	}
+	if err := m.declared(d, text, none); err != nil {
+		return nil, err
+	}
 	for i := range d.units {
 		for t := range m.months {
 			c, ok := number[text[t][i]]
@@ -161,6 +164,22 @@ func (m *fitSequences) frame(d *fitData) (*progress.Months, error) {
 	return s, err
 }
 
+// declared names the first month in a state of which --authority or --ladder says nothing.
+func (m *fitSequences) declared(d *fitData, text [][]string, none string) error {
+	who, _ := m.authorities()
+	ladder, _ := parseLadder(m.ladder)
+	for t, n := range m.months {
+		lacks := func(known bool, v string) bool { return !known && v != none }
+		if i := d.first(func(i int) bool { _, ok := who[text[t][i]]; return lacks(ok, text[t][i]) }); i >= 0 && len(who) > 0 {
+			return d.at(i, n, fmt.Errorf("a state that --authority says nothing about; add STATE=NAME for it (it names %s)", strings.Join(slices.Sorted(maps.Keys(who)), ", ")))
+		}
+		if i := d.first(func(i int) bool { _, ok := ladder[text[t][i]]; return lacks(ok, text[t][i]) }); i >= 0 && len(ladder) > 0 {
+			return d.at(i, n, fmt.Errorf("a state that --ladder gives no step; add STATE=STEP for it (it has one for %s)", strings.Join(slices.Sorted(maps.Keys(ladder)), ", ")))
+		}
+	}
+	return nil
+}
+
 func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 	if err := d.sort(m.columns()); err != nil {
 		return nil, err
@@ -173,7 +192,16 @@ func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	out := newFitOutput(&estimate.Result{Method: "sequences", N: estimate.Counts{Units: len(s.Unit)}, Details: map[string]any{}})
+	n := estimate.Counts{Units: len(s.Unit)}
+	for _, t := range s.Treated {
+		if t {
+			n.Treated++
+		}
+	}
+	out := newFitOutput(&estimate.Result{Method: "sequences", N: n, Details: map[string]any{}})
+	if m.treatment != "" {
+		out.addNotes(fewInArms(n))
+	}
 	m.describe(out, rows)
 	if m.distances.metric != "" {
 		if err := m.distances.add(s, d.workers, out); err != nil {
@@ -187,6 +215,13 @@ func (m *fitSequences) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 	e := progress.Bouncing{Authority: who, PingPong: m.pingPong, MinPerArm: 1, Workers: d.workers}
 	if len(m.ladder) > 0 {
 		e.Ladder, _ = parseLadder(m.ladder)
+		out.addNotes(onlyOccurring(e.Ladder, s.States))
+		step := slices.Min(slices.Collect(maps.Values(e.Ladder)))
+		for _, state := range s.States { // declared by --authority alone: nobody is in it, so that its step moves nobody
+			if _, ok := e.Ladder[state]; !ok {
+				e.Ladder[state] = step
+			}
+		}
 	}
 	r, err := e.Fit(ctx, s)
 	if err != nil {

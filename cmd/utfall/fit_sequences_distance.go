@@ -91,13 +91,31 @@ func (d *fitDistances) add(m *progress.Months, workers int, out *fitOutput) erro
 			block = append(block, m.Cluster[i])
 		}
 	}
+	e := nullEstimate("discrepancy", "discrepancy-r2")
+	if why := noDiscrepancy(group, largest); why != "" {
+		out.estimates = append(out.estimates, e)
+		out.notes = append(out.notes, table.Note{Code: "no-discrepancy", Args: map[string]any{"why": why}, Text: "How much of the distances goes with the group cannot be said: " + why + "."})
+		return nil
+	}
 	r, err := progress.Discrepancies(distance, group, unit, block, d.permutations, d.seed, workers)
 	if err != nil {
 		return err
 	}
-	e := nullEstimate("discrepancy", "discrepancy-r2")
 	e.Value, e.Test.Stat, e.Test.P = r.R2, r.F, r.P
 	out.estimates = append(out.estimates, e)
 	details["total"], details["within"], details["permutations"] = r.Total, r.Within, d.permutations
 	return nil
+}
+
+// noDiscrepancy says why groups have nothing to share out; the other numbers stand.
+func noDiscrepancy(group []int, largest float64) string {
+	switch {
+	case !slices.Contains(group, 0):
+		return "no comparison person is observed in every month"
+	case !slices.Contains(group, 1):
+		return "no participant is observed in every month"
+	case largest == 0:
+		return "everybody has the same months"
+	}
+	return ""
 }

@@ -62,3 +62,51 @@ func TestFitSequencesFewExits(t *testing.T) {
 	}
 	require.Contains(t, a.codes(), "few-exits")
 }
+
+// Months that are all alike leave nothing to share out between groups; the distances (0) and the other numbers stand. The same where an arm has nobody who is observed in every month.
+func TestFitSequencesAllAlike(t *testing.T) {
+	const header = "id,arm,m1,m2,m3\n"
+	for name, c := range map[string]struct{ file, says string }{
+		"alike":    {header + "a,0,s,s,s\nb,0,s,s,s\nc,1,s,s,s\nd,1,s,s,s\n", "same months"},
+		"no arm 1": {header + "a,0,s,s,s\nb,0,s,f,s\nc,1,s,s,\nd,1,s,s,\n", "no participant"},
+		"no arm 0": {header + "a,1,s,s,s\nb,1,s,f,s\nc,0,s,s,\nd,0,s,s,\n", "no comparison person"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := writeTestFile(t, "m.csv", c.file)
+			for _, metric := range []string{"ham", "dhd", "lcs", "om", "omtr"} {
+				a := fitted(t, "sequences", "--data", path, "--id", "id", "--months", "m1,m2,m3", "--treatment", "arm", "--authority", "s=social,f=own", "--distance", metric)
+				e := a.get(t, "discrepancy", "")
+				require.Nil(t, e.Estimate)
+				require.Nil(t, e.PValue)
+				require.Contains(t, fmt.Sprint(a.Notes), c.says)
+				require.NotNil(t, a.get(t, "authority-changes,difference", "").Estimate)
+				require.Contains(t, a.codes(), "few-persons")
+			}
+		})
+	}
+}
+
+// A state that a flag does not know is named by its line and column; a declared state that nobody is in changes no number.
+func TestFitSequencesStatesDeclared(t *testing.T) {
+	path := writeTestFile(t, "m.csv", "id,m1,m2,m3\na,s,s,s\nb,s,f,s\nc,s,w,f\nd,w,w,f\n")
+	args := []string{"sequences", "--data", path, "--id", "id", "--months", "m1,m2,m3"}
+	for _, c := range []struct{ args, says []string }{
+		{[]string{"--authority", "s=social,f=insurance"}, []string{"m.csv:5", `"m1"`, "STATE=NAME"}},
+		{[]string{"--authority", "s=social,w=own"}, []string{"m.csv:3", `"m2"`, "STATE=NAME"}},
+		{[]string{"--authority", "s=social,f=insurance,w=own", "--ladder", "s=1,w=3"}, []string{"m.csv:3", `"m2"`, "STATE=STEP"}},
+	} {
+		code, out, errOut := runFit(t, append(args, c.args...)...)
+		require.Equal(t, exitInput, code)
+		require.Empty(t, out)
+		for _, s := range c.says {
+			require.Contains(t, errOut, s)
+		}
+	}
+	args = append(args, "--authority", "s=social,f=insurance,w=own", "--ladder")
+	want := fitted(t, append(args, "s=1,f=2,w=3")...)
+	got := fitted(t, append(args, "s=1,f=2,w=3,dead=0")...)
+	require.Equal(t, want.Estimates, got.Estimates)
+	require.Contains(t, got.codes(), "ladder-states-absent")
+	args[len(args)-2] += ",dead=left" // declared by one flag alone
+	require.Equal(t, want.Estimates, fitted(t, append(args, "s=1,f=2,w=3")...).Estimates)
+}
