@@ -122,6 +122,11 @@ func impossible(err error) bool {
 	return false
 }
 
+// noArm is a sample without participants or without others.
+func noArm(err error) bool {
+	return errors.Is(err, estimate.ErrNoTreated) || errors.Is(err, estimate.ErrNoControls)
+}
+
 // unbridged is the surrogate index of the same people, with the same folds.
 func (f *surrogateFit) unbridged(ctx context.Context) (float64, []float64, error) {
 	g := *f

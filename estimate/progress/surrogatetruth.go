@@ -136,19 +136,23 @@ func (f *surrogateFit) grade(sample string, t *surrogateTruth) (SurrogateTruth, 
 		return SurrogateTruth{}, err
 	}
 	se := func(k int) float64 { return math.Sqrt(cov.At(k, k)) }
-	level := 2*f.s.Level - 1
-	e := estimate.Wald("", f.measure(), t.long-t.index, se(0), math.Inf(1), level)
-	margin := math.Abs(t.long) / 3
-	if f.binary {
-		margin = max(margin, 0.02)
+	row := SurrogateTruth{Sample: sample, Persons: t.persons, LongTerm: t.long, LongTermError: se(3), Index: t.index, IndexError: se(1), Direct: t.direct, DirectError: se(2), PartialR2: t.r2}
+	row.judge(se(0), f.s.Level, f.binary)
+	return row, nil
+}
+
+// judge says whether the interval of the forecast's error, of the level at which both of its ends are tested, lies within what was agreed to be small.
+func (r *SurrogateTruth) judge(se, level float64, binary bool) {
+	e := estimate.Wald("", estimate.MeanDifference, r.LongTerm-r.Index, se, math.Inf(1), 2*level-1)
+	r.Difference, r.StdError, r.ConfLow, r.ConfHigh, r.ConfLevel = e.Value, se, e.CI.Lo, e.CI.Hi, 2*level-1
+	r.Margin, r.Verdict = math.Abs(r.LongTerm)/3, "unproven"
+	if binary {
+		r.Margin = max(r.Margin, 0.02)
 	}
-	verdict := "unproven"
 	switch {
-	case e.CI.Lo > -margin && e.CI.Hi < margin:
-		verdict = "validated"
-	case e.CI.Lo > margin || e.CI.Hi < -margin:
-		verdict = "withdrawn"
+	case e.CI.Lo > -r.Margin && e.CI.Hi < r.Margin:
+		r.Verdict = "validated"
+	case e.CI.Lo > r.Margin || e.CI.Hi < -r.Margin:
+		r.Verdict = "withdrawn"
 	}
-	return SurrogateTruth{Sample: sample, Persons: t.persons, LongTerm: t.long, LongTermError: se(3), Index: t.index, IndexError: se(1), Difference: e.Value, StdError: se(0),
-		ConfLow: e.CI.Lo, ConfHigh: e.CI.Hi, ConfLevel: level, Margin: margin, Verdict: verdict, Direct: t.direct, DirectError: se(2), PartialR2: t.r2}, nil
 }
