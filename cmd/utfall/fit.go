@@ -112,6 +112,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitSequences{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
+		{"costs", "What each payer paid more for participants, and the cost of one more unit of effect (Fieller)", "utfall fit costs --data people.csv --id id --treatment arm --costs state,region,municipality --effect months --willingness 5000,10000 --cluster set",
+			func() fitMethod { return &fitCosts{} }},
 		{"surrogate", "Forecast of a long-term effect from short-term surrogates and an older cohort", "utfall fit surrogate --data people.csv --id id --sample older --treatment arm --surrogates months12,health12 --covariates age,months0 --outcome selfsupport36 --folds 5 --seed 1",
 			func() fitMethod { return &fitSurrogate{} }},
 		{"grm", "Graded response model: items with ordered answers, a slope each", "utfall fit grm --data survey.csv --id person --items q1,q2,q3,q4 --format json",
