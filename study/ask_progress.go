@@ -24,7 +24,7 @@ type Headlines struct {
 	Relevant    *Relevant    `yaml:"relevant,omitempty"`     // smallest differences that matter
 	Forecast    *Forecast    `yaml:"forecast,omitempty"`     // second question; absent = not asked
 	Assessments *Assessments `yaml:"assessments,omitempty"`  // third question; absent = not asked
-	Bouncing    *Bouncing    `yaml:"bouncing,omitempty"`     // passing between authorities; absent = not described
+	Bouncing    *Bouncing    `yaml:"bouncing,omitempty"`     // passing between authorities, which is always described
 }
 
 // Relevant are the smallest differences that matter: 0 = not said.
@@ -60,7 +60,7 @@ type Assessments struct {
 // Bouncing describes how people are passed between the authorities that the ladder file names.
 type Bouncing struct {
 	PingPong int `yaml:"ping_pong,omitempty"` // months within which a return to an authority counts as ping-pong; 6 if absent
-	Return   int `yaml:"return,omitempty"`    // months after support of one's own within which a return to an authority is counted; 12 if absent
+	Return   int `yaml:"return,omitempty"`    // months after support of one's own within which a return to an authority is counted; 12 if absent, or the follow-up where that is shorter
 }
 
 var (
@@ -71,16 +71,21 @@ var (
 	_ finder   = (*Headlines)(nil)
 )
 
-func (p *Headlines) defaults(*Spec, *Analysis) {
+func (p *Headlines) defaults(s *Spec, _ *Analysis) {
 	if f := p.Forecast; f != nil {
 		f.Within, f.Run, f.Folds = orInt(f.Within, 36), orInt(f.Run, 12), orInt(f.Folds, 5)
 	}
 	if q := p.Assessments; q != nil {
 		q.Model, q.Window, q.Draws = or(q.Model, string(progress.Graded)), orInt(q.Window, 1), orInt(q.Draws, 20)
 	}
-	if b := p.Bouncing; b != nil {
-		b.PingPong, b.Return = orInt(b.PingPong, 6), orInt(b.Return, 12)
+	if p.Bouncing == nil {
+		p.Bouncing = &Bouncing{}
 	}
+	back := 12
+	if co := s.findCohort(p.Cohort); co != nil && co.TimeZero != nil {
+		back = max(1, min(back, co.TimeZero.FollowUp))
+	}
+	p.Bouncing.PingPong, p.Bouncing.Return = orInt(p.Bouncing.PingPong, 6), orInt(p.Bouncing.Return, back)
 }
 
 func orInt(v, absent int) int {
@@ -262,6 +267,9 @@ func (p *Headlines) dry(s *state, _ *Analysis) error {
 		return err
 	}
 	if _, err := countedStates(b.paths.States, p.SelfSupport); err != nil {
+		return err
+	}
+	if _, err := s.ladders[p.Ladder].authority(b.paths.States, p.SelfSupport); err != nil {
 		return err
 	}
 	for _, name := range p.Groups {

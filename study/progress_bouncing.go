@@ -1,12 +1,24 @@
 package study
 
 import (
+	"fmt"
 	"math"
 	"strings"
 
 	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/study/release"
+	"utfall/table"
+)
+
+// unsaid answers for people where the ladder file says of no state who does.
+const unsaid progress.Authority = "unsaid"
+
+// How people are passed about, by the first part of the terms.
+const (
+	termBouncing   = "bouncing"
+	termStableExit = "stable-exit"
+	termReturn     = "return"
 )
 
 // bouncing describes how people are passed between authorities: process measures that stand
@@ -16,6 +28,15 @@ func (s *state) bouncing(r *analysisResult, a *Analysis, u *progressUnits) error
 	who, err := own.ladder.authority(b.paths.States, p.SelfSupport)
 	if err != nil {
 		return err
+	}
+	says := own.ladder.Authorities != nil
+	if !says {
+		count := 0
+		for _, a := range who {
+			count += int(indicator(a == unsaid))
+		}
+		r.notes = append(r.notes, table.Note{Code: "authorities-unsaid", Args: map[string]any{"states": count},
+			Text: fmt.Sprintf("The ladder file does not say who answers for people in %d states: how they are passed between authorities, and how many come back to one, is not known.", count)})
 	}
 	ladder, err := own.ladder.of(b.paths.States)
 	if err != nil {
@@ -43,19 +64,24 @@ func (s *state) bouncing(r *analysisResult, a *Analysis, u *progressUnits) error
 			while.Code = append(while.Code, b.paths.At(i, k))
 		}
 	}
-	res, err := progress.Bouncing{Authority: who, Ladder: ladder, PingPong: p.Bouncing.PingPong, Workers: s.o.Workers}.Fit(s.ctx, &while)
-	if err := s.described(r, u, res, err, "bouncing"); err != nil {
-		return err
+	if says {
+		res, err := progress.Bouncing{Authority: who, Ladder: ladder, PingPong: p.Bouncing.PingPong, Workers: s.o.Workers}.Fit(s.ctx, &while)
+		if err := s.described(r, u, res, err, termBouncing); err != nil {
+			return err
+		}
 	}
 	if months := float64(b.paths.After - 12); months > 0 {
 		at := []float64{math.Min(float64(p.Tau), months)}
 		stable, err := progress.StableExit{Authority: who, Benefit: 1, At: at, Workers: s.o.Workers}.Fit(s.ctx, m)
-		if err := s.described(r, u, stable, err, "stable-exit"); err != nil {
+		if err := s.described(r, u, stable, err, termStableExit); err != nil {
 			return err
 		}
 	}
+	if !says {
+		return nil
+	}
 	back, err := progress.Return{Authority: who, At: []float64{float64(p.Bouncing.Return)}, Workers: s.o.Workers}.Fit(s.ctx, m)
-	return s.described(r, u, back, err, "return")
+	return s.described(r, u, back, err, termReturn)
 }
 
 // described takes over the numbers of a description, groups named as everywhere.
@@ -82,7 +108,7 @@ func (s *state) described(r *analysisResult, u *progressUnits, res *estimate.Res
 		basis := release.Basis{Treated: sizes[1], Control: sizes[0], DF: math.Inf(1)}
 		kind := "description"
 		if both {
-			if what == "stable-exit" {
+			if what == termStableExit {
 				kind = r.kind
 			}
 		} else {
@@ -94,7 +120,7 @@ func (s *state) described(r *analysisResult, u *progressUnits, res *estimate.Res
 			if list := events[name]; len(list) == 2 {
 				return min(int(list[g]), n/2)
 			}
-			if !math.IsNaN(e.Value) && what != "bouncing" && !both {
+			if !math.IsNaN(e.Value) && what != termBouncing && !both {
 				return int(math.Round(e.Value * float64(n)))
 			}
 			return n / 2

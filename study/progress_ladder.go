@@ -207,6 +207,8 @@ func (l *Ladder) authority(states, support []string) (progress.Map, error) {
 	for _, name := range states {
 		who, ok := l.Authorities[name]
 		switch {
+		case l.Authorities == nil && !slices.Contains(l.Absorbing, name) && !slices.Contains(support, name):
+			out[name] = unsaid
 		case slices.Contains(l.Absorbing, name):
 			out[name] = progress.Left
 		case slices.Contains(support, name):

@@ -130,10 +130,8 @@ func (s *state) progress(a *Analysis) (analysisResult, error) {
 			return r, err
 		}
 	}
-	if p.Bouncing != nil {
-		if err := s.bouncing(&r, a, u); err != nil {
-			return r, err
-		}
+	if err := s.bouncing(&r, a, u); err != nil {
+		return r, err
 	}
 	if err := s.judge(&r, a, u); err != nil {
 		return r, err

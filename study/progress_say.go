@@ -60,7 +60,7 @@ func (p *Headlines) label(s *state, a *Analysis, n found) string {
 		return l.Text(key)
 	case "response":
 		return l.Text("study.progress-term-response", "group", group())
-	case "bouncing", "stable-exit", "return":
+	case termBouncing, termStableExit, termReturn:
 		return p.processLabel(s, head, n.term, parts)
 	}
 	switch n.e.Measure {
@@ -75,7 +75,7 @@ func (p *Headlines) label(s *state, a *Analysis, n found) string {
 // processLabel names a measure of how people are passed about.
 func (p *Headlines) processLabel(s *state, head, term string, parts map[string]string) string {
 	name := head
-	if head == "bouncing" {
+	if head == termBouncing {
 		name = strings.Split(term+",,", ",")[1]
 	}
 	what := s.lang.Text("study.progress-process-" + name)
@@ -135,24 +135,33 @@ func (p *Headlines) findings(s *state, r *analysisResult) []report.Finding {
 		f.Rows = s.progressRows(r, p, termSupport)
 		out = append(out, f)
 	}
-	if p.Bouncing != nil {
-		for i := range r.numbers {
-			n := &r.numbers[i]
-			if !strings.HasPrefix(n.term, "bouncing,authority-changes,difference") {
-				continue
-			}
-			f := s.progressFinding(r, n.term, n.e.Measure)
-			f.Outcome, f.Question = s.lang.Text("study.progress-outcome-bouncing"), s.lang.Text("study.progress-question-bouncing")
-			f.Kind, f.Unit = report.Description, report.Plain
-			f.Row = p.label(s, a, *n)
-			f.Says = []string{s.lang.Text("study.progress-say-bouncing")}
-			f.Notes = s.releaseNotes(n.notes)
-			f.Rows = s.progressRows(r, p, "bouncing")
-			out = append(out, f)
-			break
+	if n := processes(r); n != nil {
+		f := s.progressFinding(r, n.term, n.e.Measure)
+		f.Outcome, f.Question = s.lang.Text("study.progress-outcome-bouncing"), s.lang.Text("study.progress-question-bouncing")
+		f.Kind = report.Description
+		if x := n.not; x != nil {
+			f.Kind, f.Why, f.Fix = report.Refused, s.lang.Note(x.why.Code, x.why.Text, x.why.Args), s.lang.Note(x.fix.Code, x.fix.Text, x.fix.Args)
+		} else {
+			f.Row, f.Says = p.label(s, a, *n), []string{s.lang.Text("study.progress-say-bouncing")}
 		}
+		f.Notes = s.releaseNotes(n.notes)
+		f.Rows = s.progressRows(r, p, termBouncing)
+		out = append(out, f)
 	}
 	return out
+}
+
+// processes is the number that the description of how people are passed about leads with; nil if there is none.
+func processes(r *analysisResult) *found {
+	for _, first := range []string{"bouncing,authority-changes,difference", termBouncing, termStableExit} {
+		for i := range r.numbers {
+			n := &r.numbers[i]
+			if n.term == first || first == termStableExit && strings.HasPrefix(n.term, first) && (n.not != nil || strings.HasSuffix(n.term, "difference")) {
+				return n
+			}
+		}
+	}
+	return nil
 }
 
 // progressFinding is the finding about one number; its address is "" where there is no such number.
@@ -182,8 +191,8 @@ func (p *Headlines) partOf(term string) string {
 		return termForecast
 	case termLife, "response":
 		return termLife
-	case "bouncing", "stable-exit", "return":
-		return "bouncing"
+	case termBouncing, termStableExit, termReturn:
+		return termBouncing
 	}
 	return termMonths
 }
@@ -192,14 +201,18 @@ func (p *Headlines) partOf(term string) string {
 func (s *state) progressRows(r *analysisResult, p *Headlines, part string) []report.Row {
 	a := r.spec
 	var out []report.Row
+	lead := ""
+	if n := processes(r); part == termBouncing && n != nil {
+		lead = n.term
+	}
 	for _, n := range r.numbers {
-		main := n.term == part || part == "bouncing" && strings.HasPrefix(n.term, "bouncing,authority-changes,difference")
+		main := n.term == part || n.term == lead
 		if main || p.partOf(n.term) != part || n.not != nil || !p.shows(a, n) {
 			continue
 		}
 		address := a.Name + "/" + n.term + "/" + string(n.e.Measure)
 		row := report.Row{Address: address, Label: s.termLabel(a, n), Unit: unitOf(a, n), Estimate: s.bundle.findings[address]}
-		if part != "bouncing" {
+		if part != termBouncing {
 			row.Notes = s.releaseNotes(n.notes)
 		}
 		out = append(out, row)

@@ -1,0 +1,68 @@
+package study
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"utfall/internal/lang"
+	"utfall/study/report"
+)
+
+// How people are passed about always stands beside the headlines: no key leaves it out, and a ladder file that does not say who
+// answers for whom leaves what can be known, with a note.
+func TestBouncingIsAlwaysThere(t *testing.T) {
+	dir := copied(t, progressData(t))
+	text := monthsOnly(t)
+	asked := regexp.MustCompile(`(?m)^      bouncing: .*\n`)
+	require.True(t, asked.MatchString(text))
+	bare := asked.ReplaceAllString(text, "")
+	s := opened(t, dir, text)
+	with, err := s.reask(t, text)
+	require.NoError(t, err)
+	without, err := s.reask(t, bare)
+	require.NoError(t, err)
+	require.Equal(t, with, without, "the usual months are those that the study file names")
+	for _, term := range []string{"bouncing,authority-changes,difference", "bouncing,ping-pong,group=treated", "stable-exit,time=24,difference", "return,time=12,group=control"} {
+		require.Contains(t, without, term)
+	}
+
+	edit(t, dir, "ladder.yaml", func(s string) string {
+		from := strings.Index(s, "authorities:")
+		rest := s[from:]
+		end := strings.Index(rest, "orders:")
+		require.True(t, from > 0 && end > 0)
+		return s[:from] + rest[end:]
+	})
+	s = opened(t, dir, bare)
+	page := ""
+	for _, l := range []lang.Lang{lang.SV, lang.EN} {
+		s.lang, s.results = l, nil
+		require.NoError(t, s.estimate())
+		in, err := s.reportInput("")
+		require.NoError(t, err)
+		var b bytes.Buffer
+		require.NoError(t, report.Write(&b, in))
+		page = b.String()
+		require.NotContains(t, page, "[[")
+	}
+	require.Contains(t, page, "does not say who answers for people in")
+	require.Contains(t, page, s.lang.Text("study.progress-outcome-bouncing"))
+	codes := map[string]bool{}
+	for _, r := range s.bundle.records {
+		require.NotContains(t, r.Term, "return,")
+		require.NotContains(t, r.Term, "bouncing,")
+		codes[r.Term] = true
+	}
+	require.True(t, codes["stable-exit,time=24,difference"])
+
+	// With some states said and others not, the file is wrong.
+	edit(t, dir, "ladder.yaml", func(s string) string { return s + "authorities: {rehab: region}\n" })
+	spec, err := Parse("study.yaml", strings.NewReader(bare))
+	require.NoError(t, err)
+	_, err = Check(t.Context(), spec, Options{DataDir: dir})
+	require.ErrorIs(t, err, ErrSpec)
+}
