@@ -110,6 +110,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitPairs{} }},
 		{"sequences", "Months in a row: changes of authority, time between the chairs, self-support for good, and how varied the months are", "utfall fit sequences --data months.csv --id id --months m01,m02,m03 --treatment arm --authority sick=FK,seeking=AF,none=nobody,work=own",
 			func() fitMethod { return &fitSequences{} }},
+		{"follow-up", "An effect on scores that not everybody gave: at random, by reference after drop-out, shifted, and the shift that tips it", "utfall fit follow-up --data visits.csv --id person --visit month --treatment arm --outcome score --covariates score0,age --strategy jr,cir --delta -2,-4 --mic 5",
+			func() fitMethod { return &fitFollowUp{} }},
 		{"mcf", "Mean number of repeated events, with or without a terminal event, and the rate ratio", "utfall fit mcf --data events.csv --id id --time time --event event --by arm --terminal dead --at 12,24",
 			func() fitMethod { return &fitMCF{} }},
 		{"costs", "What each payer paid more for participants, and the cost of one more unit of effect (Fieller)", "utfall fit costs --data people.csv --id id --treatment arm --costs state,region,municipality --effect months --willingness 5000,10000 --cluster set",
