@@ -25,6 +25,8 @@ type Basis struct {
 	// Events counts, for an outcome that is 0 or 1, the people with a 1 in each
 	// group; nil for other outcomes.
 	Events *Arms
+	// Money says of a sum or mean of money whether few people make it up; nil for other numbers.
+	Money *Money
 	// Published marks a number whose units are places with published statistics, no
 	// people: it may rest on one of them, and their counts are shown as they are.
 	Published bool
@@ -52,6 +54,11 @@ func (b Basis) least() (int, Why) {
 	n := b.Treated
 	if !b.Single {
 		n = min(n, b.Control)
+	}
+	if b.Money != nil {
+		if c, why := b.Money.least(); c < n {
+			return c, why
+		}
 	}
 	if b.Events == nil {
 		return n, BelowMinimum

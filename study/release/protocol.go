@@ -10,14 +10,16 @@ type Why string
 
 // The reasons.
 const (
-	BelowMinimum  Why = "below-minimum"     // fewer than the threshold
-	Difference    Why = "difference"        // the difference to a shown number is below the threshold
-	Complementary Why = "complementary"     // would let a withheld number be worked out
-	WholeGroup    Why = "whole-group"       // says the same of everybody in a group
-	FewDF         Why = "few-df"            // fewer than 10 residual degrees of freedom
-	AtRisk        Why = "at-risk"           // fewer than twice the threshold still followed
-	EventCell     Why = "few-events"        // the event, or its absence, is below the threshold in a group
-	RestTooSmall  Why = "remainder-minimum" // everybody else together is below the threshold
+	BelowMinimum    Why = "below-minimum"     // fewer than the threshold
+	Difference      Why = "difference"        // the difference to a shown number is below the threshold
+	Complementary   Why = "complementary"     // would let a withheld number be worked out
+	WholeGroup      Why = "whole-group"       // says the same of everybody in a group
+	FewDF           Why = "few-df"            // fewer than 10 residual degrees of freedom
+	AtRisk          Why = "at-risk"           // fewer than twice the threshold still followed
+	EventCell       Why = "few-events"        // the event, or its absence, is below the threshold in a group
+	RestTooSmall    Why = "remainder-minimum" // everybody else together is below the threshold
+	Dominance       Why = "dominated"         // one or two people make up nearly all of a sum
+	FewContributors Why = "few-contributors"  // fewer than the threshold have anything of a sum
 )
 
 // Withheld is one line of the protocol: how many numbers of one kind were withheld
