@@ -179,7 +179,9 @@ func (s *state) forecastData(r *analysisResult, p *Headlines, u *progressUnits) 
 	if !evenWeights(b) { // those of the design: the forecast is about those whom it is about
 		sample.Weight = estimate.Weights{Kind: estimate.Matching, Values: pickFloat(b.weight, d.unit)}
 	}
-	d.surrogates(sample, u, own.ladder, f)
+	if d.surrogates(sample, u, own.ladder, f) {
+		own.notes[termForecast] = append(own.notes[termForecast], table.Note{Code: "forecast-steps-joined", Text: "Too few older people with or without the outcome have been on some steps. They count as one with the step beside them in the forecast, which then cannot tell where they lead by themselves."})
+	}
 	if sample.S == nil {
 		return nil, fmt.Errorf("%w: on no two steps there are people with and people without the outcome", estimate.ErrTooFew)
 	}

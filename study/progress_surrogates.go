@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/estimate"
@@ -11,9 +12,10 @@ import (
 	"utfall/study/release"
 )
 
-// surrogates are the months on each step before the month of the forecast and the step in it, for
-// steps on which both outcomes occur.
-func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressUnits, l *Ladder, f *Forecast) {
+// surrogates are the months on each step before the month of the forecast and the step in it. A step on which both outcomes do not occur
+// often enough counts as one with the step below it (the lowest with the one above): left out, it would count as the step that the others are
+// compared with, and whoever has come furthest as one who has not come anywhere. It says whether any were joined.
+func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressUnits, l *Ladder, f *Forecast) (joined bool) {
 	values := l.values()
 	n := len(d.unit)
 	months, on := make([][]float64, len(values)), make([][]float64, len(values))
@@ -34,23 +36,55 @@ func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressU
 		name string
 		of   [][]float64
 	}{{"months on ", months}, {"on ", on}} {
-		base := true // the lowest step that some leave for good and some do not: the others are compared with it
-		for k, v := range x.of {
-			if !d.tells(v) {
-				continue
+		for k, g := range d.joined(x.of) {
+			joined = joined || len(g.steps) > 1
+			if k == 0 {
+				continue // the others are compared with it
 			}
-			if !base {
-				columns, sample.SNames = append(columns, v), append(sample.SNames, x.name+stepName(values[k]))
+			name := x.name
+			for j, step := range g.steps {
+				if j > 0 {
+					name += " or "
+				}
+				name += stepName(values[step])
 			}
-			base = false
+			columns, sample.SNames = append(columns, g.of), append(sample.SNames, name)
 		}
 	}
 	if len(columns) == 0 {
-		return
+		return joined
 	}
 	sample.S = mat.NewDense(n, len(columns), nil)
 	for k, v := range columns {
 		sample.S.SetCol(k, v)
+	}
+	return joined
+}
+
+// joinedSteps are steps that count as one.
+type joinedSteps struct {
+	steps []int
+	of    []float64 // sum of their columns
+}
+
+// joined joins neighbouring steps, columns of which are given from the lowest up, until each tells of the outcome or one is left.
+// Steps that nobody is ever on are left out.
+func (d *forecastData) joined(columns [][]float64) []joinedSteps {
+	var out []joinedSteps
+	for k, v := range columns {
+		if slices.Max(v) > 0 {
+			out = append(out, joinedSteps{[]int{k}, slices.Clone(v)})
+		}
+	}
+	for {
+		k := slices.IndexFunc(out, func(g joinedSteps) bool { return !d.tells(g.of) })
+		if k < 0 || len(out) < 2 {
+			return out
+		}
+		low := max(k-1, 0)
+		floats.Add(out[low].of, out[low+1].of)
+		out[low].steps = append(out[low].steps, out[low+1].steps...)
+		out = slices.Delete(out, low+1, low+2)
 	}
 }
 
