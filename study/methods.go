@@ -124,7 +124,7 @@ var methodTexts = map[string]methodInfo{
 	},
 	"progress": {
 		"three headlines that are never merged: how many more months participants were on a higher step of a declared ladder than comparable people; how many more of 100 are forecast to support themselves for good; how many more of 100 changed for the better by their own answers, those who fared worse subtracted",
-		"net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt; forecast = mean of the efficient influence function of the surrogate index, or under latent unconfoundedness of the outcome bridge (rectified once a third of the outcomes have come); net share = mean over plausible values of P(Δθ > MIC) − P(Δθ < −MIC), participants less comparison people",
+		"net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt; forecast = mean of the efficient influence function of the surrogate index (rectified once a third of the outcomes have come); net share = mean over plausible values of P(Δθ > MIC) − P(Δθ < −MIC), participants less comparison people",
 		"influence functions summed over clusters (those of the net share joined by Rubin's rules); the intervals of the three hold together (max-t of the joint influence functions)",
 		"Mao (2023), Biometrics 79(1); Athey, Chetty, Imbens and Kang (2025), Review of Economic Studies; Mislevy (1991), Psychometrika 56(2)",
 		"estimate/progress/METHODS.md",
@@ -204,6 +204,13 @@ var methodTexts = map[string]methodInfo{
 		"of differences cr1 on the people and sets that belong together, Student's t on G-1; none of the others",
 		"Gabadinho, Ritschard, Müller and Studer (2011), J. Stat. Software 40(4); Studer, Ritschard, Gabadinho and Müller (2011), Sociol. Methods Res. 40(3)",
 		"estimate/progress/METHODS.md",
+	},
+	"reliability": {
+		"how much of a questionnaire's scores is the person and how much is chance, which change of one person is more than chance, and which change people call important: a description of the instrument, one rater at a time",
+		"alpha = k/(k-1)·(1 - Σs_jj/s²), omega of one factor, SEM = SD·√(1 - alpha), smallest detectable change = 1.96·√2·SEM; retest ICC(2,1) among comparison people; minimal important change by predictive modelling of the anchor, adjusted; share of places by one-way random effects; rater DIF by proportional odds",
+		"alpha, omega and the errors of measurement from influence functions; ICC by exact F intervals; DIF by likelihood ratio, Benjamini and Hochberg",
+		"Cronbach (1951); McDonald (1999); McGraw and Wong (1996); Terluin et al. (2015, 2017); Wald (1940); Zumbo (1999)",
+		"estimate/progress/METHODS.md, study/METHODS.md",
 	},
 	"missing": {
 		"what the effect can be where people or their values are missing: bounds, and the effect with gaps filled or people weighted to stand for others",

@@ -185,7 +185,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	}
 	if r.alone == nil {
 		f.Method = s.methodOf(r)
-		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Spillover != nil || a.Displacement != nil {
+		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Instrument != nil || a.Spillover != nil || a.Displacement != nil {
 			f.Row = s.termLabel(a, n)
 		}
 	}
@@ -211,7 +211,11 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		if i == main || !s.shownRow(a, x) {
 			continue
 		}
-		f.Rows = append(f.Rows, report.Row{Address: addr(x), Label: s.termLabel(a, x), Unit: unitOf(a, x), Estimate: s.bundle.findings[addr(x)], Notes: s.releaseNotes(x.notes)})
+		notes := x.notes
+		if x.not != nil { // a row that is not given says why
+			notes = append([]table.Note{x.not.why, x.not.fix}, notes...)
+		}
+		f.Rows = append(f.Rows, report.Row{Address: addr(x), Label: s.termLabel(a, x), Unit: unitOf(a, x), Estimate: s.bundle.findings[addr(x)], Notes: s.releaseNotes(notes)})
 	}
 	if a.BeforeAfter != nil {
 		for _, other := range s.spec.Analyses {

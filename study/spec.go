@@ -155,6 +155,7 @@ type Analysis struct {
 	Sequences    *Sequences    `yaml:"sequences,omitempty"`
 	Course       *Course       `yaml:"course,omitempty"`
 	Places       *Places       `yaml:"places,omitempty"`
+	Instrument   *Instrument   `yaml:"reliability,omitempty"`
 	Missing      *Missing      `yaml:"missing,omitempty"`
 	Progress     *Headlines    `yaml:"progress,omitempty"`
 }

@@ -36,6 +36,11 @@ const (
     unit: percentage-points
     ladder: {cohort: deltagare, ladder: ladder.yaml, at: [12, 24], odds: true}
 `
+	underScales = `  - name: scales
+    outcome_label: {sv: Formuläret, en: The questionnaire}
+    unit: units
+    reliability: {cohort: deltagare, data: assessments, after: 12, window: 1, retest: true, anchor: {item: health, rater: self, at_least: 4}, places: municipality, scales: [{name: own, rater: self, items: [health, coping, everyday]}, {name: theirs, rater: caseworker, items: [job-chance, cooperation]}]}
+`
 	underReturns = `  - name: returns
     outcome_label: {sv: Åter, en: Back}
     unit: units
@@ -127,7 +132,16 @@ func underKeys() map[string][4]string {
 		"pairs.outcomes.better": {underPairs, "better: more", "better: less", ""}, "pairs.outcomes.threshold": {underPairs, "threshold: 1}, {", "threshold: 6}, {", ""},
 		"ladder.cohort": {underLadder, "cohort: deltagare", "cohort: nobody", refused}, "ladder.ladder": {underLadder, "ladder: ladder.yaml", "ladder: none.yaml", "input"},
 		"ladder.at": {underLadder, "at: [12, 24]", "at: [12, 18]", ""}, "ladder.odds": {underLadder, ", odds: true", "", ""}, "ladder.strata": {underLadder, "odds: true", "strata: [sex]", ""},
-		"recurrent.cohort": {underReturns, "cohort: deltagare", "cohort: nobody", refused}, "recurrent.states": {underReturns, "sickness-benefit, social", "social", ""},
+		"reliability.cohort": {underScales, "cohort: deltagare", "cohort: nobody", refused}, "reliability.data": {underScales, "data: assessments", "data: people", refused},
+		"reliability.after": {underScales, "after: 12", "after: 6", ""}, "reliability.window": {underScales, "window: 1", "window: 3", ""}, "reliability.retest": {underScales, "retest: true, ", "", ""},
+		"reliability.anchor.item": {underScales, "item: health", "item: coping", ""}, "reliability.anchor.rater": {underScales, "health, rater: self", "job-chance, rater: caseworker", ""},
+		"reliability.anchor.at_least": {underScales, "at_least: 4", "at_least: 3", ""}, "reliability.places": {underScales, "places: municipality", "places: county", ""},
+		// Caseworkers were asked other questions; what the items do is tested by hand.
+		"reliability.rater_dif.items":  {underScales, "places: municipality", "rater_dif: {items: [health, coping, hope], raters: [self, caseworker]}", "input"},
+		"reliability.rater_dif.raters": {underScales, "places: municipality", "rater_dif: {items: [health, coping, hope], raters: [self, self]}", refused},
+		"reliability.scales.name":      {underScales, "name: own", "name: mine", ""}, "reliability.scales.rater": {underScales, "name: theirs, rater: caseworker", "name: theirs, rater: self", ""},
+		"reliability.scales.items": {underScales, "[health, coping, everyday]", "[health, coping]", ""},
+		"recurrent.cohort":         {underReturns, "cohort: deltagare", "cohort: nobody", refused}, "recurrent.states": {underReturns, "sickness-benefit, social", "social", ""},
 		"recurrent.terminal": {underReturns, "terminal: [death, emigration, age-pension]", "terminal: [death, emigration, age-pension, work]", ""},
 		"recurrent.at":       {underReturns, "at: [12, 24]", "at: [12, 18]", ""}, "recurrent.ladder": {underChanges, "ladder: ladder.yaml", "ladder: none.yaml", "input"},
 		"recurrent.self_support": {underChanges, "[work, studies]", "[work, studies, unemployment-programme]", ""},
@@ -147,12 +161,12 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 		t.Skip("estimates once a key")
 	}
 	cases := underKeys()
-	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
+	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "reliability": reflect.TypeFor[Instrument](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
 		for key := range keysOf(method, name+".") {
 			require.Contains(t, cases, key)
 		}
 	}
-	all := []string{underPairs, underLadder, underReturns, underChanges, underLandmark, underSequences}
+	all := []string{underPairs, underLadder, underScales, underReturns, underChanges, underLandmark, underSequences}
 	s := opened(t, progressData(t), underStudy(t, all...))
 	var err error
 	base := map[string]string{}
@@ -178,13 +192,13 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 
 // The report has every text in both languages, the curves, and beside the numbers what they are.
 func TestReportUnderTheHeadlines(t *testing.T) {
-	text := underStudy(t, underPairs, underLadder, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underScales, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	for language, says := range map[string][]string{
-		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
+		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "own: error of measurement of the sum", "12 months later, comparison people", "are never added up", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
 			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "paths goes with the group", "Test of whether the past has a part",
 			"The test of whether the past has a part, ", "the p-value is "},
-		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är "},
+		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "own: mätfel i summan", "12 månader senare, jämförelsepersoner", "läggs aldrig ihop", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är "},
 	} {
 		page := s.page(t, strings.Replace(text, "language: sv", "language: "+language, 1))
 		for _, want := range says {
@@ -198,7 +212,7 @@ func TestUnderTheHeadlinesDependsOnTheDataAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the cohort twice")
 	}
-	text := underStudy(t, underPairs, underLadder, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underScales, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	want, err := s.ask(t, text)
 	require.NoError(t, err)
@@ -234,6 +248,19 @@ func TestUnderTheHeadlinesRefuses(t *testing.T) {
 		{underLadder, "odds: true", "strata: [sex, sex]", "twice"},
 		{underLadder, "odds: true", "strata: [age]", "levels"},
 		{underLadder, "odds: true", "strata: [months_work]", "an outcome"},
+		{underScales, "unit: units", "unit: months", "unit: months is not used"},
+		{underScales, "unit: units", "relevant: 1", "relevant is not used"},
+		{underScales, "unit: units", "good: up", "good: up is not used"},
+		{underScales, "rater: caseworker, items", "items", "never mixed"},
+		{underScales, "name: theirs", "name: own", "used twice"},
+		{underScales, "[job-chance, cooperation]", "[job-chance]", "at least 2"},
+		{underScales, "[job-chance, cooperation]", "[job-chance, job-chance]", "twice"},
+		{underScales, "[job-chance, cooperation]", "[job-chance, wealth]", "wealth"},
+		{underScales, "after: 12, ", "", "give the months"},
+		{underScales, "window: 1", "window: 6", "less than half"},
+		{underScales, "retest: true, anchor: {item: health, rater: self, at_least: 4}, ", "", "goes with retest"},
+		{underScales, "health, rater: self", "health, rater: doctor", "doctor"},
+		{underScales, "at_least: 4", "at_least: 0", "name the item"},
 		{underReturns, "unit: units", "unit: months", "unit: months is not used"},
 		{underLandmark, "unit: percentage-points", "unit: months\n    relevant: 2", "unit: months is not used"},
 		{underSequences, "unit: units", "unit: percent", "unit: percent is not used"},

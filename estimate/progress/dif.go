@@ -41,8 +41,9 @@ type DIFItem struct {
 // with rest the mean of the other unflagged items (of all others, if fewer than two are left).
 // Uniform 2(ℓ1 − ℓ0), non-uniform 2(ℓ2 − ℓ1), total 2(ℓ2 − ℓ0) on 2 df; effect = R²_2 − R²_0
 // (Nagelkerke). Flagged: p of the total after Benjamini and Hochberg below Alpha and effect at least
-// MinEffect, so that a large sample alone flags nothing. The rest is purified: flagged items leave it until the flags
-// stay (at most 10 rounds).
+// MinEffect, so that a large sample alone flags nothing. The rest is purified: the item that stands out most leaves it, all are
+// tested again (one strong item in the rest makes others stand out), and so on until the flags stay; an item that no
+// longer stands out is put back.
 //
 // Persons who lack an answer are left out and counted (rows-incomplete). Estimates: for each item
 // ITEM/uniform, ITEM/non-uniform, ITEM/total (chi-square). Details: items ([]DIFItem), rounds.
@@ -128,16 +129,23 @@ func (e DIFLogistic) fit(ctx context.Context, a *Answers) (*estimate.Result, err
 	flagged := make([]bool, len(a.Names))
 	var items []DIFItem
 	rounds := 0
-	for range difRounds {
+	for range difRounds * len(a.Names) {
 		rounds++
 		if items, err = e.round(ctx, d, a, rows, flagged); err != nil {
 			return nil, err
 		}
 		next := make([]bool, len(items))
 		benjaminiHochberg(items)
+		strongest := -1
 		for j := range items {
 			items[j].Flagged = items[j].PBH < e.Alpha && items[j].Effect >= e.MinEffect
-			next[j] = items[j].Flagged
+			next[j] = items[j].Flagged && flagged[j]
+			if items[j].Flagged && !flagged[j] && (strongest < 0 || items[j].Total > items[strongest].Total) {
+				strongest = j
+			}
+		}
+		if strongest >= 0 {
+			next[strongest] = true
 		}
 		if slices.Equal(next, flagged) {
 			break

@@ -76,6 +76,35 @@ func TestDIFFindsTheItem(t *testing.T) {
 	require.NotEqual(t, difItems(l)[0].Flagged && difItems(l)[1].Flagged, difItems(lenient)[0].Flagged && difItems(lenient)[1].Flagged)
 }
 
+// One of four items means two steps more to one group. In the rest of the others it makes all of them stand out; the strongest leaves first,
+// and they stand out no more.
+func TestDIFTakesTheStrongestItemFirst(t *testing.T) {
+	a := &Answers{Names: []string{"a", "b", "c", "d"}, GroupNames: []string{"0", "1"}, Level: 0.95, X: mat.NewDense(400, 4, nil)}
+	for p := range 400 {
+		a.Unit, a.Group = append(a.Unit, fmt.Sprintf("%03d", p)), append(a.Group, p%2)
+		st := num.NewStream(61, "strong", uint64(p))
+		trait := 1.2 * st.Normal()
+		for j := range 4 {
+			v := 1.0
+			for cut := range 3 {
+				if trait+st.Normal() > float64(cut-1) {
+					v++
+				}
+			}
+			if j == 2 && p%2 == 1 && st.Bernoulli(.8) {
+				v = min(v+2, 4)
+			}
+			a.X.Set(p, j, v)
+		}
+	}
+	r, err := DIFLogistic{}.Fit(t.Context(), a)
+	require.NoError(t, err)
+	for j, it := range difItems(r) {
+		require.Equal(t, j == 2, it.Flagged, it.Item)
+	}
+	require.Equal(t, 2, r.Details["rounds"])
+}
+
 // Groups that differ in the trait only: nothing is found; a comparison that hangs on the moved item is named.
 func TestDIFVerdicts(t *testing.T) {
 	r, err := DIFLikelihoodRatio{}.Fit(t.Context(), difAnswersOf(52, 300, 0.5, 0, 1))
