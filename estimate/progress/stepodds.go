@@ -135,6 +135,18 @@ func newStepOdds(f *estimate.Frame, e StepOdds) (*stepOdds, error) {
 			}
 		}
 	}
+	// A step in between that one arm is never on: its two thresholds run together there, on the boundary of the model.
+	for k, step := range c.step {
+		var on [2]int
+		for _, i := range c.order {
+			if f.Y[i] == step {
+				on[arm(f.Treated[i])]++
+			}
+		}
+		if on[0] == 0 || on[1] == 0 {
+			return nil, fmt.Errorf("%w: in one arm nobody is on step %d of %d from below, so that odds by step lie on the boundary; join it with a step beside it", estimate.ErrSeparated, k+1, len(c.step))
+		}
+	}
 	var design []float64
 	for _, p := range c.order {
 		i := int(p)

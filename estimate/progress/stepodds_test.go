@@ -163,6 +163,8 @@ func TestStepOddsRelationsAndRefusals(t *testing.T) {
 		"one step":  {counted([]int{20}, []int{20}), estimate.ErrTooFew},
 		"separated": {counted([]int{20, 10, 0}, []int{10, 12, 18}), estimate.ErrSeparated},
 		"nobody":    {counted([]int{20, 10}), estimate.ErrNoTreated},
+		// Comparison people are above and below step 3, never on it: not a fit that does not end, but an edge with a name.
+		"gap in one arm": {counted([]int{10, 12, 0, 4}, []int{5, 6, 8, 4}), estimate.ErrSeparated},
 	} {
 		_, err := StepOdds{}.Fit(t.Context(), c.f)
 		require.ErrorIs(t, err, c.want, what)
