@@ -42,12 +42,36 @@ func (s *state) bouncing(r *analysisResult, a *Analysis, u *progressUnits) error
 	if err != nil {
 		return err
 	}
+	m, while := s.firstMonths(u, b.paths.After), s.firstMonths(u, p.Tau+1) // net months have a horizon, and so have the rates
+	if says {
+		res, err := progress.Bouncing{Authority: who, Ladder: ladder, PingPong: p.Bouncing.PingPong, ReweighLoss: p.ReweighLoss, Workers: s.o.Workers}.Fit(s.ctx, while)
+		if err := s.described(r, u, res, err, termBouncing); err != nil {
+			return err
+		}
+	}
+	if months := float64(b.paths.After - 12); months > 0 {
+		at := []float64{math.Min(float64(p.Tau), months)}
+		stable, err := progress.StableExit{Authority: who, Benefit: 1, At: at, ReweighLoss: p.ReweighLoss, Workers: s.o.Workers}.Fit(s.ctx, m)
+		if err := s.described(r, u, stable, err, termStableExit); err != nil {
+			return err
+		}
+	}
+	if !says {
+		return nil
+	}
+	back, err := progress.Return{Authority: who, At: []float64{float64(p.Bouncing.Return)}, ReweighLoss: p.ReweighLoss, Workers: s.o.Workers}.Fit(s.ctx, m)
+	return s.described(r, u, back, err, termReturn)
+}
+
+// firstMonths are the first months of the cohort's people.
+func (s *state) firstMonths(u *progressUnits, months int) *progress.Months {
+	b := u.b
 	m := &progress.Months{
 		Persons: progress.Persons{Unit: u.id, Treated: b.treated, Level: s.spec.Level},
-		States:  b.paths.States, Length: b.paths.After, Code: make([]int8, 0, len(u.id)*b.paths.After),
+		States:  b.paths.States, Length: months, Code: make([]int8, 0, len(u.id)*months),
 	}
 	for i := range u.id {
-		for k := range b.paths.After {
+		for k := range months {
 			m.Code = append(m.Code, b.paths.At(i, k))
 		}
 	}
@@ -57,31 +81,30 @@ func (s *state) bouncing(r *analysisResult, a *Analysis, u *progressUnits) error
 	if b.weight != nil {
 		m.Weight = estimate.Weights{Kind: estimate.Matching, Values: b.weight}
 	}
-	while := *m // net months have a horizon, and so has this
-	while.Length, while.Code = p.Tau+1, nil
-	for i := range u.id {
-		for k := range while.Length {
-			while.Code = append(while.Code, b.paths.At(i, k))
-		}
+	return m
+}
+
+// lossBefore lets those whose steps up to the month of the forecast are known stand in for those lost before it. Loss between
+// that month and the outcome is left to the forecast: it has a part only beyond steps and background.
+func (s *state) lossBefore(own *progressResult, u *progressUnits, d *forecastData, sample *progress.SurrogateSample, at int) error {
+	inverse, lost, err := s.firstMonths(u, at+1).LossWeights()
+	if err != nil {
+		return err
 	}
-	if says {
-		res, err := progress.Bouncing{Authority: who, Ladder: ladder, PingPong: p.Bouncing.PingPong, Workers: s.o.Workers}.Fit(s.ctx, &while)
-		if err := s.described(r, u, res, err, termBouncing); err != nil {
-			return err
-		}
-	}
-	if months := float64(b.paths.After - 12); months > 0 {
-		at := []float64{math.Min(float64(p.Tau), months)}
-		stable, err := progress.StableExit{Authority: who, Benefit: 1, At: at, Workers: s.o.Workers}.Fit(s.ctx, m)
-		if err := s.described(r, u, stable, err, termStableExit); err != nil {
-			return err
-		}
-	}
-	if !says {
+	if lost == 0 {
 		return nil
 	}
-	back, err := progress.Return{Authority: who, At: []float64{float64(p.Bouncing.Return)}, Workers: s.o.Workers}.Fit(s.ctx, m)
-	return s.described(r, u, back, err, termReturn)
+	w := make([]float64, len(d.unit))
+	for k, i := range d.unit {
+		w[k] = inverse[i]
+		if sample.Weight.Values != nil {
+			w[k] *= sample.Weight.Values[k]
+		}
+	}
+	sample.Weight = estimate.Weights{Kind: estimate.Matching, Values: w}
+	own.notes[termForecast] = append(own.notes[termForecast], table.Note{Code: "loss-before-forecast", Args: map[string]any{"persons": lost, "month": at},
+		Text: fmt.Sprintf("%d people were lost before month %d; those in the same state in the same month stand in for them. Loss after it is taken to have nothing to do with the outcome, given steps and background.", lost, at)})
+	return nil
 }
 
 // described takes over the numbers of a description, groups named as everywhere.

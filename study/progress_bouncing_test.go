@@ -3,6 +3,7 @@ package study
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,4 +66,50 @@ func TestBouncingIsAlwaysThere(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Check(t.Context(), spec, Options{DataDir: dir})
 	require.ErrorIs(t, err, ErrSpec)
+}
+
+// Loss that is weighed up reaches how people are passed about, too, with its note at each number.
+func TestReweighLossReachesBouncing(t *testing.T) {
+	text := withoutBlock(progressStudy(t), "      assessments:", ", life: 0.05", ", life: study_population.overall.life_12.versus_wait.net_share")
+	s := opened(t, progressData(t), text)
+	paths := s.cohorts["deltagare"].paths
+	lost := slices.Index(paths.States, "sickness-benefit")
+	for u := range s.cohorts["deltagare"].treated {
+		if u%3 == 0 && int(paths.At(u, 9)) == lost {
+			for m := paths.Before + 10; m < paths.Before+paths.After; m++ {
+				paths.Code[u*(paths.Before+paths.After)+m] = -1
+			}
+		}
+	}
+	numbers := map[bool]map[string]Record{}
+	for _, reweigh := range []bool{false, true} {
+		asked := text
+		if reweigh {
+			asked = strings.Replace(text, "      tau: 24\n", "      tau: 24\n      reweigh_loss: true\n", 1)
+		}
+		spec, err := Parse("study.yaml", strings.NewReader(asked))
+		require.NoError(t, err)
+		again := *s
+		again.spec, again.results = spec, nil
+		require.NoError(t, again.estimate())
+		numbers[reweigh] = map[string]Record{}
+		for _, r := range again.bundle.records {
+			numbers[reweigh][r.Term] = r
+		}
+	}
+	for _, term := range []string{"bouncing,authority-changes,difference", "stable-exit,time=24,difference", "return,time=12,group=control", "forecast"} {
+		a, b := numbers[false][term], numbers[true][term]
+		require.NotNil(t, a.Estimate, term)
+		require.NotNil(t, b.Estimate, term)
+		require.NotEqual(t, *a.Estimate, *b.Estimate, term)
+		codes := ""
+		for _, n := range b.Notes {
+			codes += n.Code + " "
+		}
+		want := "loss-reweighed"
+		if strings.HasPrefix(term, "forecast") {
+			want = "loss-before-forecast"
+		}
+		require.Contains(t, codes, want, term)
+	}
 }

@@ -179,6 +179,11 @@ func (s *state) forecastData(r *analysisResult, p *Headlines, u *progressUnits) 
 	if !evenWeights(b) { // those of the design: the forecast is about those whom it is about
 		sample.Weight = estimate.Weights{Kind: estimate.Matching, Values: pickFloat(b.weight, d.unit)}
 	}
+	if p.ReweighLoss {
+		if err := s.lossBefore(own, u, d, sample, f.At); err != nil {
+			return nil, err
+		}
+	}
 	if d.surrogates(sample, u, own.ladder, f) {
 		own.notes[termForecast] = append(own.notes[termForecast], table.Note{Code: "forecast-steps-joined", Text: "Too few older people with or without the outcome have been on some steps. They count as one with the step beside them in the forecast, which then cannot tell where they lead by themselves."})
 	}

@@ -45,6 +45,8 @@ type Bouncing struct {
 	PingPong  int    // months; 0 means 6
 	MinPerArm int    // 0 means 15
 	Workers   int    // never changes a result
+	// ReweighLoss lets those still followed stand in for those lost in the same state in the same month (METHODS.md).
+	ReweighLoss bool
 }
 
 // bounceMeasures are the measures in their order.
@@ -71,9 +73,11 @@ func (e Bouncing) Fit(ctx context.Context, m *Months) (*estimate.Result, error) 
 
 // bounceTally is what one person adds up to.
 type bounceTally struct {
-	event    [bounceAll]float64
-	months   float64 // observed, before the person leaves
-	attended float64 // in which an authority is responsible
+	event    [bounceAll]float64 // as many as they stand for
+	count    [bounceAll]float64 // as many as there are
+	months   float64            // before the person leaves, as many as they stand for
+	observed float64            // as many as there are
+	attended float64            // in which an authority is responsible
 }
 
 // episode is a time with one authority, months with nobody counting to it.
@@ -82,34 +86,43 @@ type episode struct {
 	last      int // month in which it was responsible
 }
 
-func (e Bouncing) tally(code, parallel []int8, who []Authority, step []int) bounceTally {
+func (e Bouncing) tally(code, parallel []int8, who []Authority, step []int, weight []float64) bounceTally {
 	var t bounceTally
+	w := 1.0
+	add := func(q int, n float64) {
+		t.event[q] += float64(w * n)
+		t.count[q] += n
+	}
 	var now, before episode
 	for k, c := range code {
 		a := who[c]
 		if a == Left {
 			break
 		}
-		t.months++
+		if weight != nil {
+			w = weight[k]
+		}
+		t.months += w
+		t.observed++
 		if step != nil && k > 0 {
 			switch d := step[c] - step[code[k-1]]; {
 			case d > 0:
-				t.event[bounceUp]++
+				add(bounceUp, 1)
 			case d < 0:
-				t.event[bounceDown]++
+				add(bounceDown, 1)
 			}
 		}
 		switch a {
 		case Nobody:
-			t.event[bounceGap]++
+			add(bounceGap, 1)
 			continue
 		case OwnSupport:
 			now, before = episode{}, episode{}
 			continue
 		}
-		t.attended++
+		t.attended += w
 		if parallel != nil {
-			t.event[bounceParallel] += float64(parallel[k])
+			add(bounceParallel, float64(parallel[k]))
 		}
 		switch now.authority {
 		case a:
@@ -117,9 +130,9 @@ func (e Bouncing) tally(code, parallel []int8, who []Authority, step []int) boun
 			continue
 		case Nobody:
 		default:
-			t.event[bounceChange]++
+			add(bounceChange, 1)
 			if before.authority == a && k-before.last-1 <= e.PingPong {
-				t.event[bouncePingPong]++
+				add(bouncePingPong, 1)
 			}
 			before = now
 		}
@@ -152,6 +165,10 @@ func (e Bouncing) fit(ctx context.Context, m *Months) (*estimate.Result, error) 
 	if err != nil {
 		return nil, err
 	}
+	var weights *monthWeights
+	if e.ReweighLoss {
+		weights = m.lossWeights(order)
+	}
 	sums := make([]bounceTally, len(m.Unit))
 	num.ForEach(len(order), e.Workers, func(k int) {
 		i := int(order[k])
@@ -159,7 +176,11 @@ func (e Bouncing) fit(ctx context.Context, m *Months) (*estimate.Result, error) 
 		if m.Parallel != nil {
 			parallel = m.Parallel[i*m.Length : (i+1)*m.Length]
 		}
-		sums[i] = e.tally(m.seen(i), parallel, who, step)
+		var inverse []float64
+		if weights != nil {
+			inverse = weights.of(i)
+		}
+		sums[i] = e.tally(m.seen(i), parallel, who, step, inverse)
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -181,17 +202,20 @@ func (e Bouncing) fit(ctx context.Context, m *Months) (*estimate.Result, error) 
 		}
 		events[name] = make([]float64, groups)
 		for _, i := range order {
-			events[name][m.group(int(i))] += sums[i].event[q]
+			events[name][m.group(int(i))] += sums[i].count[q]
 		}
 	}
 	for _, i := range order {
-		months[m.group(int(i))] += sums[i].months
+		months[m.group(int(i))] += sums[i].observed
 	}
 	res, err := r.result("bouncing", e.Workers)
 	if err != nil {
 		return nil, err
 	}
 	res.Details["events"], res.Details["months"] = events, months
+	if weights != nil {
+		res.Notes = append(res.Notes, weights.note())
+	}
 	res.Notes = append(res.Notes, table.Note{Code: "process-measure", Text: "These numbers say how people were sent about, not how it went for them: somebody who is parked in one place scores best."})
 	return res, nil
 }

@@ -74,7 +74,7 @@ func TestBouncingOfOnePersonByHand(t *testing.T) {
 		m := inMonths(c.code)
 		who, err := offices.of(m.States)
 		require.NoError(t, err)
-		got := Bouncing{PingPong: 6}.tally(m.seen(0), nil, who, step)
+		got := Bouncing{PingPong: 6}.tally(m.seen(0), nil, who, step, nil)
 		require.Equal(t, [5]float64{c.change, c.gap, c.pong, c.up, c.low}, [5]float64(got.event[:5]), c.code)
 		require.Equal(t, c.months, got.months, c.code)
 	}
@@ -228,7 +228,7 @@ func TestStableExitTimes(t *testing.T) {
 		m := inMonths(c.code)
 		who, _ := offices.of(m.States)
 		e.Benefit = c.benefit
-		at, how := e.time(m.seen(0), who)
+		at, how, _ := e.time(m.seen(0), who)
 		require.Equal(t, [2]int{c.time, c.how}, [2]int{at, how}, c.code)
 	}
 	for _, c := range []struct {
@@ -240,7 +240,7 @@ func TestStableExitTimes(t *testing.T) {
 	} {
 		m := inMonths(c.code)
 		who, _ := offices.of(m.States)
-		at, how := Return{}.time(m.seen(0), who)
+		at, how, _ := Return{}.time(m.seen(0), who)
 		require.Equal(t, [2]int{c.time, c.how}, [2]int{at, how}, c.code)
 	}
 }

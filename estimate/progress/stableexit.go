@@ -39,6 +39,8 @@ type StableExit struct {
 	At        []float64 // months; required
 	MinPerArm int       // 0 means 15
 	Workers   int       // never changes a result
+	// ReweighLoss lets those still followed stand in for those lost in the same state in the same month (METHODS.md).
+	ReweighLoss bool
 }
 
 // Return estimates how many of those who came to support themselves are back with an authority by a time after it:
@@ -50,6 +52,8 @@ type Return struct {
 	At        []float64 // months after the exit; required
 	MinPerArm int
 	Workers   int
+	// ReweighLoss is as in [StableExit].
+	ReweighLoss bool
 }
 
 // Fit estimates from months, which it does not change.
@@ -61,7 +65,7 @@ func (e StableExit) Fit(ctx context.Context, m *Months) (*estimate.Result, error
 		if e.Run < 1 || e.Benefit < 0 || e.Benefit >= e.Run {
 			return nil, invalid("a run of %d months with up to %d of benefit", e.Run, e.Benefit)
 		}
-		return incidence(ctx, m, e.Authority, stableCause, e.At, e.MinPerArm, e.Workers, e.time)
+		return incidence(ctx, m, e.Authority, stableCause, e.At, e.MinPerArm, e.Workers, e.ReweighLoss, e.time)
 	}()
 	if err != nil {
 		return nil, fmt.Errorf("stable exit: %w", err)
@@ -72,7 +76,7 @@ func (e StableExit) Fit(ctx context.Context, m *Months) (*estimate.Result, error
 
 // Fit estimates from months, which it does not change.
 func (e Return) Fit(ctx context.Context, m *Months) (*estimate.Result, error) {
-	res, err := incidence(ctx, m, e.Authority, returnCause, e.At, e.MinPerArm, e.Workers, e.time)
+	res, err := incidence(ctx, m, e.Authority, returnCause, e.At, e.MinPerArm, e.Workers, e.ReweighLoss, e.time)
 	if err != nil {
 		return nil, fmt.Errorf("return after exit: %w", err)
 	}
@@ -89,15 +93,16 @@ const (
 	outside // the clock never starts
 )
 
-// time gives months to the first run, and how it ended.
-func (e StableExit) time(code []int8, who []Authority) (int, int) {
+// time gives months to the first run, how it ended, and the month by which it is known what happens at time 0.
+func (e StableExit) time(code []int8, who []Authority) (time, how, known int) {
+	known = e.Run - 1
 	last := len(code) - e.Run
 	if last < 0 {
-		return 0, outside
+		return 0, outside, known
 	}
 	for m := 0; m <= last; m++ {
 		if who[code[m]] == Left {
-			return m, left
+			return m, left, known
 		}
 		if who[code[m]] != OwnSupport {
 			continue
@@ -113,13 +118,13 @@ func (e StableExit) time(code []int8, who []Authority) (int, int) {
 			}
 		}
 		if benefit <= e.Benefit {
-			return m, event
+			return m, event, known
 		}
 	}
-	return last, ended
+	return last, ended, known
 }
 
-func (e Return) time(code []int8, who []Authority) (int, int) {
+func (e Return) time(code []int8, who []Authority) (time, how, known int) {
 	exit := -1
 	for m := 1; m < len(code); m++ {
 		a := who[code[m]]
@@ -127,21 +132,21 @@ func (e Return) time(code []int8, who []Authority) (int, int) {
 		case exit < 0 && a == OwnSupport && who[code[m-1]] != OwnSupport:
 			exit = m
 		case exit < 0 && a == Left:
-			return 0, outside
+			return 0, outside, 0
 		case exit >= 0 && a == Left:
-			return m - exit, left
+			return m - exit, left, exit
 		case exit >= 0 && a != OwnSupport && a != Nobody:
-			return m - exit, event
+			return m - exit, event, exit
 		}
 	}
 	if exit < 0 || exit == len(code)-1 {
-		return 0, outside
+		return 0, outside, 0
 	}
-	return len(code) - 1 - exit, ended
+	return len(code) - 1 - exit, ended, exit
 }
 
 // incidence is the cumulative incidence of the event and of leaving on a clock.
-func incidence(ctx context.Context, m *Months, who Map, cause string, at []float64, least, workers int, clock func([]int8, []Authority) (int, int)) (*estimate.Result, error) {
+func incidence(ctx context.Context, m *Months, who Map, cause string, at []float64, least, workers int, reweigh bool, clock func([]int8, []Authority) (time, how, known int)) (*estimate.Result, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
@@ -163,14 +168,16 @@ func incidence(ctx context.Context, m *Months, who Map, cause string, at []float
 	}
 	events, short := 0, 0
 	var count [2]int
+	var person, month []int
 	for _, p := range order {
 		i := int(p)
-		t, how := clock(m.seen(i), authority)
+		t, how, known := clock(m.seen(i), authority)
 		if how == outside {
 			short++
 			continue
 		}
 		c.Unit, c.Time = append(c.Unit, m.Unit[i]), append(c.Time, float64(t))
+		person, month = append(person, i), append(month, known)
 		number := survive.Censored
 		switch how {
 		case event:
@@ -200,9 +207,24 @@ func incidence(ctx context.Context, m *Months, who Map, cause string, at []float
 	case count[0] < least || groups == 2 && count[1] < least:
 		return nil, fmt.Errorf("%w: a group has %d persons for whom the clock starts, at least %d are needed", estimate.ErrTooFew, min(count[0], count[groups-1]), least)
 	}
-	res, err := survive.CumulativeIncidence{At: at, Workers: workers}.Fit(ctx, c)
+	f, ask := c, at
+	var rows *pieces
+	var weights *monthWeights
+	if reweigh {
+		weights = m.lossWeights(order)
+		rows = weights.reweighed(c, person, month)
+		f, ask = rows.c, make([]float64, len(at))
+		for k, t := range at {
+			ask[k] = t + 1
+		}
+	}
+	res, err := survive.CumulativeIncidence{At: ask, Workers: workers}.Fit(ctx, f)
 	if err != nil {
 		return nil, err
+	}
+	if reweigh {
+		rows.persons(res, c, at)
+		res.Notes = append(res.Notes, weights.note())
 	}
 	if short > 0 {
 		res.Notes = append(res.Notes, table.Note{Code: "clock-not-started", Text: "For some persons the clock does not start, or observation ends too early to see an event: they take no part.", Args: map[string]any{"persons": short}})
