@@ -61,7 +61,11 @@ func TestProgressTemplateRuns(t *testing.T) {
 		require.NoError(t, json.Unmarshal(line, &one))
 		r[one.Address] = one
 	}
-	for _, address := range []string{"progress/net-months/net-months", "progress/forecast/risk-difference", "progress/life/net-improved", "before-after/participants/change-before-after"} {
+	// In a register as small as this the forecast may be too bold or too timid to be shown: then it says so.
+	forecast := r["progress/forecast/risk-difference"]
+	require.NotEmpty(t, forecast.Notes)
+	require.True(t, forecast.Estimate != nil || forecast.Kind == "refused" && forecast.Notes[0].Code == "gate-slope")
+	for _, address := range []string{"progress/net-months/net-months", "progress/life/net-improved", "before-after/participants/change-before-after"} {
 		require.NotNil(t, r[address].Estimate, address)
 	}
 	require.Positive(t, *r["progress/net-months/net-months"].StdError)
