@@ -118,6 +118,8 @@ func fitMethods() []fitEntry {
 			func() fitMethod { return &fitCosts{} }},
 		{"surrogate", "Forecast of a long-term effect from short-term surrogates and an older cohort", "utfall fit surrogate --data people.csv --id id --sample older --treatment arm --surrogates months12,health12 --covariates age,months0 --outcome selfsupport36 --folds 5 --seed 1",
 			func() fitMethod { return &fitSurrogate{} }},
+		{"distance", "Distance to a later outcome: how well it can be told from what is known on the way, judged on people it was not made of", "utfall fit distance --data people.csv --id id --outcome selfsupport36 --indicators state12,health12 --covariates age,sex --treatment arm --year year",
+			func() fitMethod { return &fitDistance{} }},
 		{"grm", "Graded response model: items with ordered answers, a slope each", "utfall fit grm --data survey.csv --id person --items q1,q2,q3,q4 --format json",
 			func() fitMethod { return &fitTrait{model: progress.Graded} }},
 		{"rasch", "Rasch model: items with two answers, equal slopes", "utfall fit rasch --data test.csv --items q1,q2,q3,q4,q5",

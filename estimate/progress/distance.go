@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"utfall/estimate"
+	"utfall/estimate/survive"
 	"utfall/internal/num"
 	"utfall/table"
 )
@@ -18,6 +19,7 @@ const (
 	Brier            estimate.Measure = "brier-score"
 	CalibrationRatio estimate.Measure = "calibration-slope"
 	MeanOff          estimate.Measure = "calibration-in-the-large"
+	CalibrationDrift estimate.Measure = "calibration-drift"
 )
 
 // DistanceSample are n people whose outcome is known and who did not take part: who is to be scored by the index has no part
@@ -31,6 +33,7 @@ type DistanceSample struct {
 	XNames []string
 	Fold   []int // n, from 0: a split made elsewhere; nil for none
 	Groups map[string][]bool
+	Year   []int // n: of entry; nil for none
 	Level  float64
 }
 
@@ -40,7 +43,9 @@ type DistanceSample struct {
 //
 // Estimates: auc,background and auc,index (auc), auc,gain (auc-difference), with DeLong's variance; brier (brier-score, no error); slope
 // (calibration-slope: of logit P(Y=1) = a + b·logit p, tested against 1) and off (mean prediction less mean outcome). Details: quintiles
-// ([]DistanceBin), groups (mean prediction less mean outcome), lambda (by fold), folds.
+// ([]DistanceBin), groups (mean prediction less mean outcome), lambda (by fold), folds. With Year: drift (calibration-drift: slope of
+// prediction less outcome on the year of entry, HC0), years ([]DistanceYear): an index that was made of some years and is off in others
+// is out of date. The areas have logit intervals, the others normal ones.
 //
 // The index is for groups: it says nothing certain of one person, is not for choosing who gets what, and changes of it over time hold
 // regression to the mean.
@@ -57,6 +62,14 @@ type DistanceIndex struct {
 
 // A DistanceBin is a fifth of the people by their prediction.
 type DistanceBin struct {
+	Persons   int     `json:"persons"`
+	Predicted float64 `json:"predicted"`
+	Observed  float64 `json:"observed"`
+}
+
+// A DistanceYear is the people who entered in a year.
+type DistanceYear struct {
+	Year      int     `json:"year"`
 	Persons   int     `json:"persons"`
 	Predicted float64 `json:"predicted"`
 	Observed  float64 `json:"observed"`
@@ -82,6 +95,8 @@ func (e DistanceIndex) check(s *DistanceSample) error {
 		return invalid("%d persons, %d and %d columns, %d and %d values", n, len(s.SNames), len(s.XNames), len(s.S), len(s.X))
 	case s.Fold != nil && (len(s.Fold) != n || e.Folds != 0 || e.Seed != 0):
 		return invalid("a split made elsewhere has a fold for each person, and takes neither a number of folds nor a seed")
+	case s.Year != nil && len(s.Year) != n:
+		return invalid("%d years of entry for %d persons", len(s.Year), n)
 	case s.Fold == nil && e.Folds < 2:
 		return invalid("%d folds, at least 2", e.Folds)
 	case e.Lambda < 0 || math.IsNaN(e.Lambda) || math.IsInf(e.Lambda, 0):
@@ -152,8 +167,12 @@ func (e DistanceIndex) fit(ctx context.Context, s *DistanceSample) (*estimate.Re
 		est.CI.Lo, est.CI.Hi = est.CI.Lo+null, est.CI.Hi+null
 		res.Estimates = append(res.Estimates, est)
 	}
-	put("auc,background", AUC, b.auc, b.against(nil), .5)
-	put("auc,index", AUC, a.auc, a.against(nil), .5)
+	area := func(term string, v, se float64) {
+		put(term, AUC, v, se, .5)
+		res.Estimates[len(res.Estimates)-1].CI = survive.Logit(v, se, s.Level)
+	}
+	area("auc,background", b.auc, b.against(nil))
+	area("auc,index", a.auc, a.against(nil))
 	put("auc,gain", AUCDifference, a.auc-b.auc, a.against(b), 0)
 	squares, off := make([]float64, n), make([]float64, n)
 	x := make([]float64, 0, 2*n)
@@ -175,6 +194,11 @@ func (e DistanceIndex) fit(ctx context.Context, s *DistanceSample) (*estimate.Re
 		off[k] = (off[k] - mean) * (off[k] - mean)
 	}
 	put("off", MeanOff, mean, math.Sqrt(num.Sum(off))/float64(n), 0)
+	if s.Year != nil {
+		slope, se := drift(s, order, p, y)
+		put("drift", CalibrationDrift, slope, se, 0)
+		res.Details["years"] = byYear(s, order, p, y)
+	}
 	groups := map[string]float64{}
 	for name, in := range s.Groups {
 		sum, people := 0.0, 0.0
@@ -260,97 +284,4 @@ func (e DistanceIndex) predict(ctx context.Context, x []float64, width int, y []
 		}
 	}
 	return p, lambdas, nil
-}
-
-// quintiles are fifths by the prediction, ties to the lower, as R's cut at the type 7 quantiles.
-func quintiles(p, y []float64) []DistanceBin {
-	sorted := slices.Sorted(slices.Values(p))
-	var cut []float64
-	for k := 1; k < 5; k++ {
-		h := float64(len(p)-1) * float64(k) / 5
-		lo := int(h)
-		cut = append(cut, sorted[lo]+float64((h-float64(lo))*(sorted[min(lo+1, len(p)-1)]-sorted[lo])))
-	}
-	out := make([]DistanceBin, 5)
-	for i, v := range p {
-		b := 0
-		for b < 4 && v > cut[b] {
-			b++
-		}
-		out[b].Persons++
-		out[b].Predicted += v
-		out[b].Observed += y[i]
-	}
-	for b := range out {
-		out[b].Predicted /= float64(out[b].Persons)
-		out[b].Observed /= float64(out[b].Persons)
-	}
-	return out
-}
-
-// roc is the area under a curve and what each person adds: the share of the others that it beats.
-type roc struct {
-	auc  float64
-	part [2][]float64 // without and with the outcome
-}
-
-func newROC(p, y []float64) *roc {
-	all := midranks(p)
-	var of [2][]float64
-	var ranks [2][]float64
-	for k, v := range p {
-		a := int(y[k])
-		of[a], ranks[a] = append(of[a], v), append(ranks[a], all[k])
-	}
-	r := &roc{}
-	for a := range 2 {
-		own := midranks(of[a])
-		others := float64(len(of[1-a]))
-		for k := range own {
-			v := (ranks[a][k] - own[k]) / others
-			if a == 0 {
-				v = 1 - v
-			}
-			r.part[a] = append(r.part[a], v)
-		}
-	}
-	r.auc = num.Sum(r.part[1]) / float64(len(r.part[1]))
-	return r
-}
-
-// against is DeLong's error of the area, or of the difference from another of the same people.
-func (r *roc) against(o *roc) float64 {
-	v := 0.0
-	for a := range 2 {
-		n := float64(len(r.part[a]))
-		d := slices.Clone(r.part[a])
-		if o != nil {
-			for k := range d {
-				d[k] -= o.part[a][k]
-			}
-		}
-		mean := num.Sum(d) / n
-		for k := range d {
-			d[k] = (d[k] - mean) * (d[k] - mean)
-		}
-		v += num.Sum(d) / (n - 1) / n
-	}
-	return math.Sqrt(v)
-}
-
-// midranks gives equal values their mean rank.
-func midranks(x []float64) []float64 {
-	distinct, rank := num.Ranks(x)
-	count := make([]float64, len(distinct)+1)
-	for _, r := range rank {
-		count[r+1]++
-	}
-	for k := 1; k < len(count); k++ {
-		count[k] += count[k-1]
-	}
-	out := make([]float64, len(x))
-	for i, r := range rank {
-		out[i] = (count[r] + 1 + count[r+1]) / 2
-	}
-	return out
 }

@@ -121,3 +121,18 @@ func TestDistanceIndexRelationsAndRefusals(t *testing.T) {
 	_, err = DistanceIndex{Folds: 2}.Fit(t.Context(), few)
 	require.ErrorIs(t, err, estimate.ErrTooFew)
 }
+
+// Prediction less outcome .1 and .3 in year 3, .2 and .6 in year 4: .2 and .4, slope .2, residuals ±.1 and ±.2 at ±½ from the middle, Σ of squares 1.
+func TestDistanceDriftByHand(t *testing.T) {
+	s := &DistanceSample{Year: []int{3, 4, 3, 4}}
+	slope, se := drift(s, []int{0, 2, 1, 3}, []float64{.1, .3, .2, .6}, make([]float64, 4))
+	require.InDelta(t, .2, slope, 1e-15)
+	require.InDelta(t, math.Sqrt(.25*(.01+.01+.04+.04)), se, 1e-15)
+	years := byYear(s, []int{0, 2, 1, 3}, []float64{.1, .3, .2, .6}, []float64{0, 0, 1, 1})
+	require.Equal(t, 4, years[1].Year)
+	require.InDelta(t, .4, years[1].Predicted, 1e-15)
+	require.Equal(t, DistanceYear{Year: 3, Persons: 2, Predicted: .2, Observed: 0}, years[0])
+	s.Year = []int{3, 3, 3, 3}
+	slope, _ = drift(s, []int{0, 1, 2, 3}, make([]float64, 4), make([]float64, 4))
+	require.True(t, math.IsNaN(slope))
+}
