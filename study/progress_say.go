@@ -128,7 +128,7 @@ func (p *Headlines) findings(s *state, r *analysisResult) []report.Finding {
 	}
 	if f := s.progressFinding(r, termSupport, estimate.RiskDifference); f.Address != "" {
 		f.Outcome, f.Question = s.lang.Text("study.progress-outcome-support", "months", p.Tau), s.lang.Text("study.progress-question-support")
-		f.Kind, f.Good = report.Kind(r.kind), report.Up
+		f.Kind, f.Good, f.Beside = report.Kind(r.kind), report.Up, a.Headline
 		if v, ok := s.truthOf(a, termSupport); ok {
 			f.Truth = &report.Truth{Value: v}
 		}

@@ -144,6 +144,7 @@ type Finding struct {
 	Comparison string // name of a Comparison, may be empty
 	Kind       Kind
 	Headline   bool // among the key results; at most 5 are
+	Beside     bool // the yardstick of old: one line beneath the key results, never one of them
 	Under      bool // it is about the finding before it, and stands under that
 	// Says are sentences in the place of the one that the interval gives; required for Check.
 	Says      []string

@@ -100,6 +100,27 @@ func (p *page) compared(c Comparison) (comparedView, error) {
 	return v, nil
 }
 
+// about says in a line whom a comparison is about, against whom, and when they began.
+func (p *page) about(v comparedView, c Comparison) aboutView {
+	l, out := p.Lang, aboutView{Label: v.Label}
+	if v.Counts == "" {
+		out.Says = []string{upper(l.Text("report.about-groups", "treated", v.Treated, "control", v.Control))}
+	} else {
+		a := c.Attrition
+		last := a.Steps[len(a.Steps)-1].Left
+		out.Says = []string{l.Text("report.about-counts", "treated_n", count(l, last.Treated), "treated", v.Treated,
+			"control_n", count(l, last.Control), "control", v.Control)}
+		n, ok := a.Start.Treated.Int()
+		if m, also := last.Treated.Int(); ok && also && m < n {
+			out.Says = append(out.Says, l.Text("report.about-kept", "share", l.Percent(float64(m)/float64(n), 0), "start", l.Int(n), "treated", v.Treated))
+		}
+	}
+	if v.Period != "" {
+		out.Says = append(out.Says, l.Text("report.about-period", "period", v.Period))
+	}
+	return out
+}
+
 func kept(p *page, start, last release.Count) string {
 	n, ok := start.Int()
 	m, ok2 := last.Int()

@@ -34,8 +34,8 @@ type page struct {
 	Period                                          string
 	Simulated                                       bool
 	Level, Cases                                    float64
-	Lead                                            []leadView
-	Cards                                           []card
+	Cards, Beside                                   []card
+	About                                           []aboutView
 	Compared                                        []comparedView
 	Plan                                            *Plan
 	Findings                                        []findingView
@@ -51,13 +51,15 @@ type page struct {
 	Appendix                                        []appendixRow
 }
 
-type leadView struct {
-	Verdict, Text string
-	Outcomes      []string
+// aboutView says whom the key results are about, against whom and when.
+type aboutView struct {
+	Label string
+	Says  []string
 }
 
 type card struct {
 	ID, Outcome, Verdict, Badge, Value, Interval, Sentence, Deviation string
+	Gates                                                             string // how many of its tests the number met
 	Strip                                                             template.HTML
 	HasNotes                                                          bool
 }
@@ -322,6 +324,14 @@ func (p *page) card(v findingView, f Finding) card {
 		if f.Estimate.Shown && (f.Kind == Effect || f.Kind == Association) {
 			c.Strip = strip(p.Lang, f)
 		}
+	}
+	if met := len(f.Gates); met > 0 {
+		for _, g := range f.Gates {
+			if !g.Met {
+				met--
+			}
+		}
+		c.Gates = p.Lang.Text("report.card-gates", "met", met, "all", len(f.Gates))
 	}
 	return c
 }

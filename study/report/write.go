@@ -123,7 +123,7 @@ func build(in Input) (*page, error) {
 	}
 	p.Level = level(in.Findings)
 	p.Cases = math.Round(1000*p.Level) / 10
-	leads := map[string]*leadView{}
+	about := map[string]bool{}
 	for i, f := range in.Findings {
 		n, ok := names[f.Comparison]
 		if !ok {
@@ -146,16 +146,15 @@ func build(in Input) (*page, error) {
 		}
 		if f.Headline {
 			p.Cards = append(p.Cards, p.card(v, f))
-			key := v.Verdict
-			if leads[key] == nil {
-				leads[key] = &leadView{Verdict: key, Text: upper(p.leadText(verdict(key), n))}
-			}
-			leads[key].Outcomes = append(leads[key].Outcomes, f.Outcome)
+			about[f.Comparison] = true
+		}
+		if f.Beside {
+			p.Beside = append(p.Beside, p.card(v, f))
 		}
 	}
-	for _, v := range []verdict{better, worse, more, less, none, unclear, association, silent} {
-		if lead := leads[string(v)]; lead != nil {
-			p.Lead = append(p.Lead, *lead)
+	for i, c := range in.Comparisons {
+		if about[c.Name] {
+			p.About = append(p.About, p.about(p.Compared[i], c))
 		}
 	}
 	for _, d := range in.Destinations {
@@ -182,17 +181,6 @@ func level(fs []Finding) float64 {
 		}
 	}
 	return 0.95
-}
-
-func (p *page) leadText(v verdict, n groupNames) string {
-	switch key := "report.lead-" + string(v); v {
-	case better, worse:
-		return p.Lang.Text(key, "treated", n.Treated, "control", n.Control)
-	case more, less:
-		return p.Lang.Text(key, "treated", n.Treated)
-	default:
-		return p.Lang.Text(key)
-	}
 }
 
 func (r Reproduction) version() string {

@@ -223,6 +223,33 @@ func TestEveryNumberInTextIsInATable(t *testing.T) {
 	}
 }
 
+// The first page holds the key results in their order, each by itself, the yardstick of old
+// beside them in one line, whom they are about, and what is not said; and no answer twice.
+func TestFirstPage(t *testing.T) {
+	in := sampleInput(t, lang.EN)
+	in.Findings[7].Beside = true
+	in.Findings[0].Gates = []Gate{{What: "one", Met: true}, {What: "two"}}
+	root := parse(t, regexp.MustCompile(`<(img|meta)([^>]*)>`).ReplaceAllString(written(t, in), "<$1$2/>"))
+	page := root.all(func(e *element) bool { return e.attr["aria-labelledby"] == "results" })[0]
+	cards := page.all(func(e *element) bool { return e.has("card") })
+	for i, c := range cards {
+		require.Equal(t, in.Findings[i].Outcome, c.named("h3")[0].content())
+	}
+	require.Contains(t, cards[0].content(), "1 of 2 tests of the number are met.")
+	beside := page.all(func(e *element) bool { return e.has("beside") })
+	require.Len(t, beside, 1)
+	require.Contains(t, beside[0].content(), "3.2")
+	about := page.all(func(e *element) bool { return e.has("about") })[0].content()
+	require.Contains(t, about, "985 participants are compared with 985 comparison people. They are 65% of all 1,505 participants in the data")
+	require.Contains(t, about, "Member municipalities are compared with municipalities not yet members. They began 2010–2019.")
+	for _, c := range in.CannotSay {
+		require.Contains(t, about, c)
+		require.Equal(t, 1, strings.Count(root.content(), c))
+	}
+	in.Findings = in.Findings[5:]
+	require.NotContains(t, written(t, in), "Whom the answers are about", "without key results nobody is named")
+}
+
 // Each finding's numbers stand in its own table, not just in any.
 func TestFindingNumbersAreInItsOwnTable(t *testing.T) {
 	for _, l := range lang.All() {
