@@ -184,6 +184,13 @@ var methodTexts = map[string]methodInfo{
 		"Brunner, Vandemeulebroecke and Mütze (2021), Stat. Medicine 40(14); Dong et al. (2023); Peterson and Harrell (1990), Applied Statistics 39(2)",
 		"estimate/progress/METHODS.md",
 	},
+	"follow_up": {
+		"difference in scores at visits between participants and comparison people, as it would be had everybody come: at random, and if those who were lost had from then on nothing, or less, of the programme",
+		"visits normal given arm, score before and covariates, covariance without structure, restricted maximum likelihood; missing scores by their mean given the seen ones, y_M = m_M + Σ_MO Σ_OO⁻¹(y_O - m_O), m by strategy; coefficient of the arm in least squares of the completed score; shift δ of participants' missing scores with |τ(δ)| = z·se(δ)",
+		"jackknife over people or the sets that belong together, both steps anew; by reference information-anchored (the error of missing at random) or the jackknife's own",
+		"Carpenter, Roger and Kenward (2013), J. Biopharm. Stat. 23(6); Cro, Carpenter and Kenward (2019), JRSS A 182(2); Wolbers et al. (2022), Pharm. Stat. 21(6)",
+		"estimate/progress/METHODS.md",
+	},
 	"recurrent": {
 		"how many times on average a participant, and a comparison person, has come to the states (or changed authority) by a month, those who reached a terminal state counted with what they had; their difference and ratio",
 		"μ(t) = ∫ S(u-)·dN(u)/Y(u), S Kaplan–Meier of the terminal states (Ghosh and Lin; S = 1 without them); rate ratio of Lin, Wei, Yang and Ying, where nobody reaches a terminal state",

@@ -150,6 +150,7 @@ type Analysis struct {
 	TimeTo       *TimeTo       `yaml:"time_to,omitempty"`
 	Pairs        *Pairs        `yaml:"pairs,omitempty"`
 	Steps        *Steps        `yaml:"ladder,omitempty"`
+	FollowUp     *FollowUp     `yaml:"follow_up,omitempty"`
 	Recurrent    *Recurrent    `yaml:"recurrent,omitempty"`
 	Landmark     *Landmark     `yaml:"landmark,omitempty"`
 	Sequences    *Sequences    `yaml:"sequences,omitempty"`

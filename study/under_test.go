@@ -41,6 +41,14 @@ const (
     unit: units
     reliability: {cohort: deltagare, data: assessments, after: 12, window: 1, retest: true, anchor: {item: health, rater: self, at_least: 4}, places: municipality, scales: [{name: own, rater: self, items: [health, coping, everyday]}, {name: theirs, rater: caseworker, items: [job-chance, cooperation]}]}
 `
+	underFollowUp = `  - name: wellbeing
+    outcome_label: {sv: Poäng, en: Score}
+    follow_up: {cohort: deltagare, data: assessments, rater: self, items: [health, coping, hope, everyday], at: [6, 12], window: 2, covariates: [age, sex], mic: 0.3}
+`
+	underColumns = `  - name: months-of-work
+    outcome_label: {sv: Månader, en: Months}
+    follow_up: {cohort: deltagare, columns: [months_work, sickness_24], before: months_work_24, covariates: [age], mic: 2}
+`
 	underReturns = `  - name: returns
     outcome_label: {sv: Åter, en: Back}
     unit: units
@@ -132,6 +140,12 @@ func underKeys() map[string][4]string {
 		"pairs.outcomes.better": {underPairs, "better: more", "better: less", ""}, "pairs.outcomes.threshold": {underPairs, "threshold: 1}, {", "threshold: 6}, {", ""},
 		"ladder.cohort": {underLadder, "cohort: deltagare", "cohort: nobody", refused}, "ladder.ladder": {underLadder, "ladder: ladder.yaml", "ladder: none.yaml", "input"},
 		"ladder.at": {underLadder, "at: [12, 24]", "at: [12, 18]", ""}, "ladder.odds": {underLadder, ", odds: true", "", ""}, "ladder.strata": {underLadder, "odds: true", "strata: [sex]", ""},
+		"follow_up.cohort": {underFollowUp, "cohort: deltagare", "cohort: nobody", refused}, "follow_up.data": {underFollowUp, "data: assessments", "data: people", refused}, "follow_up.rater": {underFollowUp, "rater: self", "rater: nobody", refused},
+		"follow_up.items": {underFollowUp, "hope, everyday]", "hope]", ""}, "follow_up.at": {underFollowUp, "at: [6, 12]", "at: [6, 18]", ""}, "follow_up.window": {underFollowUp, "window: 2", "window: 1", ""},
+		"follow_up.columns": {underColumns, "[months_work, sickness_24]", "[sickness_24, months_work]", ""}, "follow_up.before": {underColumns, "before: months_work_24", "before: months_work_6", ""},
+		"follow_up.covariates": {underFollowUp, "covariates: [age, sex]", "covariates: [age]", ""}, "follow_up.strategies": {underFollowUp, "mic: 0.3", "strategies: [copy-reference], mic: 0.3", ""},
+		"follow_up.covariance": {underFollowUp, "mic: 0.3", "covariance: by-arm, mic: 0.3", ""}, "follow_up.errors": {underFollowUp, "mic: 0.3", "errors: jackknife, mic: 0.3", ""},
+		"follow_up.tipping": {underFollowUp, "mic: 0.3", "tipping: held, mic: 0.3", ""}, "follow_up.mic": {underFollowUp, "mic: 0.3", "mic: 0.5", ""},
 		"reliability.cohort": {underScales, "cohort: deltagare", "cohort: nobody", refused}, "reliability.data": {underScales, "data: assessments", "data: people", refused},
 		"reliability.after": {underScales, "after: 12", "after: 6", ""}, "reliability.window": {underScales, "window: 1", "window: 3", ""}, "reliability.retest": {underScales, "retest: true, ", "", ""},
 		"reliability.anchor.item": {underScales, "item: health", "item: coping", ""}, "reliability.anchor.rater": {underScales, "health, rater: self", "job-chance, rater: caseworker", ""},
@@ -161,12 +175,12 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 		t.Skip("estimates once a key")
 	}
 	cases := underKeys()
-	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "reliability": reflect.TypeFor[Instrument](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
+	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "follow_up": reflect.TypeFor[FollowUp](), "reliability": reflect.TypeFor[Instrument](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
 		for key := range keysOf(method, name+".") {
 			require.Contains(t, cases, key)
 		}
 	}
-	all := []string{underPairs, underLadder, underScales, underReturns, underChanges, underLandmark, underSequences}
+	all := []string{underPairs, underLadder, underScales, underFollowUp, underColumns, underReturns, underChanges, underLandmark, underSequences}
 	s := opened(t, progressData(t), underStudy(t, all...))
 	var err error
 	base := map[string]string{}
@@ -192,7 +206,7 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 
 // The report has every text in both languages, the curves, and beside the numbers what they are.
 func TestReportUnderTheHeadlines(t *testing.T) {
-	text := underStudy(t, underPairs, underLadder, underScales, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underScales, underFollowUp, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	for language, says := range map[string][]string{
 		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "own: error of measurement of the sum", "12 months later, comparison people", "are never added up", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
@@ -212,7 +226,7 @@ func TestUnderTheHeadlinesDependsOnTheDataAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the cohort twice")
 	}
-	text := underStudy(t, underPairs, underLadder, underScales, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underScales, underFollowUp, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	want, err := s.ask(t, text)
 	require.NoError(t, err)

@@ -64,7 +64,7 @@ type ReferenceBased struct {
 	Workers    int     // goroutines; 0 means all cores. Never changes a result
 }
 
-// jackknifeGroups is how many parts are left out in turn where there are more persons.
+// jackknifeGroups is how many parts are left out in turn where there are more persons or clusters.
 const jackknifeGroups = 500
 
 // Fit estimates from scores, which it does not change.
@@ -163,30 +163,32 @@ func (e *ReferenceBased) answer(d *visitData, groups []visitGroup, all, before *
 	return out, nil
 }
 
-// parts are the groups that the jackknife leaves out: clusters, persons, or 500 parts by the keyed hash of the unit.
-func (d *visitData) parts(s *VisitScores) [][]int {
-	if s.Cluster != nil {
-		number := map[int]int{}
-		var out [][]int
-		for k, i := range d.order {
-			c := s.Cluster[i]
-			if _, ok := number[c]; !ok {
-				number[c] = len(number)
-				out = append(out, nil)
-			}
-			out[number[c]] = append(out[number[c]], k)
-		}
-		return out
-	}
-	hash := make([]uint64, len(d.order))
+// parts are the groups that the jackknife leaves out: clusters or persons, or 500 parts of them by the keyed hash of the (first) unit. It also counts the clusters.
+func (d *visitData) parts(s *VisitScores) (parts [][]int, clusters int) {
+	var own [][]int // of each cluster, or person
+	number := map[int]int{}
 	for k, i := range d.order {
-		hash[k] = num.KeyedHash(0, s.Unit[i])
+		if s.Cluster == nil {
+			own = append(own, []int{k})
+			continue
+		}
+		c, known := number[s.Cluster[i]]
+		if !known {
+			c = len(own)
+			number[s.Cluster[i]] = c
+			own = append(own, nil)
+		}
+		own[c] = append(own[c], k)
 	}
-	out := make([][]int, min(len(hash), jackknifeGroups))
-	for at, k := range num.OrderKeys(hash) {
-		out[at%len(out)] = append(out[at%len(out)], int(k))
+	hash := make([]uint64, len(own))
+	for c, people := range own {
+		hash[c] = num.KeyedHash(0, s.Unit[d.order[people[0]]])
 	}
-	return out
+	parts = make([][]int, min(len(own), jackknifeGroups))
+	for at, c := range num.OrderKeys(hash) {
+		parts[at%len(parts)] = append(parts[at%len(parts)], own[c]...)
+	}
+	return parts, len(number)
 }
 
 // leaveOut repeats everything without each part. Each model starts at the whole one's answer with its information, so that a few steps are enough.
@@ -255,7 +257,7 @@ func (e ReferenceBased) fit(ctx context.Context, s *VisitScores) (*estimate.Resu
 	if err != nil {
 		return nil, err
 	}
-	parts := d.parts(s)
+	parts, clusters := d.parts(s)
 	if len(parts) < 2 {
 		return nil, fmt.Errorf("%w: one cluster has no error", estimate.ErrTooFew)
 	}
@@ -263,5 +265,7 @@ func (e ReferenceBased) fit(ctx context.Context, s *VisitScores) (*estimate.Resu
 	if err != nil {
 		return nil, err
 	}
-	return e.result(s, d, all, value, left), nil
+	res := e.result(s, d, all, value, left)
+	res.N.Clusters = clusters
+	return res, nil
 }

@@ -59,9 +59,6 @@ func (e *ReferenceBased) result(s *VisitScores, d *visitData, all *visitModel, v
 		}
 		res.Estimates = append(res.Estimates, estimate.Estimate{Term: "visit=" + visit + ",tipping", Measure: measure, Value: tip, SE: math.NaN(), CI: noInterval(), Test: noTest()})
 	}
-	if s.Cluster != nil {
-		res.N.Clusters = len(left)
-	}
 	missing, late := map[string]map[string]int{"0": {}, "1": {}}, map[string]map[string]int{"0": {}, "1": {}}
 	for _, g := range d.groups {
 		for t, visit := range s.Visits {
