@@ -63,7 +63,8 @@ func (s *state) bouncing(r *analysisResult, a *Analysis, u *progressUnits) error
 	return s.described(r, u, back, err, termReturn)
 }
 
-// firstMonths are the first months of the cohort's people.
+// firstMonths are the first months of the cohort's people. A month that no spell covers ends what is seen of a person, as it does in
+// net months and in gate G0.
 func (s *state) firstMonths(u *progressUnits, months int) *progress.Months {
 	b := u.b
 	m := &progress.Months{
@@ -71,8 +72,13 @@ func (s *state) firstMonths(u *progressUnits, months int) *progress.Months {
 		States:  b.paths.States, Length: months, Code: make([]int8, 0, len(u.id)*months),
 	}
 	for i := range u.id {
+		seen := true
 		for k := range months {
-			m.Code = append(m.Code, b.paths.At(i, k))
+			state := b.paths.At(i, k)
+			if seen = seen && state >= 0; !seen {
+				state = -1
+			}
+			m.Code = append(m.Code, state)
 		}
 	}
 	if b.cluster != nil {

@@ -62,19 +62,7 @@ func (s *state) monthsOf(b *built) (*progress.Months, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &progress.Months{Persons: progress.Persons{Unit: u.id, Treated: b.treated, Level: s.spec.Level}, States: b.paths.States, Length: b.paths.After}
-	for i := range u.id {
-		for k := range b.paths.After {
-			m.Code = append(m.Code, b.paths.At(i, k))
-		}
-	}
-	if b.cluster != nil {
-		m.Cluster = dense(b.cluster, identity(len(u.id)))
-	}
-	if b.weight != nil {
-		m.Weight = estimate.Weights{Kind: estimate.Matching, Values: b.weight}
-	}
-	return m, nil
+	return s.firstMonths(u, b.paths.After), nil
 }
 
 // recurrentRun answers one recurrent analysis.
