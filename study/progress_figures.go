@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"utfall/estimate"
@@ -89,6 +90,11 @@ func (p *Headlines) figures(s *state, r *analysisResult) []drawing {
 	if len(own.forest) > 0 {
 		out = append(out, drawing{"groups", s.monthsForest})
 	}
+	for _, term := range []string{termForecast, termLife} {
+		if len(own.groups[term]) > 0 {
+			out = append(out, drawing{term + "-groups", s.headForest(term)})
+		}
+	}
 	if len(own.tests) > 1 {
 		out = append(out, drawing{"graded", s.gradedFigure})
 	}
@@ -107,9 +113,9 @@ func figuresOf(term string) []string {
 	case termMonths:
 		return []string{"flow", "steps", "groups"}
 	case termForecast:
-		return []string{"graded"}
+		return []string{"graded", "forecast-groups"}
 	}
-	return []string{"tipping", "information"}
+	return []string{"life-groups", "tipping", "information"}
 }
 
 func (s *state) ladderFlowFigure(r *analysisResult) (plots.Figure, error) {
@@ -167,11 +173,23 @@ func (s *state) releasedNumber(r *analysisResult, term string, m estimate.Measur
 }
 
 func (s *state) monthsForest(r *analysisResult) (plots.Figure, error) {
-	own := r.own.(*progressResult)
-	d := plots.ForestData{XLabel: s.lang.Text("study.term-net"), Decimals: -1}
+	return s.groupsForest(r, r.own.(*progressResult).forest, estimate.NetMonths, plots.ForestData{XLabel: s.lang.Text("study.term-net"), Decimals: -1}, s.lang.Text("study.progress-groups-title"))
+}
+
+// headForest draws the second or the third headline in groups of people.
+func (s *state) headForest(term string) func(r *analysisResult) (plots.Figure, error) {
+	return func(r *analysisResult) (plots.Figure, error) {
+		own := r.own.(*progressResult)
+		d := plots.ForestData{XLabel: s.lang.Text("study.progress-term-" + term), Decimals: -1, PercentagePoints: true}
+		at := slices.IndexFunc(own.heads, func(h *headline) bool { return h.term == term })
+		return s.groupsForest(r, own.groups[term], own.heads[at].measure, d, s.lang.Text("study.progress-groups-title-"+term))
+	}
+}
+
+func (s *state) groupsForest(r *analysisResult, groups []groupMonths, m estimate.Measure, d plots.ForestData, title string) (plots.Figure, error) {
 	heading := ""
-	for _, g := range own.forest {
-		re, ok := s.releasedNumber(r, g.e.Term, estimate.NetMonths)
+	for _, g := range groups {
+		re, ok := s.releasedNumber(r, g.e.Term, m)
 		if !ok {
 			continue
 		}
@@ -189,7 +207,7 @@ func (s *state) monthsForest(r *analysisResult) (plots.Figure, error) {
 	if len(d.Groups) == 0 {
 		return plots.Figure{}, errWithheld
 	}
-	return plots.Forest(d, s.labels(), s.style(s.spec.uses(r.spec), s.lang.Text("study.progress-groups-title"), s.lang.Text("study.progress-groups-subtitle")))
+	return plots.Forest(d, s.labels(), s.style(s.spec.uses(r.spec), title, s.lang.Text("study.progress-groups-subtitle")))
 }
 
 func (s *state) gradedFigure(r *analysisResult) (plots.Figure, error) {

@@ -61,6 +61,7 @@ func (s *state) forecast(r *analysisResult, a *Analysis, u *progressUnits, h *he
 	own.arrived, _ = res.Details["arrived"].(float64)
 	h.estimate, h.influence = res.Estimates[main], onto(u, res, main)
 	h.estimate.Term, h.estimate.Measure = termForecast, estimate.RiskDifference
+	h.within = func(in []bool) (*inGroup, error) { return s.forecastWithin(u, d, fit, in) }
 	for k, e := range res.Estimates {
 		if k == main {
 			continue

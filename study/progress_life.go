@@ -100,6 +100,7 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 			}
 		}
 	}
+	h.within = func(in []bool) (*inGroup, error) { return s.lifeWithin(u, q, w, x, latent, in) }
 	own.notes[termLife] = append(own.notes[termLife], x.notes...)
 	for _, n := range fit.Notes {
 		if n.Code != "weights-fixed" || unevenly(u.b.weight) { // those of the answers are not

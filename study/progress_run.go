@@ -32,7 +32,8 @@ type headline struct {
 	gates     []progress.Gate
 	benchmark float64 // by which an unconfirmed forecast is widened
 	finding   progress.Finding
-	not       *refusal // nil where there is a number
+	within    func(in []bool) (*inGroup, error) // the same question among some units of the cohort; nil = not asked
+	not       *refusal                          // nil where there is a number
 }
 
 // progressResult is what the method keeps for its figures and sentences.
@@ -49,6 +50,7 @@ type progressResult struct {
 	tests     []truthTest
 	bands     *stepBands
 	forest    []groupMonths
+	groups    map[string][]groupMonths // by term of a headline: its numbers in groups of people
 	items     *itemInformation
 	tip       *tippingCurve
 }
@@ -97,7 +99,7 @@ func newProgressUnits(b *built) (*progressUnits, error) {
 // progress answers the three questions.
 func (s *state) progress(a *Analysis) (analysisResult, error) {
 	p, b := a.Progress, s.cohorts[a.Progress.Cohort]
-	own := &progressResult{ladder: s.ladders[p.Ladder], notes: map[string][]table.Note{}, share: math.NaN()}
+	own := &progressResult{ladder: s.ladders[p.Ladder], notes: map[string][]table.Note{}, groups: map[string][]groupMonths{}, share: math.NaN()}
 	r := analysisResult{method: "progress", kind: "association", own: own}
 	if b.designed() {
 		r.kind = "effect"
@@ -136,7 +138,7 @@ func (s *state) progress(a *Analysis) (analysisResult, error) {
 	if err := s.judge(&r, a, u); err != nil {
 		return r, err
 	}
-	return r, nil
+	return r, s.byGroup(&r, p, u)
 }
 
 // stop refuses the number of a headline.

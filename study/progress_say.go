@@ -45,11 +45,17 @@ func (p *Headlines) label(s *state, a *Analysis, n found) string {
 		}
 		return l.Text("study.progress-term-support")
 	case termForecast:
+		if column, level, ok := strings.Cut(rest, "="); ok && column != "part" {
+			return l.Text("study.progress-term-forecast-in", "column", s.label(column), "level", s.label(level))
+		}
 		if part := parts["part"]; part != "" {
 			return l.Text("study.progress-term-forecast-" + part)
 		}
 		return l.Text("study.progress-term-forecast")
 	case termLife:
+		if column, level, ok := strings.Cut(rest, "="); ok && parts["group"] == "" {
+			return l.Text("study.progress-term-life-in", "column", s.label(column), "level", s.label(level))
+		}
 		key := "study.progress-term-life"
 		if word := strings.TrimSuffix(rest, ",group="+parts["group"]); word != "" && rest != "" {
 			key += "-" + word

@@ -14,7 +14,8 @@ import (
 
 // surrogates are the months on each step before the month of the forecast and the step in it. A step on which both outcomes do not occur
 // often enough counts as one with the step below it (the lowest with the one above): left out, it would count as the step that the others are
-// compared with, and whoever has come furthest as one who has not come anywhere. It says whether any were joined.
+// compared with, and whoever has come furthest as one who has not come anywhere. It says whether anything can be lost by that:
+// nothing is where only the lowest step joins the one above it.
 func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressUnits, l *Ladder, f *Forecast) (joined bool) {
 	values := l.values()
 	n := len(d.unit)
@@ -37,7 +38,7 @@ func (d *forecastData) surrogates(sample *progress.SurrogateSample, u *progressU
 		of   [][]float64
 	}{{"months on ", months}, {"on ", on}} {
 		for k, g := range d.joined(x.of) {
-			joined = joined || len(g.steps) > 1
+			joined = joined || len(g.steps) > 1 && (k > 0 || slices.ContainsFunc(g.steps[1:], func(step int) bool { return !d.tells(x.of[step]) }))
 			if k == 0 {
 				continue // the others are compared with it
 			}
@@ -67,25 +68,41 @@ type joinedSteps struct {
 	of    []float64 // sum of their columns
 }
 
-// joined joins neighbouring steps, columns of which are given from the lowest up, until each tells of the outcome or one is left.
-// Steps that nobody is ever on are left out.
+// joined joins neighbouring steps, columns of which are given from the lowest up, until each tells of the outcome or one is left: from the lowest
+// up or from the highest down, whichever leaves more. Steps that nobody is ever on are left out.
 func (d *forecastData) joined(columns [][]float64) []joinedSteps {
-	var out []joinedSteps
+	var up, down []joinedSteps
 	for k, v := range columns {
 		if slices.Max(v) > 0 {
-			out = append(out, joinedSteps{[]int{k}, slices.Clone(v)})
+			up = append(up, joinedSteps{[]int{k}, v})
 		}
 	}
-	for {
-		k := slices.IndexFunc(out, func(g joinedSteps) bool { return !d.tells(g.of) })
-		if k < 0 || len(out) < 2 {
-			return out
+	down = slices.Clone(up)
+	silent := func(g joinedSteps) bool { return !d.tells(g.of) }
+	up = join(up, func(g []joinedSteps) int { return slices.IndexFunc(g, silent) })
+	down = join(down, func(g []joinedSteps) int {
+		k := len(g) - 1
+		for k >= 0 && !silent(g[k]) {
+			k--
 		}
+		return k
+	})
+	if len(down) > len(up) {
+		return down
+	}
+	return up
+}
+
+// join joins the group that which points at with the one below it (the lowest with the one above) until it points at none.
+func join(g []joinedSteps, which func([]joinedSteps) int) []joinedSteps {
+	for k := which(g); k >= 0 && len(g) > 1; k = which(g) {
 		low := max(k-1, 0)
-		floats.Add(out[low].of, out[low+1].of)
-		out[low].steps = append(out[low].steps, out[low+1].steps...)
-		out = slices.Delete(out, low+1, low+2)
+		sum := slices.Clone(g[low].of)
+		floats.Add(sum, g[low+1].of)
+		g[low] = joinedSteps{slices.Concat(g[low].steps, g[low+1].steps), sum}
+		g = slices.Delete(g, low+1, low+2)
 	}
+	return g
 }
 
 // tells reports whether a column that is 0 or above can say something about the outcome: among the

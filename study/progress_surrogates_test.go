@@ -7,7 +7,8 @@ import (
 )
 
 // By hand: 15 older people on each of four of five steps, of whom 0, 2, 12 and 15 came to the outcome. No step has 10 of either kind: the lowest joins the
-// second (2 of 30), they join the third (14 of 45: 10 of either kind), and the highest, who all came to it, joins them. Nothing is left to compare.
+// second (2 of 30), they join the third (14 of 45: 10 of either kind), and the highest, who all came to it, joins them; from the highest
+// down the two upper ones have 27 of 30, with the second 29 of 45, and the lowest joins them. Nothing is left to compare.
 func TestRareStepsJoinTheirNeighbour(t *testing.T) {
 	d := &forecastData{}
 	columns := make([][]float64, 5)
@@ -32,7 +33,7 @@ func TestRareStepsJoinTheirNeighbour(t *testing.T) {
 	columns[4][60] = 7 // a participant of today decides nothing
 	got := d.joined(columns)
 	require.Len(t, got, 1)
-	require.Equal(t, []int{0, 1, 2, 4}, got[0].steps)
+	require.ElementsMatch(t, []int{0, 1, 2, 4}, got[0].steps)
 
 	// Enough on the two in the middle: the highest counts as the step below it, the lowest as the one above, months added up.
 	d.older, d.y = nil, nil
@@ -51,4 +52,17 @@ func TestRareStepsJoinTheirNeighbour(t *testing.T) {
 	require.Equal(t, columns[2][50], got[1].of[50])
 	require.Positive(t, got[1].of[50])
 	require.Zero(t, got[1].of[3])
+
+	// From the lowest up the third (4 with) joins the second, and the highest (4 without) them: two groups. From the highest down it joins the third: three.
+	d.older, d.y = nil, nil
+	for k := range columns {
+		columns[k] = make([]float64, 104)
+	}
+	put(0, 10, 30)
+	put(1, 10, 10)
+	put(2, 4, 20)
+	put(4, 16, 4)
+	got = d.joined(columns)
+	require.Len(t, got, 3)
+	require.Equal(t, []int{2, 4}, got[2].steps)
 }
