@@ -94,3 +94,40 @@ func TestFitStatesLadderOfStatesThatDoNotOccur(t *testing.T) {
 	require.NotContains(t, want.codes(), "ladder-states-absent")
 	require.Contains(t, got.codes(), "ladder-states-absent")
 }
+
+// Ten moves are enough to be left alone, nine are named; by group where there are groups.
+func TestFitStatesFewTransitions(t *testing.T) {
+	spells := func(toB, toC int) string {
+		var b strings.Builder
+		b.WriteString("p,from,to,start,stop,g\n")
+		for i := range 30 {
+			to := "a"
+			switch {
+			case i < toB:
+				to = "b"
+			case i < toB+toC:
+				to = "c"
+			}
+			if to == "a" {
+				fmt.Fprintf(&b, "p%02d,a,,0,4,%d\n", i, i%2)
+				continue
+			}
+			fmt.Fprintf(&b, "p%02d,a,%s,0,%d,%d\np%02d,%s,,%d,4,%d\n", i, to, 1+i%3, i%2, i, to, 1+i%3, i%2)
+		}
+		return writeTestFile(t, "s.csv", b.String())
+	}
+	args := []string{"--id", "p", "--from", "from", "--to", "to", "--start", "start", "--stop", "stop", "--at", "2"}
+	require.NotContains(t, fitted(t, append([]string{"states", "--data", spells(10, 10)}, args...)...).codes(), "few-transitions")
+	path := spells(10, 9)
+	for want, more := range map[string][]string{"1 of 2 transitions are made fewer than 10 times (a->c)": nil, "a->b in 0, a->c in 0, a->b in 1, a->c in 1": {"--by", "g"}} {
+		a := fitted(t, append(append([]string{"states", "--data", path}, args...), more...)...)
+		require.Contains(t, a.codes(), "few-transitions")
+		require.Contains(t, fmt.Sprint(a.Notes), want)
+	}
+	var b strings.Builder
+	b.WriteString("p,s,t\n")
+	for i := range 30 {
+		fmt.Fprintf(&b, "p%02d,a,0\np%02d,%s,1\n", i, i, map[bool]string{true: "b", false: "a"}[i < 9])
+	}
+	require.Contains(t, fitted(t, "states", "--data", writeTestFile(t, "v.csv", b.String()), "--panel-observed", "--id", "p", "--state", "s", "--time", "t").codes(), "few-transitions")
+}

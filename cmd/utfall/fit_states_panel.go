@@ -101,6 +101,7 @@ func (m *fitStates) fitPanel(ctx context.Context, d *fitData) (*fitOutput, error
 	}
 	out := newFitOutput(r, "events")
 	if moves, ok := r.Details["transitions"].([]survive.Transition); ok {
+		out.addNotes(fewTransitions(moves))
 		t := fitTable{title: "Transitions, and how often the states are seen one after the other", header: []string{"from", "to", "count"}}
 		for _, x := range moves {
 			t.rows = append(t.rows, []any{x.From, x.To, x.Count})

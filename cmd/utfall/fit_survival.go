@@ -293,6 +293,7 @@ func (m *fitStates) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		return nil, err
 	}
 	if moves, ok := r.Details["transitions"].([]survive.Transition); ok {
+		out.addNotes(fewTransitions(moves))
 		t := fitTable{title: "Transitions", header: []string{"from", "to", "group", "count"}}
 		for _, x := range moves {
 			t.rows = append(t.rows, []any{x.From, x.To, x.Group, x.Count})
