@@ -80,12 +80,20 @@ func (s *state) releaseAnalysis(a *assembled, r *analysisResult, seen map[string
 			r.numbers[i] = n.withoutWidth()
 			n = r.numbers[i]
 		}
+		if q, ok := r.spec.ask().(summed); ok {
+			if sum, _ := q.addend(n); sum != "" {
+				continue // with its series
+			}
+		}
 		re, w := s.policy.Estimate(place, n.e, n.basis)
 		released[i] = re
 		event[i] = isEvent(n.term) || isSubgroup(n.term)
 		keep(w)
 	}
 	if err := s.releaseEvents(r, released, event, keep); err != nil {
+		return err
+	}
+	if err := s.releaseSums(r, released, keep); err != nil {
 		return err
 	}
 	s.complement(r, released, keep)

@@ -28,7 +28,7 @@ func (f TestFamily) joint() bool {
 }
 
 // claiming are the methods whose main number is an effect that may be tested.
-var claiming = []string{"effect", "did", "triple", "switching", "dose", "synth", "spillover", "displacement", "states", "course", "time_to", "pairs", "ladder", "follow_up", "recurrent"}
+var claiming = []string{"effect", "did", "triple", "switching", "dose", "synth", "spillover", "displacement", "states", "course", "time_to", "pairs", "ladder", "follow_up", "recurrent", "costs"}
 
 func claims(a *Analysis) bool {
 	m := a.Methods()

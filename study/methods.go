@@ -129,6 +129,13 @@ var methodTexts = map[string]methodInfo{
 		"Mao (2023), Biometrics 79(1); Athey, Chetty, Imbens and Kang (2025), Review of Economic Studies; Mislevy (1991), Psychometrika 56(2)",
 		"estimate/progress/METHODS.md",
 	},
+	"costs": {
+		"how much more each payer, and all together, paid for participants than for comparable people up to a month; and what a net month on a higher step cost",
+		"Δ = Σ_m v^(m-1)·(c̄₁(m) - c̄₀(m)), c̄ the weighted mean of those followed through the month (the partitioned estimator of Bang and Tsiatis), v = (1 + rate)^(-1/12); cost of a net month Δ/NT; net benefit λ·NT - Δ, acceptability Φ(benefit/se)",
+		"from influence functions, summed over the people and sets that belong together, G/(G-1); with errors: bootstrap the bootstrap-t for differences in costs; of the ratio Fieller's set, which may be no interval",
+		"Bang and Tsiatis (2000), Biometrika 87(2); Fieller (1954), JRSS B 16; Willan and O'Brien (1996), Health Economics 5(4); Fenwick, O'Brien and Briggs (2004), Health Economics 13(5)",
+		"estimate/progress/METHODS.md, study/METHODS.md",
+	},
 	"synth.sc":        synthText("ω ≥ 0, Σω = 1, least squared gap before the start"),
 	"synth.sdid":      synthText("ω ≥ 0, Σω = 1, least variance of the gap before the start with a penalty on ω; less the gap weighted over the periods before that are like those after"),
 	"synth.did":       synthText("ω = 1/N0; less the mean gap before the start"),

@@ -130,6 +130,9 @@ func (p *Headlines) findings(s *state, r *analysisResult) []report.Finding {
 			f.Truth = &report.Truth{Value: v}
 		}
 		f.Rows = s.progressRows(r, p, h.term)
+		if h.term == termMonths {
+			f.Rows = append(f.Rows, s.pricedMonths(a.Name)...)
+		}
 		out = append(out, f)
 	}
 	if f := s.progressFinding(r, termSupport, estimate.RiskDifference); f.Address != "" {

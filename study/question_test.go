@@ -46,6 +46,8 @@ func TestFindingsStandUnderTheirs(t *testing.T) {
 		}
 		got = append(got, mark+f.Address)
 	}
+	several := []report.Finding{{Address: "progress/net/x"}, {Address: "progress/life/x"}, {Address: "costs/total/x"}}
+	require.Equal(t, []report.Finding{several[0], several[1], {Address: "costs/total/x", Under: true}}, nested(several, map[string]string{"costs": "progress"}), "once, behind the last")
 	require.Equal(t, []string{"work/att/x", "> trust/e/x", "> trust-of-trust/e/x", "> placebo/e/x", "months/att/x", "lost/e/x"}, got)
 }
 

@@ -185,7 +185,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	}
 	if r.alone == nil {
 		f.Method = s.methodOf(r)
-		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.FollowUp != nil || a.Recurrent != nil || a.Landmark != nil || a.Sequences != nil || a.Instrument != nil || a.Spillover != nil || a.Displacement != nil {
+		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.FollowUp != nil || a.Recurrent != nil || a.Costs != nil || a.Landmark != nil || a.Sequences != nil || a.Instrument != nil || a.Spillover != nil || a.Displacement != nil {
 			f.Row = s.termLabel(a, n)
 		}
 	}
@@ -316,12 +316,12 @@ func (s *state) underTheirs(all []report.Finding) []report.Finding {
 	return nested(all, of)
 }
 
-// nested orders findings so that each stands behind the one of the analysis it is of.
+// nested orders findings so that each stands behind the one of the analysis it is of, or behind the last of them.
 func nested(all []report.Finding, of map[string]string) []report.Finding {
 	name := func(f report.Finding) string { n, _, _ := strings.Cut(f.Address, "/"); return n }
-	shown := map[string]bool{}
+	last := map[string]string{} // by analysis, the address of its last finding
 	for _, f := range all {
-		shown[name(f)] = true
+		last[name(f)] = f.Address
 	}
 	var out []report.Finding
 	var put func(f report.Finding, under bool)
@@ -329,13 +329,13 @@ func nested(all []report.Finding, of map[string]string) []report.Finding {
 		f.Under = under
 		out = append(out, f)
 		for _, g := range all {
-			if of[name(g)] == name(f) && f.Address != g.Address {
+			if of[name(g)] == name(f) && f.Address == last[name(f)] && f.Address != g.Address {
 				put(g, true)
 			}
 		}
 	}
 	for _, f := range all {
-		if parent := of[name(f)]; parent == "" || !shown[parent] {
+		if parent := of[name(f)]; parent == "" || last[parent] == "" {
 			put(f, false)
 		}
 	}

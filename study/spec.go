@@ -159,6 +159,7 @@ type Analysis struct {
 	Instrument   *Instrument   `yaml:"reliability,omitempty"`
 	Missing      *Missing      `yaml:"missing,omitempty"`
 	Progress     *Headlines    `yaml:"progress,omitempty"`
+	Costs        *Costs        `yaml:"costs,omitempty"`
 }
 
 // Lock keeps the outcomes closed until the design has passed the gate and the plan is

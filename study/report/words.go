@@ -135,7 +135,7 @@ func differs(e release.Estimate) bool {
 	switch e.Number.Measure {
 	case estimate.MeanDifference, estimate.RiskDifference, estimate.NetMonths, estimate.Coefficient,
 		estimate.LogOddsRatio, estimate.LogHazardRatio, "change-before-after", "restricted-mean-time-difference", "net-improved", "trait-change", "trait-change-difference",
-		"per-person-year-difference", "per-month-difference", "net-benefit":
+		"per-person-year-difference", "per-month-difference", "net-benefit", "largest-share-difference", "incremental-net-benefit":
 		return true
 	}
 	return false
