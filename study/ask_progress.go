@@ -36,13 +36,15 @@ type Relevant struct {
 
 // Forecast is of stable self-support, learnt from people who started earlier.
 type Forecast struct {
-	OlderTo    string   `yaml:"older_to,omitempty"`   // last month of start of the older cohorts, 2013-12
-	AsOf       string   `yaml:"as_of,omitempty"`      // outcomes later than this month are not used; absent = all that are there
-	At         int      `yaml:"at,omitempty"`         // months after the start whose steps the forecast is made from
-	Within     int      `yaml:"within,omitempty"`     // months within which self-support is to come; 36 if absent
-	Run        int      `yaml:"run,omitempty"`        // months in a row that make it stable; 12 if absent
-	Background []string `yaml:"background,omitempty"` // columns known at time zero
-	Folds      int      `yaml:"folds,omitempty"`      // of cross-fitting; 5 if absent
+	Assume     string    `yaml:"assume,omitempty"`     // surrogacy, latent-unconfoundedness; surrogacy if absent
+	OlderTo    string    `yaml:"older_to,omitempty"`   // last month of start of the older cohorts, 2013-12
+	AsOf       string    `yaml:"as_of,omitempty"`      // outcomes later than this month are not used; absent = all that are there
+	At         int       `yaml:"at,omitempty"`         // months after the start whose steps the forecast is made from
+	Within     int       `yaml:"within,omitempty"`     // months within which self-support is to come; 36 if absent
+	Run        int       `yaml:"run,omitempty"`        // months in a row that make it stable; 12 if absent
+	Background []string  `yaml:"background,omitempty"` // columns known at time zero
+	Folds      int       `yaml:"folds,omitempty"`      // of cross-fitting; 5 if absent
+	Tilt       []float64 `yaml:"tilt,omitempty"`       // by e to how much the odds of the outcome may differ from those of the older cohorts, at the same steps
 }
 
 // Assessments are questionnaires filled in at the start and later.
@@ -73,7 +75,7 @@ var (
 
 func (p *Headlines) defaults(s *Spec, _ *Analysis) {
 	if f := p.Forecast; f != nil {
-		f.Within, f.Run, f.Folds = orInt(f.Within, 36), orInt(f.Run, 12), orInt(f.Folds, 5)
+		f.Within, f.Run, f.Folds, f.Assume = orInt(f.Within, 36), orInt(f.Run, 12), orInt(f.Folds, 5), or(f.Assume, assumeSurrogacy)
 	}
 	if q := p.Assessments; q != nil {
 		q.Model, q.Window, q.Draws = or(q.Model, string(progress.Graded)), orInt(q.Window, 1), orInt(q.Draws, 20)
@@ -189,6 +191,15 @@ func (f *Forecast) check(s *Spec, c *checker, path []any, co *Cohort) {
 	if f.Folds < 2 {
 		c.add(at(path, "folds"), "forecast: folds must be at least 2")
 	}
+	c.oneOf(at(path, "assume"), "assume", f.Assume, assumeSurrogacy, assumeLatentUnconfounded)
+	for i, eta := range f.Tilt {
+		if !(eta > 0 && eta <= largestTilt) {
+			c.add(at(path, "tilt", i), "forecast: tilt must be above 0 and at most %v: the logarithm of a factor of the odds", largestTilt)
+		}
+		if slices.Contains(f.Tilt[:i], eta) {
+			c.add(at(path, "tilt", i), "forecast: tilt names %v twice", eta)
+		}
+	}
 	older, err := cohort.ParseMonth(f.OlderTo)
 	if err != nil {
 		c.add(at(path, "older_to"), "forecast: older_to: %v", err)
@@ -288,12 +299,15 @@ func (p *Headlines) dry(s *state, _ *Analysis) error {
 func (p *Headlines) estimate(s *state, a *Analysis) (analysisResult, error) { return s.progress(a) }
 
 func (p *Headlines) words(s *state, r *analysisResult) (estimand, errors, also string) {
-	return "progress", "influence", ""
+	if p.Forecast != nil && p.Forecast.bridges() {
+		also = s.lang.Text("study.progress-also-bridge")
+	}
+	return "progress", "influence", also
 }
 
 // shows leaves the months on each step to its figure, and the truth test of each cohort.
 func (p *Headlines) shows(_ *Analysis, n found) bool {
-	return !strings.HasPrefix(n.term, "truth,")
+	return !strings.HasPrefix(n.term, "truth,") || strings.HasSuffix(n.term, ",part=difference")
 }
 
 func (p *Headlines) unit(_ *Analysis, n found) report.Unit {

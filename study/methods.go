@@ -124,7 +124,7 @@ var methodTexts = map[string]methodInfo{
 	},
 	"progress": {
 		"three headlines that are never merged: how many more months participants were on a higher step of a declared ladder than comparable people; how many more of 100 are forecast to support themselves for good; how many more of 100 changed for the better by their own answers, those who fared worse subtracted",
-		"net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt; forecast = mean of the efficient influence function of the surrogate index (rectified once a third of the outcomes have come); net share = mean over plausible values of P(Δθ > MIC) − P(Δθ < −MIC), participants less comparison people",
+		"net months = ∫ Σ_{j>k} [p₁j·p₀k − p₀j·p₁k] dt; forecast = mean of the efficient influence function of the surrogate index, or under latent unconfoundedness of the outcome bridge (rectified once a third of the outcomes have come); net share = mean over plausible values of P(Δθ > MIC) − P(Δθ < −MIC), participants less comparison people",
 		"influence functions summed over clusters (those of the net share joined by Rubin's rules); the intervals of the three hold together (max-t of the joint influence functions)",
 		"Mao (2023), Biometrics 79(1); Athey, Chetty, Imbens and Kang (2025), Review of Economic Studies; Mislevy (1991), Psychometrika 56(2)",
 		"estimate/progress/METHODS.md",

@@ -230,6 +230,9 @@ func (s *state) gradedFigure(r *analysisResult) (plots.Figure, error) {
 	}
 	if re, ok := s.releasedNumber(r, termForecast, estimate.RiskDifference); ok {
 		row := plots.GradedRow{Label: s.lang.Text("study.progress-graded-now"), Forecast: re.Number, Verdict: s.lang.Text("study.progress-verdict-open")}
+		if own.rectified {
+			row.Verdict = s.lang.Text("study.progress-verdict-partly")
+		}
 		if v, ok := s.truthOf(r.spec, termForecast); ok {
 			row.Known = &v
 		}
@@ -238,7 +241,9 @@ func (s *state) gradedFigure(r *analysisResult) (plots.Figure, error) {
 	if len(d.Rows) == 0 {
 		return plots.Figure{}, errWithheld
 	}
-	return plots.Graded(d, s.style(s.spec.uses(r.spec), s.lang.Text("study.progress-graded-title"), s.lang.Text("study.progress-graded-subtitle")))
+	style := s.style(s.spec.uses(r.spec), s.lang.Text("study.progress-graded-title"), s.lang.Text("study.progress-graded-subtitle"))
+	style.Caption = s.lang.Text("study.progress-graded-caption") + " " + style.Caption
+	return plots.Graded(d, style)
 }
 
 func (s *state) informationFigure(r *analysisResult) (plots.Figure, error) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -36,14 +37,14 @@ func (s *state) forecast(r *analysisResult, a *Analysis, u *progressUnits, h *he
 		}
 		return err
 	}
-	fit := progress.Surrogate{Folds: f.Folds, Seed: s.seedOf("progress-forecast"), MinPerArm: progress.MinArm, Workers: s.o.Workers}
+	fit := progress.Surrogate{Folds: f.Folds, Seed: s.seedOf("progress-forecast"), MinPerArm: progress.MinArm, Region: f.Tilt, Workers: s.o.Workers}
 	if d.sample.X == nil {
 		fit.TreatmentModel = "constant"
 	}
 	counts := d.arms(u, func(i int) bool { return !d.older[i] })
 	h.gates = append(h.gates, progress.ArmSize(counts.Treated, counts.Control))
 	h.basis = release.Basis{Treated: counts.Treated, Control: counts.Control, Cohort: u.sizes, DF: math.Inf(1)}
-	res, err := fit.Fit(s.ctx, d.sample)
+	res, err := f.fitted(s, fit, d.sample)
 	if err != nil {
 		why, ok := refusable(err)
 		if !ok {
@@ -59,26 +60,64 @@ func (s *state) forecast(r *analysisResult, a *Analysis, u *progressUnits, h *he
 		own.rectified = name == "rectified"
 	}
 	own.arrived, _ = res.Details["arrived"].(float64)
+	own.strength = newForecastStrength(f, res)
 	h.estimate, h.influence = res.Estimates[main], onto(u, res, main)
 	h.estimate.Term, h.estimate.Measure = termForecast, estimate.RiskDifference
-	h.within = func(in []bool) (*inGroup, error) { return s.forecastWithin(u, d, fit, in) }
+	h.within = func(in []bool) (*inGroup, error) { return s.forecastWithin(u, d, f, fit, in) }
 	for k, e := range res.Estimates {
 		if k == main {
 			continue
 		}
-		e.Term = termForecast + ",part=" + e.Term
+		if e.Term = partTerm(e.Term); own.rectified && strings.HasPrefix(e.Term, termForecast+",tilt=") {
+			continue // participants' own outcomes lead: the older cohorts' odds do not matter
+		}
 		n := found{term: e.Term, e: e, basis: h.basis, kind: "check"}
 		if math.IsNaN(e.Value) {
 			n.notes = append(n.notes, table.Note{Code: "surrogacy-untested", Text: "Nobody's treatment and long-term outcome are both known in two comparable arms."})
 		}
 		r.numbers = append(r.numbers, n)
 	}
-	return s.grade(r, a.Progress, u, h, d, res)
+	if own.rectified && len(f.Tilt) > 0 {
+		own.notes[termForecast] = append(own.notes[termForecast], table.Note{Code: "tilt-not-needed", Text: "The forecast rests on the participants' own outcomes by now: how much the odds may differ from those of the older cohorts is not asked any more."})
+	}
+	return s.grade(r, a.Progress, u, h, d, res, fit)
 }
 
 // grade holds the forecast against what became of those who started earlier, and adds the gates.
-func (s *state) grade(r *analysisResult, p *Headlines, u *progressUnits, h *headline, d *forecastData, res *estimate.Result) error {
+func (s *state) grade(r *analysisResult, p *Headlines, u *progressUnits, h *headline, d *forecastData, res *estimate.Result, fit progress.Surrogate) error {
 	f, own := p.Forecast, r.own.(*progressResult)
+	tested := 0.0
+	var rows []progress.SurrogateTruth
+	var err error
+	if f.bridges() {
+		own.tests, err = s.bridgeTests(u, d, fit)
+	} else {
+		own.tests, err = s.indexTests(u, d, res)
+	}
+	if err != nil {
+		return err
+	}
+	if len(own.tests) > 0 && own.tests[0].label == "" {
+		rows, tested = append(rows, own.tests[0].row), float64(f.Within)
+		h.benchmark = math.Abs(rows[0].Difference)
+	}
+	r.numbers = append(r.numbers, s.testNumbers(own)...)
+	if own.rectified { // participants' own outcomes lead: nothing is forecast that they do not show
+		h.benchmark = 0
+		return nil
+	}
+	prediction, err := s.prediction(p, u, d)
+	if err != nil {
+		return err
+	}
+	h.gates = append(h.gates, prediction...)
+	h.gates = append(h.gates, progress.Truth(rows...), progress.Horizon(float64(f.Within), tested))
+	return nil
+}
+
+// indexTests are the surrogate index against what came, among all older people and by the year they started.
+func (s *state) indexTests(u *progressUnits, d *forecastData, res *estimate.Result) ([]truthTest, error) {
+	var out []truthTest
 	known := func(i int) bool { return !math.IsNaN(d.y[i]) }
 	truth := func(res *estimate.Result) (progress.SurrogateTruth, bool) {
 		for _, row := range res.Details["truth"].([]progress.SurrogateTruth) {
@@ -88,12 +127,8 @@ func (s *state) grade(r *analysisResult, p *Headlines, u *progressUnits, h *head
 		}
 		return progress.SurrogateTruth{}, false
 	}
-	tested := 0.0
-	var rows []progress.SurrogateTruth
 	if row, ok := truth(res); ok {
-		rows, tested = append(rows, row), float64(f.Within)
-		h.benchmark = math.Abs(row.Difference)
-		own.tests = append(own.tests, truthTest{label: "", row: row, basis: d.basis(u, func(i int) bool { return d.older[i] && known(i) })})
+		out = append(out, truthTest{label: "", row: row, basis: d.basis(u, func(i int) bool { return d.older[i] && known(i) })})
 	}
 	// Each older year by itself: the others take no part in its test.
 	for _, year := range d.years(u) {
@@ -108,35 +143,13 @@ func (s *state) grade(r *analysisResult, p *Headlines, u *progressUnits, h *head
 			if _, ok := refusable(err); ok {
 				continue
 			}
-			return err
+			return nil, err
 		}
 		if row, ok := truth(yearly); ok {
-			own.tests = append(own.tests, truthTest{label: strconv.Itoa(year), row: row, basis: d.basis(u, in)})
+			out = append(out, truthTest{label: strconv.Itoa(year), row: row, basis: d.basis(u, in)})
 		}
 	}
-	for _, t := range own.tests {
-		if t.label == "" {
-			continue
-		}
-		for _, x := range []struct {
-			part      string
-			value, se float64
-		}{{"index", t.row.Index, t.row.IndexError}, {"long-term", t.row.LongTerm, t.row.LongTermError}} {
-			e := estimate.Wald("truth,year="+t.label+",part="+x.part, estimate.RiskDifference, x.value, x.se, math.Inf(1), s.spec.Level)
-			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: t.basis, kind: "check"})
-		}
-	}
-	if own.rectified { // participants' own outcomes lead: nothing is forecast that they do not show
-		h.benchmark = 0
-		return nil
-	}
-	prediction, err := s.prediction(p, u, d)
-	if err != nil {
-		return err
-	}
-	h.gates = append(h.gates, prediction...)
-	h.gates = append(h.gates, progress.Truth(rows...), progress.Horizon(float64(f.Within), tested))
-	return nil
+	return out, nil
 }
 
 // forecastData gathers units whose steps up to the month of the forecast are known by the month as_of.
@@ -272,7 +285,11 @@ func (s *state) prediction(p *Headlines, u *progressUnits, d *forecastData) ([]p
 	}
 	nan := math.NaN()
 	q := &progress.Quality{Slope: nan, Off: nan}
-	found, err := progress.IndexQuality{Folds: f.Folds, Seed: s.seedOf("progress-forecast"), Workers: s.o.Workers}.Fit(s.ctx, d.sample, groups)
+	sample := d.sample
+	if f.bridges() {
+		sample = d.byArm()
+	}
+	found, err := progress.IndexQuality{Folds: f.Folds, Seed: s.seedOf("progress-forecast"), Workers: s.o.Workers}.Fit(s.ctx, sample, groups)
 	if err == nil {
 		q = found
 	} else if _, ok := refusable(err); !ok {

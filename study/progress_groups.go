@@ -128,7 +128,7 @@ func (w *answers) marked(u *progressUnits, in []bool, again bool) release.Arms {
 }
 
 // forecastWithin is the forecast for the units of a group, learnt from older people of the same group and tried on them.
-func (s *state) forecastWithin(u *progressUnits, d *forecastData, fit progress.Surrogate, in []bool) (*inGroup, error) {
+func (s *state) forecastWithin(u *progressUnits, d *forecastData, f *Forecast, fit progress.Surrogate, in []bool) (*inGroup, error) {
 	mine := func(k int) bool { return in[d.unit[k]] }
 	older := 0
 	for k, old := range d.older {
@@ -139,7 +139,9 @@ func (s *state) forecastWithin(u *progressUnits, d *forecastData, fit progress.S
 	if older < fewInGroup {
 		return nil, fmt.Errorf("%w: fewer than %d older people of the group", estimate.ErrTooFew, fewInGroup)
 	}
-	res, err := fit.Fit(s.ctx, someRows(d.sample, mine))
+	fit.Region = nil
+	sample := someRows(d.sample, mine)
+	res, err := f.fitted(s, fit, sample)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +158,19 @@ func (s *state) forecastWithin(u *progressUnits, d *forecastData, fit progress.S
 		return g, nil
 	}
 	var tests []progress.SurrogateTruth
-	for _, row := range res.Details["truth"].([]progress.SurrogateTruth) {
+	truths := res.Details["truth"].([]progress.SurrogateTruth)
+	if f.bridges() {
+		var years []int
+		for k, year := range d.olderYears(u) {
+			if mine(k) {
+				years = append(years, year)
+			}
+		}
+		if truths, err = progress.OutcomeBridge(fit).Truths(s.ctx, sample, years); err != nil {
+			return nil, err
+		}
+	}
+	for _, row := range truths {
 		if row.Sample == "older" {
 			tests, g.benchmark = append(tests, row), math.Abs(row.Difference)
 		}

@@ -46,6 +46,7 @@ type progressResult struct {
 	share     float64 // of net months that are administrative steps; NaN = none
 	rectified bool    // the forecast is the rectified estimate
 	arrived   float64 // share of the participants of the forecast whose outcome has come
+	strength  forecastStrength
 	response  [2]float64
 	tests     []truthTest
 	bands     *stepBands

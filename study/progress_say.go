@@ -44,7 +44,12 @@ func (p *Headlines) label(s *state, a *Analysis, n found) string {
 			return l.Text("study.progress-term-support-group", "group", group())
 		}
 		return l.Text("study.progress-term-support")
+	case "truth":
+		return s.truthLabel(a, parts)
 	case termForecast:
+		if parts["tilt"] != "" {
+			return s.tiltLabel(parts)
+		}
 		if column, level, ok := strings.Cut(rest, "="); ok && column != "part" {
 			return l.Text("study.progress-term-forecast-in", "column", s.label(column), "level", s.label(level))
 		}
@@ -285,6 +290,9 @@ func (s *state) headlineSays(r *analysisResult, h *headline) []string {
 		if own.share > 0.5 {
 			out = append(out, l.Text("study.progress-say-administrative"))
 		}
+	}
+	if h.term == termForecast {
+		out = append(out, s.forecastSays(r, h)...)
 	}
 	if h.finding.Exploratory {
 		out = append(out, l.Text("study.progress-say-exploratory"))

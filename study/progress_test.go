@@ -114,6 +114,7 @@ func progressKeys() map[string][3]string {
 		"cohort": {"cohort: deltagare\n", "cohort: nobody\n", refused}, "ladder": {"      ladder: ladder.yaml\n", "", refused}, "tau": {"tau: 24", "tau: 30", ""}, "at": {"at: [12, 24]", "at: [6, 24]", ""},
 		"self_support": {"self_support: [work, studies]", "self_support: [work, studies, subsidised-work]", ""}, "groups": {"groups: [sex]", "groups: [sex, education]", ""}, "reweigh_loss": {"tau: 24", "tau: 24\n      reweigh_loss: true", ""},
 		"relevant.months": {"months: 0.5", "months: 9", ""}, "relevant.forecast": {"forecast: 0.02", "forecast: 0.9", ""}, "relevant.life": {"life: 0.05", "life: 0.9", ""},
+		"forecast.assume": {"older_to: 2013-12", "older_to: 2013-12, assume: latent-unconfoundedness", ""}, "forecast.tilt": {"older_to: 2013-12", "older_to: 2013-12, tilt: [0.2]", ""},
 		"forecast.older_to": {"older_to: 2013-12", "older_to: 2013-10", ""}, "forecast.as_of": {"as_of: 2016-12", "as_of: 2017-06", ""}, "forecast.at": {"at: 12, within", "at: 9, within", ""},
 		"forecast.within": {"within: 36", "within: 30", ""}, "forecast.run": {"run: 12", "run: 9", ""}, "forecast.background": {"background: [age, sex]", "background: [age]", ""}, "forecast.folds": {"folds: 5", "folds: 3", ""},
 		"assessments.data": {"data: assessments, rater", "data: spells, rater", refused}, "assessments.rater": {"rater: self", "rater: nobody", refused}, "assessments.items": {"hope, everyday]", "hope]", ""},

@@ -21,7 +21,7 @@ const switchShare = 3
 //
 //	τ = Σψ_i/n₀,  ψ = μ₁ − μ₀ + W/ϱ·[h₁ − μ₁ + R/r₁·(Y − h₁)] − (1−W)/(1−ϱ)·[h₀ − μ₀ + R/r₀·(Y − h₀)]
 //
-// over the n₀ people of the programme, h_w = E[Y|S,X,W=w,R=1], μ_w = E[h_w|X,W=w], r_w = P(R=1|S,X,W=w), models
+// over the n₀ people of the programme, h_w = E[Y|S,X,W=w,R=1] (Y itself in an arm in which all have come), μ_w = E[h_w|X,W=w], r_w = P(R=1|S,X,W=w), models
 // and folds those of the index.
 func (f *surrogateFit) rectified(ctx context.Context) (float64, []float64, error) {
 	h, mu, r := make([]float64, f.n), [2][]float64{make([]float64, f.n), make([]float64, f.n)}, make([]float64, f.n)
@@ -44,20 +44,25 @@ func (f *surrogateFit) rectified(ctx context.Context) (float64, []float64, error
 			in := func(i int) bool { return !f.older[i] && f.treated[i] == float64(w) }
 			fit := func(i int) bool { return in(i) && (f.fold == nil || f.fold[i] != k) }
 			to := func(i int) bool { return f.fold == nil || f.fold[i] == k }
-			with, all := 0, 0
+			with, all, columns, own := 0, 0, f.base, f.y // nothing is filled in where all have come
 			for i := range f.n {
 				if fit(i) {
 					all++
 					with += int(came[i])
 				}
+				if in(i) && came[i] == 0 {
+					columns = width
+				}
 			}
-			if with <= width {
-				return 0, nil, fmt.Errorf("%w: an arm has %d outcomes that have come, for %d columns", estimate.ErrTooFew, with, width)
+			if with <= columns {
+				return 0, nil, fmt.Errorf("%w: an arm has %d outcomes that have come, for %d columns", estimate.ErrTooFew, with, columns)
 			}
-			own := make([]float64, f.n)
-			if err := f.model("the outcome that has come", f.outcome == "logistic", width, f.y, own,
-				func(i int) bool { return fit(i) && came[i] == 1 }, in); err != nil {
-				return 0, nil, err
+			if columns == width {
+				own = make([]float64, f.n)
+				if err := f.model("the outcome that has come", f.outcome == "logistic", width, f.y, own,
+					func(i int) bool { return fit(i) && came[i] == 1 }, in); err != nil {
+					return 0, nil, err
+				}
 			}
 			if err := f.model("the rectified index", false, f.base, own, mu[w], fit, to); err != nil {
 				return 0, nil, err
