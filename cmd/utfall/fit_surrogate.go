@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/ingest"
 	"utfall/table"
@@ -21,7 +24,19 @@ type fitSurrogate struct {
 	seed                         uint64
 	outcomeModel, treatmentModel string
 	population                   string
+	assume                       string
+	tilts                        []string
+	tilt                         []float64
+	weights                      fitWeights
 }
+
+// What links the older cohort's outcomes to the programme.
+const (
+	surrogacy          = "surrogacy"
+	latentUnconfounded = "latent-unconfoundedness"
+	largestTilt        = 10.0
+	benchmarkTitle     = "If the forecast errs as that for the older cohort did"
+)
 
 func (m *fitSurrogate) flags(f *flagSet) {
 	m.f = f
@@ -37,6 +52,9 @@ func (m *fitSurrogate) flags(f *flagSet) {
 	f.text(&m.outcomeModel, "outcome-model", "", "linear or logistic (default: logistic for an outcome of 0 and 1)")
 	f.text(&m.treatmentModel, "treatment-model", "logistic", "of treatment given the covariates: logistic, or constant for a randomised programme")
 	f.text(&m.population, "population", "programme", "whom the forecast is about: programme or older")
+	f.text(&m.assume, "assume", surrogacy, "surrogacy (surrogates carry the whole effect), or latent-unconfoundedness (learnt apart for the older cohort's treated and others, whose differences go with the outcome only through the surrogates)")
+	f.list(&m.tilts, "tilt", "`numbers` above 0: the forecast if odds of the outcome given the surrogates differ from the older cohort's by a factor of up to e^number")
+	m.weights.flags(f, "matching", "; frequency is refused here")
 	f.need("sample", "treatment", "surrogates", "outcome")
 }
 
@@ -49,6 +67,7 @@ func (m *fitSurrogate) columns() fitColumns {
 	c.put(fitColumn{flag: "outcome", name: m.outcome, apart: true, missing: true})
 	c.add("fold", m.fold)
 	c.add("cluster", m.cluster)
+	c.add("weights", m.weights.column)
 	return c
 }
 
@@ -65,7 +84,23 @@ func (m *fitSurrogate) check() (problems []string) {
 	}
 	problems = append(problems, oneOf("outcome-model", m.outcomeModel, "linear", "logistic")...)
 	problems = append(problems, oneOf("treatment-model", m.treatmentModel, "logistic", "constant")...)
-	return append(problems, oneOf("population", m.population, "programme", "older")...)
+	problems = append(problems, oneOf("population", m.population, "programme", "older")...)
+	problems = append(problems, oneOf("assume", m.assume, surrogacy, latentUnconfounded)...)
+	m.tilt = nil
+	for _, s := range m.tilts {
+		v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+		switch {
+		case err != nil || !(v > 0 && v <= largestTilt):
+			bad("--tilt: %q is not a number above 0 and at most %v", s, largestTilt)
+		case slices.Contains(m.tilt, v):
+			bad("--tilt names %s twice", s)
+		}
+		m.tilt = append(m.tilt, v)
+	}
+	if m.weights.kind == string(estimate.Frequency) {
+		bad("--weight-kind frequency does not go with surrogate; write one person a row")
+	}
+	return append(problems, m.weights.check(m.f)...)
 }
 
 func (m *fitSurrogate) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
@@ -80,18 +115,30 @@ func (m *fitSurrogate) fit(ctx context.Context, d *fitData) (*fitOutput, error) 
 	if m.fold != "" {
 		e.Folds = 0
 	}
-	r, err := e.Fit(ctx, s)
+	for _, eta := range m.tilt {
+		e.Tilt, e.Region = append(e.Tilt, eta, -eta), append(e.Region, eta)
+	}
+	fit := e.Fit
+	if m.assume == latentUnconfounded {
+		fit = progress.OutcomeBridge(e).Fit
+	}
+	r, err := fit(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	out := newFitOutput(r)
+	out.details["assume"] = m.assume
 	if persons, ok := r.Details["persons"].(map[string]int); ok {
-		for _, arm := range []string{"control", "treated"} {
-			if n := persons[arm]; n < fewPersons {
+		for _, arm := range []string{"control", "treated", "older-control", "older-treated"} {
+			if n, known := persons[arm]; known && n < fewPersons {
 				out.notes = append(out.notes, table.Note{Code: "few-persons", Args: map[string]any{"group": arm, "persons": n},
-					Text: fmt.Sprintf("An arm of the programme has %d persons, fewer than %d: the intervals are not to be trusted.", n, fewPersons)})
+					Text: fmt.Sprintf("An arm has %d persons, fewer than %d: the intervals are not to be trusted.", n, fewPersons)})
 			}
 		}
+	}
+	if b, ok := r.Details["benchmark"].(progress.SurrogateBenchmark); ok {
+		out.tables = append(out.tables, fitTable{title: benchmarkTitle, header: []string{"times", "from", "to"},
+			rows: [][]any{{"1", b.Once[0], b.Once[1]}, {"2", b.Twice[0], b.Twice[1]}}})
 	}
 	if rows, ok := r.Details["truth"].([]progress.SurrogateTruth); ok && len(rows) > 0 {
 		t := fitTable{title: "Forecast against what came", header: []string{"sample", "persons", "long-term", "index", "difference", "from", "to", "margin", "verdict"}}
@@ -138,6 +185,9 @@ func (m *fitSurrogate) frame(d *fitData) (*progress.SurrogateSample, error) {
 		if i := d.first(func(i int) bool { return s.Fold[i] < 0 || s.Fold[i] > len(s.Fold) }); i >= 0 {
 			return nil, d.at(i, m.fold, fmt.Errorf("not the number of a fold, from 0 or 1 upwards"))
 		}
+	}
+	if s.Weight, err = m.weights.read(d); err != nil {
+		return nil, err
 	}
 	if m.cluster != "" {
 		s.Cluster, _, err = d.codes(m.cluster)

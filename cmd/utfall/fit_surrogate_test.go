@@ -62,6 +62,56 @@ func TestFitSurrogate(t *testing.T) {
 	require.Contains(t, text, "Forecast against what came")
 }
 
+// Learnt apart: both treated with s = 1 have the outcome and one of two with s = 0, one of two others and neither. A logistic model of that has no
+// maximum, a linear one does: μ₁ = 1, ½ and μ₀ = ½, 0, μ̄₁ = 7/8, μ̄₀ = 1/8.
+func TestFitSurrogateAssumesLatentUnconfoundedness(t *testing.T) {
+	path := writeTestFile(t, "d.csv", surrogateTable("known"))
+	base := []string{"surrogate", "--data", path, "--id", "id", "--sample", "older", "--treatment", "arm", "--surrogates", "s", "--outcome", "y", "--folds", "0"}
+	a := fitted(t, append(base, "--assume", "latent-unconfoundedness", "--outcome-model", "linear")...)
+	requireNear(t, 0.75, a.get(t, "bridge", "risk-difference").Estimate, "bridge")
+	requireNear(t, 0.25, a.get(t, "index", "risk-difference").Estimate, "index")
+	requireNear(t, 0.5, a.get(t, "difference", "risk-difference").Estimate, "difference")
+	require.Contains(t, a.codes(), "index-differs")
+	code, _, errOut := runFit(t, append(base, "--assume", "latent-unconfoundedness")...)
+	require.Equal(t, exitInput, code)
+	require.Contains(t, errOut, "decided by")
+	// Tilts, by hand in progress (TestTiltByHand): odds from the older cohort's ¼ and ¾ to ½ and 9/10 with thrice the odds, 1/10 and ½ with a third.
+	// low: (¾·½ + ¼·1/10) − (¼·9/10 + ¾·½) = −.2, high: (¾·9/10 + ¼·½) − (¼·½ + ¾·1/10) = .6.
+	b := fitted(t, append(base, "--tilt", "1.0986122886681098")...)
+	for term, want := range map[string]float64{"": .2, "-": .2, "low": -.2, "high": .6} {
+		name := "index,tilt=" + term + "1.0986122886681098"
+		if len(term) > 1 {
+			name = "index,tilt=1.0986122886681098,bound=" + term
+		}
+		requireNear(t, want, b.get(t, name, "").Estimate, name)
+	}
+	var point float64
+	b.detail(t, "tilt_breakdown", &point)
+	require.Greater(t, point, 0.0)
+	var bench map[string]any
+	b.detail(t, "benchmark", &bench)
+	require.Equal(t, "older", bench["sample"])
+	_, text, _ := runFit(t, append([]string{"surrogate", "--data", path}, base[3:]...)...)
+	require.Contains(t, text, benchmarkTitle)
+	// A weight of 2 for some moves the forecast, and the same weight for all does not.
+	for weight, same := range map[string]bool{"3": true, "$": false} {
+		lines := strings.Split(strings.TrimSpace(surrogateTable("known")), "\n")
+		for i := range lines {
+			switch v := weight; {
+			case i == 0:
+				lines[i] += ",w"
+			case v == "$":
+				lines[i] += fmt.Sprintf(",%d", 1+i%3)
+			default:
+				lines[i] += "," + v
+			}
+		}
+		heavy := writeTestFile(t, "w.csv", strings.Join(lines, "\n")+"\n")
+		w := fitted(t, append([]string{"surrogate", "--data", heavy, "--weights", "w"}, append(base[3:], "--assume", "latent-unconfoundedness", "--outcome-model", "linear")...)...)
+		require.Equal(t, same, *a.get(t, "bridge", "").Estimate == *w.get(t, "bridge", "").Estimate)
+	}
+}
+
 func TestFitSurrogateBad(t *testing.T) {
 	path := writeTestFile(t, "d.csv", surrogateTable("known"))
 	base := []string{"surrogate", "--data", path, "--sample", "older", "--treatment", "arm", "--outcome", "y"}
@@ -76,6 +126,9 @@ func TestFitSurrogateBad(t *testing.T) {
 		{exitUsage, []string{"--surrogates", "s", "--fold", "fold", "--seed", "3"}, []string{"leave --folds and --seed out"}},
 		{exitUsage, []string{"--surrogates", "s", "--folds", "0", "--seed", "3"}, []string{"--seed goes with"}},
 		{exitUsage, []string{"--surrogates", "s,y"}, []string{`"y"`}},
+		{exitUsage, []string{"--surrogates", "s", "--assume", "nothing", "--tilt", "0,.1,.1,a", "--weights", "pair", "--weight-kind", "frequency"}, []string{"nothing", "above 0", ".1 twice", `"a"`, "one person a row"}},
+		{exitInput, []string{"--surrogates", "s", "--assume", "latent-unconfoundedness", "--where", "older == 0 or arm == 1"}, []string{"older cohort"}},
+		{exitInput, []string{"--surrogates", "s", "--tilt", ".1", "--outcome-model", "linear"}, []string{"logistic"}},
 		{exitInput, []string{"--surrogates", "s", "--where", "older == 0"}, []string{"older cohort"}},
 		{exitInput, []string{"--surrogates", "s", "--where", "older == 1 or arm == 1"}, []string{"no comparison units"}},
 		{exitInput, []string{"--surrogates", "s", "--folds", "60"}, []string{"60 folds"}},
