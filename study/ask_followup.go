@@ -35,6 +35,7 @@ var (
 	_ namer     = (*FollowUp)(nil)
 	_ drawer    = (*FollowUp)(nil)
 	_ sentencer = (*FollowUp)(nil)
+	_ chief     = (*FollowUp)(nil)
 )
 
 // followUpStrategies are the strategies beside at random, in the order in which they are told.
@@ -160,6 +161,11 @@ func (q *FollowUp) dry(s *state, _ *Analysis) error {
 }
 
 func (q *FollowUp) estimate(s *state, a *Analysis) (analysisResult, error) { return s.followUp(a) }
+
+func (q *FollowUp) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	visits := q.visits()
+	return "follow_up", "visit=" + visits[len(visits)-1] + ",strategy=" + string(progress.MissingAtRandom), estimate.MeanDifference
+}
 
 func (q *FollowUp) words(s *state, r *analysisResult) (estimand, errors, also string) {
 	errors = "followup-anchored"
@@ -305,5 +311,5 @@ func (q *FollowUp) tippingFigure(s *state, r *analysisResult) (plots.Figure, err
 			d.Marks = []plots.Mark{{X: p, Label: s.lang.Text("study.progress-tipping-mark")}}
 		}
 	}
-	return plots.Trend(d, nil, s.style(s.spec.uses(r.spec), s.lang.Text("study.progress-tipping-title"), s.lang.Text("study.followup-tipping-subtitle", "visit", q.visitName(s, visits[len(visits)-1]))))
+	return plots.Trend(d, nil, s.style(s.spec.uses(r.spec), s.lang.Text("study.followup-tipping-title"), s.lang.Text("study.followup-tipping-subtitle", "visit", q.visitName(s, visits[len(visits)-1]))))
 }

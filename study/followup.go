@@ -177,15 +177,9 @@ func (s *state) followUp(a *Analysis) (analysisResult, error) {
 		r.kind = "effect"
 	}
 	r.notes = append(append(r.notes, t.b.notes...), t.notes...)
-	last := "visit=" + t.scores.Visits[len(t.scores.Visits)-1]
 	res, err := t.fit(s.ctx)
 	if err != nil {
-		why, ok := refusable(err)
-		if !ok {
-			return r, err
-		}
-		r.numbers = append(r.numbers, refuse(last+",strategy="+string(progress.MissingAtRandom), estimate.MeanDifference, why.why, why.fix))
-		return r, nil
+		return r, err
 	}
 	r.notes = append(r.notes, res.Notes...)
 	lost, ok := res.Details["from_event"].(map[string]map[string]int)

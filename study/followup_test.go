@@ -125,15 +125,14 @@ func TestFollowUpCountsAndRefuses(t *testing.T) {
 	}
 	b.table, err = b.table.With(table.NewFloat(table.Field{Name: "some"}, values, has))
 	require.NoError(t, err)
-	ask := func(before string) analysisResult {
+	ask := func(before string) (analysisResult, error) {
 		q := &FollowUp{Cohort: "c", Columns: []string{"y"}, Before: before, MIC: 2}
 		a := &Analysis{Name: "f", FollowUp: q}
 		q.defaults(s.spec, a)
-		r, err := s.followUp(a)
-		require.NoError(t, err)
-		return r
+		return s.followUp(a)
 	}
-	r := ask("some")
+	r, err := ask("some")
+	require.NoError(t, err)
 	require.True(t, slices.ContainsFunc(r.notes, func(n table.Note) bool { return n.Code == "no-score-before" && n.Args["rows"] == 2 }))
 	require.Equal(t, 19, r.numbers[0].basis.Treated)
 	require.Equal(t, release.Arms{Treated: 20, Control: 20}, r.numbers[0].basis.Cohort)
@@ -146,9 +145,10 @@ func TestFollowUpCountsAndRefuses(t *testing.T) {
 	}
 	b.table, err = b.table.Without("y").With(table.NewFloat(table.Field{Name: "y"}, values, has))
 	require.NoError(t, err)
-	r = ask("x")
-	require.Len(t, r.numbers, 1)
-	require.NotNil(t, r.numbers[0].not)
+	_, err = ask("x")
+	why, ok := refusable(err)
+	require.True(t, ok)
+	require.Equal(t, "refused-too-few", why.why.Code)
 }
 
 // A score is the mean of what was answered, of at least half of the questions.

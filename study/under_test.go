@@ -211,8 +211,8 @@ func TestReportUnderTheHeadlines(t *testing.T) {
 	for language, says := range map[string][]string{
 		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "own: error of measurement of the sum", "12 months later, comparison people", "are never added up", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
 			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "paths goes with the group", "Test of whether the past has a part",
-			"The test of whether the past has a part, ", "the p-value is "},
-		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "own: mätfel i summan", "12 månader senare, jämförelsepersoner", "läggs aldrig ihop", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är "},
+			"The test of whether the past has a part, ", "the p-value is ", "if answers are missing at random given what is known", "fared like the comparison group from then on", "If those who were lost fared otherwise", "important changes lower than others like them"},
+		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "own: mätfel i summan", "12 månader senare, jämförelsepersoner", "läggs aldrig ihop", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är ", "om svaren saknas på måfå", "därefter förändrades som jämförelsegruppen", "Slutsatsen är densamma under alla antaganden"},
 	} {
 		page := s.page(t, strings.Replace(text, "language: sv", "language: "+language, 1))
 		for _, want := range says {

@@ -271,6 +271,19 @@ func TestReferenceBasedOptionsMatter(t *testing.T) {
 	plain.Event = nil
 	e, _ = jump(ReferenceBased{}, &plain)
 	require.NotEqual(t, was.Value, e.Value, "scores seen after the event are not of the model")
+	// At random everything seen counts, whatever the event; without an event nothing is shifted and nothing filled in by reference.
+	without := *s
+	without.Event = slices.Repeat([]int{3}, len(s.Unit))
+	for name, other := range map[string]*VisitScores{"plain": &plain, "without": &without} {
+		r, err := ReferenceBased{Delta: []DeltaShift{{-1, -1}}}.Fit(t.Context(), other)
+		require.NoError(t, err)
+		reftest.Near(t, name, visitTerm(t, r, "visit=3,strategy=mar").Value, visitTerm(t, first, "visit=3,strategy=mar").Value, 1e-9)
+		if name == "without" {
+			for _, term := range []string{"strategy=jump-to-reference", "strategy=copy-reference", "strategy=last-mean-carried-forward", "delta=-1:-1"} {
+				reftest.Near(t, term, visitTerm(t, r, "visit=2,"+term).Value, visitTerm(t, r, "visit=2,strategy=mar").Value, 1e-12)
+			}
+		}
+	}
 	bare := *s
 	bare.X, bare.XNames = nil, nil
 	e, _ = jump(ReferenceBased{}, &bare)

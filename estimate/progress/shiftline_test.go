@@ -22,6 +22,12 @@ func TestShiftLineByHand(t *testing.T) {
 	require.Zero(t, ShiftLine{Value: 1, Slope: .5, Var: 1}.Tips(.95))
 	require.True(t, math.IsNaN(ShiftLine{Value: 3, Var: 1}.Tips(.95)))
 
+	_, se = ShiftLine{Var: 1, Cov: .1, SlopeVar: .25}.At(-2)
+	reftest.Near(t, "1 − 4·.1 + 4·.25", se, math.Sqrt(1.6), 1e-14)
+	turned := ShiftLine{Value: 3, Slope: .5, Var: 1, Cov: .1, SlopeVar: .25}
+	v, se = turned.At(turned.Tips(.95))
+	reftest.Near(t, "touches 0", math.Abs(v), q*se, 1e-12)
+
 	c := held.Curve(.95, .5)
 	reftest.Near(t, "point", c.Point, (3-q)/.5/.5, 1e-12)
 	require.Len(t, c.Delta, 25)

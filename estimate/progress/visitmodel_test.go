@@ -94,3 +94,30 @@ func TestReferenceBasedIsThatOfR(t *testing.T) {
 		}
 	}
 }
+
+// Scores before the event have the own covariance, those after it lean on them, and are spread around, as the reference's do: with e = 1, own variance 2 and reference [[4, 2], [2, 3]] the slope is 1/2, the
+// covariance 2/2 and the variance 3 − (4 − 2)/4.
+func TestJoinedCovarianceByHand(t *testing.T) {
+	got := joined(mat.NewSymDense(2, []float64{2, .3, .3, 9}), mat.NewSymDense(2, []float64{4, 2, 2, 3}), 1)
+	require.True(t, mat.EqualApprox(got, mat.NewSymDense(2, []float64{2, 1, 1, 2.5}), 1e-14))
+}
+
+// With a covariance an arm scores after the event lean on those before as the reference's do, around the means of the strategy; a gap before the event is filled in with it, too.
+func TestStrategiesHaveTheirCovariance(t *testing.T) {
+	d, err := takeVisits(gappy(), 5)
+	require.NoError(t, err)
+	m, err := newVisitModel(d, []string{"1", "2", "3", "4"}, true, false, false)
+	require.NoError(t, err)
+	own, reference := m.sigma[1], m.sigma[0]
+	for _, c := range []struct {
+		arm, event int
+		s          Strategy
+		want       *mat.SymDense
+	}{
+		{1, 2, MissingAtRandom, own}, {1, 4, CopyReference, own}, {1, 2, LastMean, own}, {1, 2, CopyReference, reference}, {1, 0, JumpToReference, reference},
+		{1, 2, JumpToReference, joined(own, reference, 2)}, {1, 2, CopyIncrements, joined(own, reference, 2)}, {0, 2, JumpToReference, reference}, {0, 2, LastMean, reference},
+	} {
+		_, got := d.distribution(m, &visitGroup{arm: c.arm, event: c.event}, c.s)
+		require.True(t, mat.Equal(got, c.want), "%+v", c)
+	}
+}
