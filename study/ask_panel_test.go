@@ -173,7 +173,7 @@ data:
 analyses:
   - {name: money, question: {en: What?, sv: Vad?}, outcome_label: {en: Sick, sv: Sjuka}, switching: {data: towns, unit: municipality, time: year, treatment: kronor, outcome: y}}
 `
-	for l, words := range map[string][2]string{"en": {"Per unit of treatment and year the effect is", "compared with units without it:"}, "sv": {"Per enhet av behandlingen och år är effekten", "jämfört med enheter utan den:"}} {
+	for l, words := range map[string][2]string{"en": {"Per unit of the measure and year the effect is", "compared with units without it:"}, "sv": {"Per enhet av insatsen och år är effekten", "jämfört med enheter utan den:"}} {
 		_, bundle := placeRun(t, dir, study, l)
 		page, err := os.ReadFile(filepath.Join(bundle, "report.html"))
 		require.NoError(t, err)

@@ -122,7 +122,7 @@ func (q *Spillover) label(s *state, _ *Analysis, n found) string {
 		if n.term[0] == 'e' {
 			kind = "exposed"
 		}
-		return s.lang.Text("study.spillover-event-"+kind, "label", s.lang.Text("study.term-event", "e", e))
+		return s.lang.Text("study.spillover-event-"+kind, "label", s.eventLabel(e))
 	case parts["above"] != "":
 		return s.lang.Text("study.spillover-above", "above", s.border(parts["above"]))
 	case n.term == "naive":

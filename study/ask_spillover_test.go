@@ -56,7 +56,7 @@ func TestSpilloverByHand(t *testing.T) {
 	require.Contains(t, text(t, o), "neighbours-missing")
 	page, err := os.ReadFile(filepath.Join(bundle, "report.html"))
 	require.NoError(t, err)
-	for _, words := range []string{"Effect on the neighbours", "Neighbours not allowed for (not to be used)", "neither treated nor with treated neighbours"} {
+	for _, words := range []string{"Effect on the neighbours", "Neighbours not allowed for (not to be used)", "places without the measure and without neighbours that have it"} {
 		require.True(t, strings.Contains(string(page), words), words)
 	}
 	v, err := Verify(t.Context(), bundle, dir, Options{})

@@ -7,6 +7,7 @@ import (
 
 	"utfall/estimate"
 	"utfall/estimate/survive"
+	"utfall/internal/lang"
 	"utfall/plots"
 	"utfall/study/release"
 	"utfall/study/report"
@@ -134,12 +135,20 @@ func (q *TimeTo) unit(_ *Analysis, n found) report.Unit {
 	return report.Plain
 }
 
+// causeLabel is what the study file calls a competing outcome, or the usual word for it.
+func (s *state) causeLabel(name string) string {
+	if _, own := s.spec.Labels[name]; !own && lang.Has("study.cause-"+name) {
+		return s.lang.Text("study.cause-" + name)
+	}
+	return s.label(name)
+}
+
 func (q *TimeTo) label(s *state, a *Analysis, n found) string {
 	parts := termParts(n.term)
 	switch n.e.Measure {
 	case estimate.RiskDifference:
 		if parts["state"] != reached {
-			return s.lang.Text("study.time-to-competing", "cause", s.label(parts["state"]), "t", wholeMonth(parts["time"]))
+			return s.lang.Text("study.time-to-competing", "cause", s.causeLabel(parts["state"]), "t", wholeMonth(parts["time"]))
 		}
 		return s.lang.Text("study.time-to-at", "t", wholeMonth(parts["time"]))
 	case restrictedMeanDifference:

@@ -3,8 +3,10 @@ package study
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/plots"
 )
 
@@ -134,6 +136,8 @@ func (s *state) forestRows(unit string) []plots.ForestRow {
 			re, ok := s.bundle.findings[r.spec.Name+"/"+n.term+"/"+string(n.e.Measure)]
 			label := r.spec.Outcome.In(s.spec.Language)
 			switch {
+			case isSubgroup(n.term) && s.asked(r, unit, re.Number):
+				continue // the same people have an analysis of their own, and its row
 			case isSubgroup(n.term):
 				label += ": " + s.termLabel(r.spec, n)
 			case n.term != r.numbers[0].term || n.e.Measure != r.numbers[0].e.Measure:
@@ -149,6 +153,18 @@ func (s *state) forestRows(unit string) []plots.ForestRow {
 		}
 	}
 	return out
+}
+
+// asked reports whether the main number of another analysis in the unit is this very estimate.
+func (s *state) asked(r *analysisResult, unit string, e estimate.Estimate) bool {
+	return slices.ContainsFunc(s.results, func(o analysisResult) bool {
+		if o.spec == r.spec || o.spec.Effect == nil || o.spec.Role != "" || o.spec.Unit != unit || len(o.numbers) == 0 {
+			return false
+		}
+		near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*(1+math.Abs(a)) }
+		main := o.numbers[0].e
+		return main.Measure == e.Measure && near(main.Value, e.Value) && near(main.CI.Lo, e.CI.Lo) && near(main.CI.Hi, e.CI.Hi)
+	})
 }
 
 func (s *state) forestFigure(unit string) (plots.Figure, error) {

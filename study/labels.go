@@ -56,7 +56,7 @@ func (s *state) termLabel(a *Analysis, n found) string {
 	whole := func(key string) int { v, _ := strconv.Atoi(parts[key]); return v }
 	switch {
 	case parts["event"] != "":
-		return s.lang.Text("study.term-event", "e", whole("event"))
+		return s.eventLabel(whole("event"))
 	case parts["group"] != "" && parts["time"] != "":
 		return s.lang.Text("study.term-cell", "g", whole("group"), "t", whole("time"))
 	case parts["group"] != "":
@@ -72,6 +72,17 @@ func (s *state) termLabel(a *Analysis, n found) string {
 		return s.label(col) + ": " + s.label(level)
 	}
 	return s.label(n.term)
+}
+
+// eventLabel names a year by how far it is from the start.
+func (s *state) eventLabel(e int) string {
+	switch {
+	case e < 0:
+		return s.lang.Text("study.term-event-before", "e", -e)
+	case e == 0:
+		return s.lang.Text("study.term-event-at")
+	}
+	return s.lang.Text("study.term-event", "e", e)
 }
 
 func (s *state) stateLabel(a *Analysis, parts map[string]string, state string) string {

@@ -246,6 +246,9 @@ func (s *state) headlineSays(r *analysisResult, h *headline) []string {
 	decimals, scale := 1, 1.0
 	if h.term != termMonths {
 		decimals, scale = 0, 100
+		if b := []float64{e.CI.Lo, e.CI.Hi}; slices.ContainsFunc(b, func(v float64) bool { return v != 0 && math.Round(100*v) == 0 }) {
+			decimals = 1 // a bound beside zero is not written as zero: the words are about its side
+		}
 	}
 	amount := l.Number(math.Abs(e.Value*scale), decimals)
 	interval := l.Interval(e.CI.Lo*scale, e.CI.Hi*scale, decimals)
@@ -322,7 +325,7 @@ func (s *state) dominanceSays(r *analysisResult, p *Headlines) string {
 func (s *state) progressGate(g progress.Gate) report.Gate {
 	l := s.lang
 	out := report.Gate{
-		What:   g.ID + " " + l.Text("study.progress-gate-"+g.Check),
+		What:   l.Text("study.progress-gate-"+g.Check) + " (" + g.ID + ")",
 		Status: l.Text("study.progress-status-" + string(g.Status)), Met: g.Status == progress.Met,
 		Means: l.Note(g.Meaning.Code, g.Meaning.Text, nil), Value: "–", Must: "–",
 	}

@@ -197,7 +197,7 @@ func (s *state) outcomeNames(co *Cohort) string {
 		}
 	}
 	if names == nil {
-		return "–"
+		return s.lang.Text("study.trial-outcomes-none")
 	}
 	return strings.Join(names, "; ")
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"utfall/study/release"
@@ -116,9 +117,23 @@ func (p *page) about(v comparedView, c Comparison) aboutView {
 		}
 	}
 	if v.Period != "" {
-		out.Says = append(out.Says, l.Text("report.about-period", "period", v.Period))
+		out.Says = append(out.Says, l.Text("report.about-period", "period", p.months(v.Period)))
 	}
 	return out
+}
+
+// months writes "2013-01–2015-12" with the names of months, and any other period as it is.
+func (p *page) months(period string) string {
+	parts := strings.Split(period, "–")
+	for i, part := range parts {
+		year, month, ok := strings.Cut(part, "-")
+		m, err := strconv.Atoi(month)
+		if !ok || len(year) != 4 || len(month) != 2 || err != nil || m < 1 || m > 12 {
+			return period
+		}
+		parts[i] = p.Lang.Text("report.month-"+month) + "\u00a0" + year
+	}
+	return strings.Join(parts, " – ")
 }
 
 func kept(p *page, start, last release.Count) string {

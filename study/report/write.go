@@ -109,7 +109,7 @@ func build(in Input) (*page, error) {
 		return nil, err
 	}
 	p := &page{Lang: in.Lang, Title: in.Title, Question: in.Question, Background: in.Background, Summary: in.Summary,
-		Publisher: in.Publisher, Period: in.Period, Simulated: in.Simulated, CannotSay: in.CannotSay, Plan: in.Plan,
+		Publisher: in.Publisher, Simulated: in.Simulated, CannotSay: in.CannotSay, Plan: in.Plan,
 		Version: in.Reproduction.version(), Command: in.Reproduction.Command,
 		Seed: strconv.FormatUint(in.Reproduction.Seed, 10), Hashes: in.Reproduction.Hashes}
 	names, labels := map[string]groupNames{}, map[string]string{}
@@ -121,6 +121,7 @@ func build(in Input) (*page, error) {
 		p.Compared = append(p.Compared, v)
 		names[c.Name], labels[c.Name] = namesOf(in.Lang, c.Treated, c.Control), v.Label
 	}
+	p.Period = p.months(in.Period)
 	p.Level = level(in.Findings)
 	p.Cases = math.Round(1000*p.Level) / 10
 	about := map[string]bool{}

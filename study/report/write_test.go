@@ -241,13 +241,21 @@ func TestFirstPage(t *testing.T) {
 	require.Contains(t, beside[0].content(), "3.2")
 	about := page.all(func(e *element) bool { return e.has("about") })[0].content()
 	require.Contains(t, about, "985 participants are compared with 985 comparison people. They are 65% of all 1,505 participants in the data")
-	require.Contains(t, about, "Member municipalities are compared with municipalities not yet members. They began 2010–2019.")
+	require.Contains(t, about, "Member municipalities are compared with municipalities not yet members. Start: 2010–2019.")
 	for _, c := range in.CannotSay {
 		require.Contains(t, about, c)
 		require.Equal(t, 1, strings.Count(root.content(), c))
 	}
 	in.Findings = in.Findings[5:]
 	require.NotContains(t, written(t, in), "Whom the answers are about", "without key results nobody is named")
+}
+
+func TestMonthsAreNamed(t *testing.T) {
+	sv := &page{Lang: lang.SV}
+	require.Equal(t, "januari\u00a02013 – december\u00a02015", sv.months("2013-01–2015-12"))
+	for _, as := range []string{"", "2010–2019", "2013-13–2015-12", "evil-x"} {
+		require.Equal(t, as, sv.months(as))
+	}
 }
 
 // Each finding's numbers stand in its own table, not just in any.
