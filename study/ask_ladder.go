@@ -82,7 +82,7 @@ func (q *Steps) unit(_ *Analysis, n found) report.Unit {
 
 // say tells whether the order of the steps decides, and whether the difference is the same at all steps.
 func (q *Steps) say(s *state, r *analysisResult) []string {
-	var out []string
+	out := []string{""} // behind the usual sentence
 	month := slices.Max(q.At)
 	at := "time=" + strconv.Itoa(month)
 	if main, ok := s.releasedNumber(r, at, progress.NetBenefit); ok {

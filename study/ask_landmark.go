@@ -102,7 +102,7 @@ func (q *Landmark) unit(_ *Analysis, n found) report.Unit {
 
 // say tells how often as much comes by chance where the past has no part, of each group that was tested.
 func (q *Landmark) say(s *state, r *analysisResult) []string {
-	var out []string
+	out := []string{""} // behind the usual sentence
 	for _, g := range []string{"treated", "control"} {
 		re, ok := s.releasedNumber(r, "markov,group="+g, survive.MeanAbsZ)
 		if !ok || math.IsNaN(re.Number.Test.P) {

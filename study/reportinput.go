@@ -190,6 +190,9 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 		}
 	}
 	f.Signed = a.Places != nil
+	if a.Landmark != nil {
+		f.Apart = s.lang.Text("study.landmark-apart")
+	}
 	if x := n.not; x != nil {
 		f.Kind, f.Why, f.Fix = report.Refused, s.lang.Note(x.why.Code, x.why.Text, x.why.Args), s.lang.Note(x.fix.Code, x.fix.Text, x.fix.Args)
 	}

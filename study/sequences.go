@@ -100,7 +100,12 @@ func (s *state) sequences(a *Analysis) (analysisResult, error) {
 		x.Term, x.Measure = name, estimate.MeanDifference // also where everybody has 0 or 1
 		r.numbers = append(r.numbers, found{term: name, e: x, basis: release.Basis{Treated: all.Treated, Control: all.Control, DF: x.Test.DF}})
 		for g, n := range []int{all.Control, all.Treated} {
-			mean := bare(name+",group="+[]string{"control", "treated"}[g], estimate.Mean, groupMean(f, g == 1))
+			term, v := name+",group="+[]string{"control", "treated"}[g], groupMean(f, g == 1)
+			shown, _ := s.policy.Mean(a.Name+"/"+term, v, n) // as all means of groups; withheld below where few are in it
+			if x, ok := shown.Value.Float(); ok {
+				v = x
+			}
+			mean := bare(term, estimate.Mean, v)
 			mean.basis = release.Basis{Single: true, Treated: n, DF: math.Inf(1)}
 			r.numbers = append(r.numbers, mean)
 		}

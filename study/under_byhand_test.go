@@ -204,9 +204,19 @@ func TestSequencesByHand(t *testing.T) {
 	require.InDelta(t, 1, numberOf(t, r, "changes/mean-difference").e.Value, 1e-12)
 	h := (math.Log(3) - 2*math.Log(2)/3) / math.Log(2)
 	require.InDelta(t, h, numberOf(t, r, "entropy/mean-difference").e.Value, 1e-12)
-	require.InDelta(t, h, numberOf(t, r, "entropy,group=treated/mean").e.Value, 1e-12)
+	few, _ := s.policy.Mean("", h, 20)
+	two, _ := few.Value.Float()
+	require.NotEqual(t, h, two)
+	require.Equal(t, two, numberOf(t, r, "entropy,group=treated/mean").e.Value, "the mean of a group is shown like all of them")
 	require.Equal(t, 0.0, numberOf(t, r, "complexity,group=control/mean").e.Value)
 	require.True(t, slices.ContainsFunc(r.notes, func(n table.Note) bool { return n.Code == "not-seen-throughout" && n.Args["rows"] == 2 }))
+	// Everybody in one state all the time: nothing to tell groups apart by, and each measure is what it is.
+	r = ask(Sequences{To: 2, Permutations: 199, People: 100, Merge: map[string]string{"b": "a"}})
+	require.NotNil(t, numberOf(t, r, "discrepancy/"+string(discrepancyR2)).not)
+	for _, name := range sequenceMeasures() {
+		require.InDelta(t, 0, numberOf(t, r, name+"/mean-difference").e.Value, 1e-12, name)
+		require.Nil(t, numberOf(t, r, name+"/mean-difference").not, name)
+	}
 	// Two rows of one person: no labels to exchange.
 	b.cluster[1] = 0
 	r = ask(Sequences{To: 2, Permutations: 199, People: 100})

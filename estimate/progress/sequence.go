@@ -12,7 +12,7 @@ import (
 type SequenceRow struct {
 	Months      int     // observed
 	Transitions int     // changes of state
-	Entropy     float64 // −Σ p log p / log(states), p the shares of the months by state
+	Entropy     float64 // −Σ p log p / log(states), p the shares of the months by state; 0 with one state
 	// Turbulence is log2(φ·(s²max + 1)/(s² + 1)): φ the number of distinct subsequences of the states passed through, the
 	// empty one with them, s² the variance of the lengths of the spells, divisor their number, s²max = (k − 1)(1 − mean)²
 	// its largest value for k spells of that mean.
@@ -27,9 +27,6 @@ type SequenceRow struct {
 func DescribeSequences(m *Months) ([]SequenceRow, error) {
 	if err := m.check(); err != nil {
 		return nil, err
-	}
-	if len(m.States) < 2 {
-		return nil, invalid("one state: nothing can vary")
 	}
 	out := make([]SequenceRow, len(m.Unit))
 	for i := range out {
@@ -68,7 +65,9 @@ func describeSequence(code []int8, states int) SequenceRow {
 			r.Entropy -= float64(p * math.Log(p))
 		}
 	}
-	r.Entropy /= math.Log(float64(states))
+	if states > 1 { // in the only state there is, nothing is open
+		r.Entropy /= math.Log(float64(states))
+	}
 	k := float64(len(length))
 	mean := float64(len(code)) / k
 	variance := 0.0

@@ -146,7 +146,7 @@ type Finding struct {
 	Headline   bool // among the key results; at most 5 are
 	Beside     bool // the yardstick of old: one line beneath the key results, never one of them
 	Under      bool // it is about the finding before it, and stands under that
-	// Says are sentences in the place of the one that the interval gives; required for Check.
+	// Says are sentences in the place of the one that the interval gives, or behind it where the first is ""; required for Check.
 	Says      []string
 	Row       string // what the main number is called; empty = the usual word
 	Signed    bool   // the numbers are differences, whatever their measure is called
@@ -162,6 +162,7 @@ type Finding struct {
 	Truth     *Truth  // for simulated data
 	Rows      []Row   // further numbers of the same analysis
 	Why, Fix  string  // Refused: why no number is given, and what would change that
+	Apart     string  // Association: why it is no effect; "" = the groups were not made alike
 	Method    *Method // nil for Refused
 	Gates     []Gate  // tests that the number had to pass, nil = none
 	Notes     []table.Note

@@ -204,7 +204,7 @@ func (p *page) finding(i int, f Finding, names groupNames) (findingView, error) 
 		Verdict: string(v), Badge: badge, Sentence: upper(f.sentence(p.Lang, names)), Notes: p.notes(f.Notes),
 		Deviation: f.Deviation, Under: f.Under, Gates: f.Gates,
 	}
-	if len(f.Says) > 1 && out.Sentence == upper(f.Says[0]) {
+	if len(f.Says) > 1 && (out.Sentence == upper(f.Says[0]) || f.Says[0] == "" && f.Estimate.Shown) {
 		out.Says = f.Says[1:]
 	}
 	if f.Kind == Refused {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"math"
 
 	"utfall/estimate"
@@ -52,7 +53,7 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 	switch {
 	case f.Kind == Refused:
 		return l.Text("report.say-refused")
-	case len(f.Says) > 0 && (f.Kind == Check || f.Estimate.Shown):
+	case len(f.Says) > 0 && f.Says[0] != "" && (f.Kind == Check || f.Estimate.Shown):
 		return f.Says[0]
 	case !f.Estimate.Shown:
 		s := l.Text("report.say-withheld")
@@ -99,7 +100,7 @@ func (f Finding) sentence(l lang.Lang, names groupNames) string {
 		s += " " + l.Text("report.say-small", "relevance", g.interval(-f.Relevance, f.Relevance))
 	}
 	if f.Kind == Association {
-		s += " " + l.Text("report.say-association")
+		s += " " + cmp.Or(f.Apart, l.Text("report.say-association"))
 	}
 	return s
 }
