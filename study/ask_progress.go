@@ -289,7 +289,8 @@ func (p *Headlines) dry(s *state, _ *Analysis) error {
 		}
 	}
 	if p.Assessments != nil {
-		if _, err := s.questionnaires(b, p.Assessments); err != nil {
+		_, err := s.questionnaires(b, p.Assessments)
+		if _, ok := refusable(err); err != nil && !ok { // without answers that question alone is refused
 			return err
 		}
 	}

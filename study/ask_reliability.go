@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/study/report"
 )
@@ -199,4 +200,8 @@ func (q *Instrument) label(s *state, _ *Analysis, n found) string {
 		args = append(args, "place", strings.ToLower(s.label(q.Places)))
 	}
 	return s.lang.Text("study.reliability-"+word, args...)
+}
+
+func (q *Instrument) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "reliability", "scale=" + q.Scales[0].Name, progress.ReliabilityCoefficient
 }

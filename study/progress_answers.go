@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"utfall/cohort"
+	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/study/release"
 	"utfall/table"
@@ -123,7 +124,7 @@ func (s *state) questionnaires(b *built, q *Assessments) (*answers, error) {
 		})
 	}
 	if used == 0 {
-		return nil, fmt.Errorf("%w: assessments: nobody of the cohort was asked these questions within %d months of the start by this rater", ErrInput, q.Window)
+		return nil, fmt.Errorf("%w: assessments: nobody of the cohort was asked these questions within %d months of the start by this rater", estimate.ErrTooFew, q.Window)
 	}
 	if err := oneVersion(t, question, item, mine); err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func (s *state) questionnaires(b *built, q *Assessments) (*answers, error) {
 		}
 	}
 	if len(w.unit) == 0 {
-		return nil, fmt.Errorf("%w: assessments: nobody of the cohort answered within %d months of the start", ErrInput, q.Window)
+		return nil, fmt.Errorf("%w: assessments: nobody of the cohort answered within %d months of the start", estimate.ErrTooFew, q.Window)
 	}
 	w.before, w.after = missingAnswers(len(w.unit), len(q.Items)), missingAnswers(len(w.unit), len(q.Items))
 	for row := range person {

@@ -113,3 +113,21 @@ func TestReweighLossReachesBouncing(t *testing.T) {
 		require.Contains(t, codes, want, term)
 	}
 }
+
+// Without a single answer the question of a better life is refused alone: net months stand.
+func TestNobodyAnsweredRefusesOneHeadline(t *testing.T) {
+	text := withoutBlock(progressStudy(t), "      forecast:", ", forecast: 0.02", ", forecast: study_population.overall.versus_wait.stable_36")
+	s := opened(t, progressData(t), text)
+	s.data["assessments"].table = s.data["assessments"].table.Take([]int{})
+	require.NoError(t, s.spec.Analyses[0].Progress.dry(s, &s.spec.Analyses[0]))
+	require.NoError(t, s.estimate())
+	kinds := map[string]string{}
+	for _, r := range s.bundle.records {
+		kinds[r.Term] = r.Kind
+	}
+	require.Equal(t, "refused", kinds[termLife])
+	require.NotEqual(t, "refused", kinds[termMonths])
+	in, err := s.reportInput("")
+	require.NoError(t, err)
+	require.NoError(t, report.Write(&bytes.Buffer{}, in))
+}

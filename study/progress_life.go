@@ -45,7 +45,10 @@ type tippingCurve struct {
 func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headline) error {
 	q, own := a.Progress.Assessments, r.own.(*progressResult)
 	w, err := s.questionnaires(u.b, q)
-	if err != nil {
+	if why, ok := refusable(err); ok {
+		h.not = why
+		return nil
+	} else if err != nil {
 		return err
 	}
 	own.notes[termLife] = append(own.notes[termLife], w.notes...)
