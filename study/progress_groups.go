@@ -72,7 +72,7 @@ func (s *state) oneGroup(r *analysisResult, h *headline, column, level string, i
 	}
 	e := n.estimate
 	e.Term, e.Measure, e.CI = term, h.measure, f.Interval
-	notes := append([]table.Note{{Code: "exploratory-group", Text: "Groups of people are looked at without a common error level: exploratory."}}, s.gateNotes(n.gates)...)
+	notes := append([]table.Note{{Code: "exploratory-group", Text: "Groups of people are looked at without a common error level: exploratory."}}, f.Cautions...) // without what the gates were decided by: shares of few people
 	if f.Unconfirmed {
 		notes = append(notes, table.Note{Code: "forecast-unconfirmed", Text: "The forecast has not been confirmed on people who started earlier; its interval is wider by the error that they leave open.", Args: map[string]any{"widened": n.benchmark}})
 	}
