@@ -226,6 +226,13 @@ var methodTexts = map[string]methodInfo{
 		"Cronbach (1951); McDonald (1999); McGraw and Wong (1996); Terluin et al. (2015, 2017); Wald (1940); Zumbo (1999)",
 		"estimate/progress/METHODS.md, study/METHODS.md",
 	},
+	"distance": {
+		"how well stable self-support can be told from where people are on the way, beside their background: a description of an index, made and judged among comparison people; no score of a person",
+		"ridge logistic regression on the state in the month, months of self-support until then, answers and background, each person's chance from the folds it is not in; area under the curve and its gain over background, calibration slope, mean prediction less mean outcome (overall, by year of entry), fifths",
+		"DeLong's for the areas (intervals on the logit), model-based for the slope; predictions count as given; folds by keyed hash",
+		"Friedman, Hastie and Tibshirani (2010), J. Stat. Software 33(1); DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44",
+		"estimate/progress/METHODS.md, study/METHODS.md",
+	},
 	"missing": {
 		"what the effect can be where people or their values are missing: bounds, and the effect with gaps filled or people weighted to stand for others",
 		"worst-case: unknown outcomes set to the lowest and the highest; lee: the group known more often trimmed to the share known in the other; indicator: regression with marks of missing covariates; imputation: chained equations in each group, pooled by Rubin's rules; consent-weights: weights by the inverse probability of a known outcome",

@@ -185,7 +185,7 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 	}
 	if r.alone == nil {
 		f.Method = s.methodOf(r)
-		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.FollowUp != nil || a.Recurrent != nil || a.Costs != nil || a.Landmark != nil || a.Sequences != nil || a.Instrument != nil || a.Spillover != nil || a.Displacement != nil {
+		if f.Kind == report.Check || a.Pairs != nil || a.Steps != nil || a.FollowUp != nil || a.Recurrent != nil || a.Costs != nil || a.Landmark != nil || a.Sequences != nil || a.Instrument != nil || a.Distance != nil || a.Spillover != nil || a.Displacement != nil {
 			f.Row = s.termLabel(a, n)
 		}
 	}

@@ -157,6 +157,7 @@ type Analysis struct {
 	Course       *Course       `yaml:"course,omitempty"`
 	Places       *Places       `yaml:"places,omitempty"`
 	Instrument   *Instrument   `yaml:"reliability,omitempty"`
+	Distance     *Distance     `yaml:"distance,omitempty"`
 	Missing      *Missing      `yaml:"missing,omitempty"`
 	Progress     *Headlines    `yaml:"progress,omitempty"`
 	Costs        *Costs        `yaml:"costs,omitempty"`

@@ -49,6 +49,11 @@ const (
     outcome_label: {sv: Månader, en: Months}
     follow_up: {cohort: deltagare, columns: [months_work, sickness_24], before: months_work_24, covariates: [age], mic: 2}
 `
+	underDistance = `  - name: distance
+    outcome_label: {sv: Avstånd, en: Distance}
+    unit: units
+    distance: {cohort: deltagare, self_support: [work, studies], at: 6, within: 30, run: 6, folds: 4, background: [age], answers: {data: assessments, rater: self, items: [health, hope], window: 1}}
+`
 	underReturns = `  - name: returns
     outcome_label: {sv: Åter, en: Back}
     unit: units
@@ -155,7 +160,11 @@ func underKeys() map[string][4]string {
 		"reliability.rater_dif.raters": {underScales, "places: municipality", "rater_dif: {items: [health, coping, hope], raters: [self, self]}", refused},
 		"reliability.scales.name":      {underScales, "name: own", "name: mine", ""}, "reliability.scales.rater": {underScales, "name: theirs, rater: caseworker", "name: theirs, rater: self", ""},
 		"reliability.scales.items": {underScales, "[health, coping, everyday]", "[health, coping]", ""},
-		"recurrent.cohort":         {underReturns, "cohort: deltagare", "cohort: nobody", refused}, "recurrent.states": {underReturns, "sickness-benefit, social", "social", ""},
+		"distance.cohort":          {underDistance, "cohort: deltagare", "cohort: nobody", refused}, "distance.self_support": {underDistance, "[work, studies]", "[work]", ""}, "distance.at": {underDistance, "at: 6", "at: 9", ""},
+		"distance.within": {underDistance, "within: 30", "within: 24", ""}, "distance.run": {underDistance, "run: 6", "run: 3", ""}, "distance.folds": {underDistance, "folds: 4", "folds: 3", ""}, "distance.background": {underDistance, "[age]", "[age, sex]", ""},
+		"distance.answers.data": {underDistance, "data: assessments", "data: people", refused}, "distance.answers.rater": {underDistance, "self, items: [health, hope]", "caseworker, items: [job-chance]", ""},
+		"distance.answers.items": {underDistance, "[health, hope]", "[health]", ""}, "distance.answers.window": {underDistance, "window: 1", "window: 2", ""},
+		"recurrent.cohort": {underReturns, "cohort: deltagare", "cohort: nobody", refused}, "recurrent.states": {underReturns, "sickness-benefit, social", "social", ""},
 		"recurrent.terminal": {underReturns, "terminal: [death, emigration, age-pension]", "terminal: [death, emigration, age-pension, work]", ""},
 		"recurrent.at":       {underReturns, "at: [12, 24]", "at: [12, 18]", ""}, "recurrent.ladder": {underChanges, "ladder: ladder.yaml", "ladder: none.yaml", "input"},
 		"recurrent.self_support": {underChanges, "[work, studies]", "[work, studies, unemployment-programme]", ""},
@@ -175,12 +184,12 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 		t.Skip("estimates once a key")
 	}
 	cases := underKeys()
-	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "follow_up": reflect.TypeFor[FollowUp](), "reliability": reflect.TypeFor[Instrument](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
+	for name, method := range map[string]reflect.Type{"pairs": reflect.TypeFor[Pairs](), "ladder": reflect.TypeFor[Steps](), "follow_up": reflect.TypeFor[FollowUp](), "reliability": reflect.TypeFor[Instrument](), "distance": reflect.TypeFor[Distance](), "recurrent": reflect.TypeFor[Recurrent](), "landmark": reflect.TypeFor[Landmark](), "sequences": reflect.TypeFor[Sequences]()} {
 		for key := range keysOf(method, name+".") {
 			require.Contains(t, cases, key)
 		}
 	}
-	all := []string{underPairs, underLadder, underScales, underFollowUp, underColumns, underReturns, underChanges, underLandmark, underSequences}
+	all := []string{underPairs, underLadder, underScales, underDistance, underFollowUp, underColumns, underReturns, underChanges, underLandmark, underSequences}
 	s := opened(t, progressData(t), underStudy(t, all...))
 	var err error
 	base := map[string]string{}
@@ -206,13 +215,13 @@ func TestEveryKeyUnderTheHeadlinesMatters(t *testing.T) {
 
 // The report has every text in both languages, the curves, and beside the numbers what they are.
 func TestReportUnderTheHeadlines(t *testing.T) {
-	text := underStudy(t, underPairs, underLadder, underScales, underFollowUp, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underScales, underDistance, underFollowUp, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	for language, says := range map[string][]string{
-		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "own: error of measurement of the sum", "12 months later, comparison people", "are never added up", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
+		"en": {"Share of pairs in which the participant fares better", "work: share of pairs still undecided", "in which both are on the same step after 12 months", "The index describes groups", "own: error of measurement of the sum", "12 months later, comparison people", "are never added up", "give the same sign after 24 months", "The test of whether the difference is the same at all steps after 24 months", "How many times it has happened, month by month", "Times per person",
 			"among those who were in the state after 6", "a difference between the groups is no effect", "have no direction", "chosen after the start, and who they are may differ", "paths goes with the group", "Test of whether the past has a part",
 			"The test of whether the past has a part, ", "the p-value is ", "if answers are missing at random given what is known", "fared like the comparison group from then on", "If those who were lost fared otherwise", "important changes lower than others like them"},
-		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "own: mätfel i summan", "12 månader senare, jämförelsepersoner", "läggs aldrig ihop", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "De är valda efter starten", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är ", "om svaren saknas på måfå", "därefter förändrades som jämförelsegruppen", "Slutsatsen är densamma under alla antaganden"},
+		"sv": {"Andel par där det går bättre för deltagaren", "Hur många gånger det hänt", "där båda är på samma steg efter 12 månader", "Indexet beskriver grupper", "own: mätfel i summan", "12 månader senare, jämförelsepersoner", "läggs aldrig ihop", "Prövningen av om skillnaden är lika stor på alla steg", "bland dem som var i läget efter 6", "De är valda efter starten", "har ingen riktning", "av skillnaderna mellan människors vägar följer gruppen", "spelar roll, ", "p-värdet är ", "om svaren saknas på måfå", "därefter förändrades som jämförelsegruppen", "Slutsatsen är densamma under alla antaganden"},
 	} {
 		page := s.page(t, strings.Replace(text, "language: sv", "language: "+language, 1))
 		for _, want := range says {
@@ -226,7 +235,7 @@ func TestUnderTheHeadlinesDependsOnTheDataAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the cohort twice")
 	}
-	text := underStudy(t, underPairs, underLadder, underScales, underFollowUp, underReturns, underChanges, underLandmark, underSequences)
+	text := underStudy(t, underPairs, underLadder, underScales, underDistance, underFollowUp, underReturns, underChanges, underLandmark, underSequences)
 	s := opened(t, progressData(t), text)
 	want, err := s.ask(t, text)
 	require.NoError(t, err)
@@ -275,6 +284,17 @@ func TestUnderTheHeadlinesRefuses(t *testing.T) {
 		{underScales, "retest: true, anchor: {item: health, rater: self, at_least: 4}, ", "", "goes with retest"},
 		{underScales, "health, rater: self", "health, rater: doctor", "doctor"},
 		{underScales, "at_least: 4", "at_least: 0", "name the item"},
+		{underDistance, "unit: units", "good: up", "good: up is not used"},
+		{underDistance, "self_support: [work, studies], ", "", "support themselves"},
+		{underDistance, "at: 6", "at: 30", "before within"},
+		{underDistance, "run: 6", "run: 40", "between 1 and within"},
+		{underDistance, "within: 30", "within: 90", "follow_up"},
+		{underDistance, "folds: 4", "folds: 1", "at least 2"},
+		{underDistance, "background: [age]", "background: [months_work]", "an outcome"},
+		{underDistance, "background: [age]", "background: [age, age]", "twice"},
+		{underDistance, "items: [health, hope]", "items: [health, health]", "twice"},
+		{underDistance, "rater: self, ", "", "whose answers"},
+		{underDistance, "window: 1", "window: 3", "less than half"},
 		{underReturns, "unit: units", "unit: months", "unit: months is not used"},
 		{underLandmark, "unit: percentage-points", "unit: months\n    relevant: 2", "unit: months is not used"},
 		{underSequences, "unit: units", "unit: percent", "unit: percent is not used"},

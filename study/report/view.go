@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -141,11 +142,15 @@ func count(l lang.Lang, c release.Count) string {
 	return ".."
 }
 
-func controlCount(l lang.Lang, e release.Estimate) string {
-	if e.Single {
-		return "–"
+// counts are those of both groups under a number; one about a group alone stands under that group.
+func counts(l lang.Lang, e release.Estimate) (treated, control string) {
+	switch {
+	case e.Single && strings.HasSuffix(e.Number.Term, "group=control"):
+		return "–", count(l, e.Treated)
+	case e.Single:
+		return count(l, e.Treated), "–"
 	}
-	return count(l, e.Control)
+	return count(l, e.Treated), count(l, e.Control)
 }
 
 // value writes a released value with the writer, ".." when withheld, "–" when undefined.
@@ -299,7 +304,8 @@ func (p *page) numbers(f Finding, names groupNames) *numberTable {
 }
 
 func (p *page) estimateRow(label string, u Unit, e release.Estimate, difference bool) numberRow {
-	row := numberRow{Label: label, Value: "..", Interval: "..", Treated: count(p.Lang, e.Treated), Control: controlCount(p.Lang, e)}
+	row := numberRow{Label: label, Value: "..", Interval: ".."}
+	row.Treated, row.Control = counts(p.Lang, e)
 	if !e.Shown {
 		return row
 	}

@@ -143,7 +143,8 @@ func build(in Input) (*page, error) {
 		p.Findings = append(p.Findings, v)
 		p.appendix(f)
 		if m := f.Method; m != nil {
-			p.Methods = append(p.Methods, methodView{f.Outcome, m.Estimand, m.Method, m.StandardErrors, count(in.Lang, f.Estimate.Treated), controlCount(in.Lang, f.Estimate)})
+			treated, control := counts(in.Lang, f.Estimate)
+			p.Methods = append(p.Methods, methodView{f.Outcome, m.Estimand, m.Method, m.StandardErrors, treated, control})
 		}
 		if f.Headline {
 			p.Cards = append(p.Cards, p.card(v, f))
@@ -192,8 +193,8 @@ func (r Reproduction) version() string {
 func (p *page) appendix(f Finding) {
 	add := func(address string, u Unit, e release.Estimate, kind Kind) {
 		l := p.Lang
-		row := appendixRow{Address: address, Value: "..", Interval: "..", P: "..", Kind: l.Text("report.kind-" + string(kind)),
-			Treated: count(l, e.Treated), Control: controlCount(l, e)}
+		row := appendixRow{Address: address, Value: "..", Interval: "..", P: "..", Kind: l.Text("report.kind-" + string(kind))}
+		row.Treated, row.Control = counts(l, e)
 		g := newGauge(l, u, e.Number)
 		switch {
 		case g.ratio:
