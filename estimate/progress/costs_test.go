@@ -311,3 +311,41 @@ func TestCostsOfTheLostCoverage(t *testing.T) {
 	require.Less(t, seen, 100., "what was seen, of 117")
 	require.InDelta(t, .95, covered, sim.Band(reps))
 }
+
+// A replicate is what the method says of the people drawn, each as often as drawn: a cluster drawn twice is two.
+func TestCostsReplicateIsAFitOfThoseDrawn(t *testing.T) {
+	for _, clustered := range []bool{false, true} {
+		p := payments(5, 40, 6, true)
+		if !clustered {
+			p.Cluster = nil
+		}
+		res := costsOf(t, Costs{}, p)
+		f, err := newCostFit(Costs{Seed: 9}, p)
+		require.NoError(t, err)
+		r := f.resampled()
+		st, times := num.NewStream(9, "costs-bootstrap", 3), make([]int, r.units)
+		for _, pool := range r.pools {
+			for range pool {
+				times[pool[st.Intn(len(pool))]]++
+			}
+		}
+		drawn := &Payments{Persons: Persons{Level: .95}, Payers: p.Payers, Months: p.Months, Amount: make([][]float64, 3)}
+		drawn.Weight.Kind = p.Weight.Kind
+		for k, i := range f.order {
+			for c := range times[r.of[k]] {
+				drawn.Unit, drawn.Treated, drawn.Followed = append(drawn.Unit, fmt.Sprint(p.Unit[i], "/", c)), append(drawn.Treated, p.Treated[i]), append(drawn.Followed, p.Followed[i])
+				drawn.Weight.Values = append(drawn.Weight.Values, p.Weight.Values[i])
+				if clustered {
+					drawn.Cluster = append(drawn.Cluster, 100*r.of[k]+c)
+				}
+				for q := range p.Payers {
+					drawn.Amount[q] = append(drawn.Amount[q], p.Amount[q][int(i)*6:int(i+1)*6]...)
+				}
+			}
+		}
+		again := costsOf(t, Costs{}, drawn)
+		for q, x := range f.replicate(&r, 3, res.Estimates[:4]) {
+			reftest.Agree(t, "t of "+res.Estimates[q].Term, x, (again.Estimates[q].Value-res.Estimates[q].Value)/again.Estimates[q].SE, 9)
+		}
+	}
+}

@@ -9,7 +9,7 @@ import (
 	"utfall/estimate"
 )
 
-// By hand: ten of 1 and one of 11 is 11 of 21 (over half); one of 9 is 9 of 19. Two of 46 and ten of .8 are 92 of 100. Nobody is no cell.
+// By hand: 10 of 19 is over half, with .69 of the squares; 5 of 19 is not. Two of 46 and ten of .8 are 92 of 100. Nobody is no cell.
 func TestDominatedByHand(t *testing.T) {
 	ones := func(n int, v float64, more ...float64) []float64 {
 		return append(slices.Repeat([]float64{v}, n), more...)
@@ -18,11 +18,12 @@ func TestDominatedByHand(t *testing.T) {
 		amounts []float64
 		want    bool
 	}{
-		"over half":            {ones(10, 1, 11), true},
+		"over half":            {ones(8, 0, 10, 4, 4, 1), true},
 		"under half":           {ones(10, 1, 5, 4), false},
 		"two over nine tenths": {ones(10, .8, 46, 46), true},
 		"two at nine tenths":   {ones(10, 1, 45, 45), false},
-		"paid out":             {ones(10, -1, -11), true},
+		"paid out":             {ones(8, 0, -10, -4, 4, 1), true},
+		"both ways":            {[]float64{5, -5, 4, -4, 3, -3, 2, 1}, false}, // 5 of 27
 		"nobody":               {ones(10, 0), false},
 		"all alike":            {ones(10, 3), false},
 		// 100 of 10 and one of 900 is .47 of the sum, but all but none of the squares.
