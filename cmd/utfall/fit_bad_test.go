@@ -114,6 +114,8 @@ func TestFitBadInput(t *testing.T) {
 		{"end of observation as a state", "p,from,to,start,stop\n1,A,B,0,2\n2,cens,A,0,2\n", states, []string{"d.csv:3", `"from"`, "end of observation"}},
 		{"text with a decimal comma", "x;y\n1,5;2\n2,5;3\n3,5;4\nmany;5\n", []string{"ols", "--outcome", "x", "--covariates", "y"}, []string{"d.csv:5", `"x"`, "text where a number is needed"}},
 		{"infinite", "x,y\n1,2\nInf,3\n3,4\n", []string{"ols", "--outcome", "x", "--covariates", "y"}, []string{"d.csv:3", `"x"`, "not a finite number"}},
+		{"score in words beside scores not given", "p,v,t,y\na,1,0,2\na,2,0,\nb,1,1,many\nb,2,1,3\n", []string{"follow-up", "--id", "p", "--visit", "v", "--treatment", "t", "--outcome", "y"}, []string{"d.csv:4", `"y"`, "text where a number is needed"}},
+		{"long-term outcome in words", "g,w,s,x,y\n0,1,2,1,\n0,0,2,1,\n1,,2,1,2.5\n1,,1,3,some\n", []string{"surrogate", "--sample", "g", "--treatment", "w", "--surrogates", "s", "--covariates", "x", "--outcome", "y"}, []string{"d.csv:5", `"y"`, "text where a number is needed"}},
 		{"answer in words beside missing answers", "a,b,c\n1,2,1\n,1,2\nmany,2,2\n1,1,1\n", []string{"grm", "--items", "a,b,c"}, []string{"d.csv:4", `"a"`, "text where a number is needed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 
 	"utfall/estimate"
 	"utfall/estimate/progress"
-	"utfall/ingest"
 	"utfall/table"
 )
 
@@ -215,12 +214,11 @@ func (d *fitData) partly(name string) ([]float64, error) {
 			return nil, err
 		}
 		value := map[string]float64{none: math.NaN(), "true": 1, "false": 0, "0": 0, "1": 1}
+		if i := d.first(func(i int) bool { _, ok := value[strings.ToLower(text[i])]; return !ok }); i >= 0 {
+			return nil, d.notNumber(name)
+		}
 		for i, v := range text {
-			x, ok := value[strings.ToLower(v)]
-			if !ok {
-				return nil, &ingest.Problem{File: d.file, Column: name, Code: "not-a-number", Text: "a number is needed; the column is read as categories"}
-			}
-			out[i] = x
+			out[i] = value[strings.ToLower(v)]
 		}
 		return out, nil
 	}

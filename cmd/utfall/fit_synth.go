@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"utfall/estimate/panel"
+	"utfall/table"
 )
 
 // fitSynth compares treated units with a weighted mean of others.
@@ -259,6 +260,9 @@ func (d *fitData) numbersOrNaN(name string) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Kind == table.CategoryKind || c.Kind == table.TextKind {
+		return nil, d.notNumber(name)
+	}
 	v, err := d.t.Float(name)
 	if err != nil {
 		return nil, fmt.Errorf("column %q: a number is needed: %w", name, err)
@@ -268,6 +272,9 @@ func (d *fitData) numbersOrNaN(name string) ([]float64, error) {
 		if !c.Has(i) {
 			out[i] = math.NaN()
 		}
+	}
+	if i := d.first(func(i int) bool { return c.Has(i) && (math.IsInf(out[i], 0) || math.IsNaN(out[i])) }); i >= 0 {
+		return nil, d.at(i, name, fmt.Errorf("not a finite number"))
 	}
 	return out, nil
 }

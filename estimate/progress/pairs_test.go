@@ -171,6 +171,31 @@ func TestPrioritisedPairsRelations(t *testing.T) {
 	require.InDelta(t, base.Estimates[2].SE, swapped.Estimates[2].SE, 1e-12)
 }
 
+// A time of 0 is a time like any other: everything a month later, the horizon too, changes nothing. (BuyseTest 3.3.3 stops at events at 0.)
+func TestPrioritisedPairsFromTimeZero(t *testing.T) {
+	at := func(shift float64) *estimate.Result {
+		s := randomPairs(11, 80, false)
+		for k := range 2 {
+			for i := range s.Outcomes[k].Value {
+				s.Outcomes[k].Value[i] += shift - 1
+			}
+		}
+		r, err := PrioritisedPairs{Horizon: 7 + shift}.Fit(t.Context(), s)
+		require.NoError(t, err)
+		return r
+	}
+	zero, one := at(0), at(1)
+	seen := false
+	for i, v := range randomPairs(11, 80, false).Outcomes[0].Value {
+		seen = seen || v == 1 && randomPairs(11, 80, false).Outcomes[0].Event[i]
+	}
+	require.True(t, seen, "somebody has the event at 0")
+	for k, e := range one.Estimates {
+		require.InDelta(t, e.Value, zero.Estimates[k].Value, 1e-12)
+		require.InDelta(t, e.SE, zero.Estimates[k].SE, 1e-12)
+	}
+}
+
 func TestPrioritisedPairsRefusals(t *testing.T) {
 	fit := func(change func(s *PairSample, e *PrioritisedPairs)) error {
 		s, e := randomPairs(1, 60, false), PrioritisedPairs{Horizon: 8}
