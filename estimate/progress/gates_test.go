@@ -149,7 +149,10 @@ func TestGatesDecideWhatMayBeSaid(t *testing.T) {
 		c.Gates = append(c.Gates, Placebo(between(-1, 1), claimed(2), 0.5), Invariant(Invariance{Tested: true}))
 	})
 	require.Equal(t, Description, f.Kind)
-	f = claim(func(c *Claim) { c.Compared = false; c.Gates = append(c.Gates, Placebo(between(-1, 1), claimed(2), 0.5)) })
+	f = claim(func(c *Claim) {
+		c.Compared = false
+		c.Gates = append(c.Gates, Placebo(between(-1, 1), claimed(2), 0.5))
+	})
 	require.Equal(t, Description, f.Kind, "an association is no promotion")
 
 	f = claim(func(c *Claim) { c.Gates = append(c.Gates, Orders(OrderCheck{Verdict: Disagree})) })
