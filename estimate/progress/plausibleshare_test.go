@@ -67,6 +67,33 @@ func TestShareGradient(t *testing.T) {
 	}
 }
 
+// The influence of a person is what the shares of a new fit move by when the person counts a little more, the model's part and all.
+func TestShareInfluenceIsThatOfAWeight(t *testing.T) {
+	const n, h = 120, 1e-3
+	fit := func(i int, by float64) (*waveFit, []float64) {
+		w := simWaves(94, 0, n, d10())
+		w.Weight = estimate.Weights{Kind: estimate.Sampling}
+		for k := range n {
+			w.Weight.Values = append(w.Weight.Values, 1+float64(k%3))
+		}
+		w.Weight.Values[i] += by
+		f, err := LatentChange{Workers: 1}.fitWaves(t.Context(), w)
+		require.NoError(t, err)
+		s := f.shares(.5, 1)
+		return f, shareRows(func(g int) float64 { return s.mean[g][0] }, func(g int) float64 { return s.mean[g][1] })
+	}
+	f, _ := fit(0, 0)
+	inf := f.shareInfluence(.5, 1)
+	for _, i := range []int{4, 57} {
+		_, more := fit(i, h)
+		_, less := fit(i, -h)
+		for a := range more {
+			moved := (more[a] - less[a]) / (2 * h) * (1 + float64(i%3))
+			require.InDelta(t, moved, inf.At(i, a), 1e-5, "%d %d", i, a)
+		}
+	}
+}
+
 // Same bytes for any workers; the scale of the weights says nothing; a weight of 2 is two people who are one cluster; groups swapped, the
 // sign; and what each option is for.
 func TestPlausibleSharesRelations(t *testing.T) {
