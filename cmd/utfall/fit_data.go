@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"utfall/ingest"
+	"utfall/internal/lang"
 	"utfall/table"
 )
 
@@ -255,4 +256,15 @@ func (d *fitData) name(cols fitColumns) error {
 		first[id] = i
 	}
 	return nil
+}
+
+// dataReadIn says the same in the words of a language.
+func dataReadIn(l lang.Lang, args map[string]any) string {
+	text := l.Text("cli.data-read", "file", args["file"], "rows", args["rows"], "format", args["format"])
+	for _, part := range []string{"separator", "decimal", "encoding", "blank"} {
+		if v, ok := args[part]; ok {
+			text += l.Text("cli.data-read-"+part, part, v)
+		}
+	}
+	return text + "."
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"utfall/estimate"
+	"utfall/internal/lang"
 	"utfall/study"
 	"utfall/table"
 )
@@ -25,6 +27,7 @@ type fitOutput struct {
 	details   map[string]any
 	notes     []table.Note
 	tables    []fitTable // for people; the first is the CSV of a method without estimates
+	noteWord  string     // before a note in the text; empty = note
 	// tablesOnly says that the tables show people everything that the estimates do.
 	tablesOnly bool
 }
@@ -131,6 +134,7 @@ func estimateJSON(e estimate.Estimate) fitEstimateJSON {
 // writeFit writes the answer in one piece, so that a broken pipe or an error leaves no half of it.
 func (a *app) writeFit(format string, o *fitOutput) error {
 	o.whyNull()
+	o.translate(a.lang)
 	var b bytes.Buffer
 	var err error
 	switch format {
@@ -153,6 +157,25 @@ func (a *app) writeFit(format string, o *fitOutput) error {
 	}
 	_, err = a.out.Write(b.Bytes())
 	return err
+}
+
+// translate puts the notes into the language that --lang asks for. Without the flag they are in the words of the method:
+// the bytes of an answer do not depend on LANG. A note that has no such words stays in English and says so.
+func (o *fitOutput) translate(flag string) {
+	l, err := lang.Parse(flag)
+	if err != nil || l == lang.EN {
+		return
+	}
+	o.noteWord = l.Text("cli.note")
+	for i, n := range o.notes {
+		if n.Code == "data-read" {
+			o.notes[i].Text = dataReadIn(l, n.Args)
+		} else if text := l.Note(n.Code, n.Text, n.Args); text != n.Text {
+			o.notes[i].Text = text
+		} else {
+			o.notes[i].Text += " " + l.Text("report.note-foreign")
+		}
+	}
 }
 
 func (o *fitOutput) json(w io.Writer) error {
@@ -319,7 +342,7 @@ func (o *fitOutput) text(w io.Writer) {
 	for _, n := range o.notes {
 		if n.Code != "data-read" && !said[n.Text] {
 			said[n.Text] = true
-			fmt.Fprintf(w, "note: %s\n", n.Text)
+			fmt.Fprintf(w, "%s: %s\n", cmp.Or(o.noteWord, "note"), n.Text)
 		}
 	}
 }

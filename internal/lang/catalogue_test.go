@@ -106,21 +106,21 @@ func TestFillMistakes(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	s, err := SV.Lookup("notes.rows-dropped", "n", 1)
+	s, err := SV.Lookup("notes.rows-dropped", "rows", 1)
 	require.NoError(t, err)
 	require.Contains(t, s, "1 rad saknar")
-	require.Contains(t, EN.Text("notes.rows-dropped", map[string]any{"n": 1500}), "1,500 rows have")
+	require.Contains(t, EN.Text("notes.rows-dropped", map[string]any{"rows": 1500}), "1,500 rows have")
 
 	_, err = SV.Lookup("notes.no-such-note")
 	require.ErrorIs(t, err, ErrUnknownKey)
 	require.Equal(t, "[[notes.no-such-note]]", SV.Text("notes.no-such-note"))
 	require.Equal(t, "[[notes.rows-dropped]]", SV.Text("notes.rows-dropped"))
-	_, err = Lang("de").Lookup("notes.rows-dropped", "n", 1)
+	_, err = Lang("de").Lookup("notes.rows-dropped", "rows", 1)
 	require.ErrorIs(t, err, ErrUnknownLanguage)
 }
 
 func TestNote(t *testing.T) {
-	require.Contains(t, SV.Note("rows-dropped", "x", map[string]any{"n": 3.0, "column": "unused"}), "3 rader")
+	require.Contains(t, SV.Note("rows-dropped", "x", map[string]any{"rows": 3.0, "column": "unused"}), "3 rader")
 	require.Equal(t, "own words", SV.Note("no-such-note", "own words", nil))
 	require.Equal(t, "own words", SV.Note("rows-dropped", "own words", nil), "a sentence without its number is not shown")
 }

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,8 +44,18 @@ func TestEveryNoteHasASentence(t *testing.T) {
 		}
 	}
 	require.Greater(t, len(made), 40, "the search must find the notes")
+	files, err := filepath.Glob(filepath.Join("..", "..", "cmd", "utfall", "fit*.go"))
+	require.NoError(t, err)
+	var command strings.Builder // the command line makes notes of its own on the file that fit reads
+	for _, f := range files {
+		if !strings.HasSuffix(f, "_test.go") {
+			source, err := os.ReadFile(f)
+			require.NoError(t, err)
+			command.Write(source)
+		}
+	}
 	for key := range all {
-		if strings.HasPrefix(key, "notes.") && !made[key] && key != "notes.rows-dropped" { // made by the command line
+		if code, ok := strings.CutPrefix(key, "notes."); ok && !made[key] && !strings.Contains(command.String(), `"`+code+`"`) {
 			t.Errorf("no room makes the note of the text %q", key)
 		}
 	}

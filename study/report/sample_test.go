@@ -204,7 +204,7 @@ func sampleInput(t testing.TB, l lang.Lang) Input {
 			Attrition: &flow, StepLabels: map[string]string{"working-age": pick(l, "I arbetsför ålder", "Of working age"), "known": pick(l, "Deltog inte anonymt", "Did not take part anonymously"),
 				"first-time": pick(l, "Deltog för första gången", "Took part for the first time"), "matching": pick(l, "Fick en jämförelseperson", "Got a comparison person")},
 			Balance: &balance, RowLabels: rowLabels, Figures: []Figure{loveFig},
-			Notes: []table.Note{{Code: "rows-dropped", Text: "420 rows.", Args: map[string]any{"n": 420}}},
+			Notes: []table.Note{{Code: "rows-dropped", Text: "420 rows.", Args: map[string]any{"rows": 420}}},
 		}, {
 			Name: "municipalities", Label: pick(l, "Kommuner som gått med och kommuner som inte gått med ännu", "Municipalities that joined and those that had not yet"),
 			Treated: pick(l, "anslutna kommuner", "member municipalities"), Control: pick(l, "ännu inte anslutna kommuner", "municipalities not yet members"), Period: "2010–2019",
@@ -214,7 +214,7 @@ func sampleInput(t testing.TB, l lang.Lang) Input {
 				Comparison: "participants", Kind: Effect, Headline: true, Unit: PercentagePoints, Good: Up, Relevance: 0.02,
 				Estimate: released(t, wald("att", estimate.RiskDifference, 0.063, 0.016), 985, 985), Means: &Means{proportion(261, 985), proportion(199, 985)},
 				Naive: &Naive{Address: "own-income/before-after/risk-difference", Before: proportion(55, 985), After: proportion(261, 985), Change: single(wald("change", estimate.RiskDifference, 0.209, 0.014), 985)},
-				Truth: &Truth{0.058}, Rows: rows, Notes: []table.Note{{Code: "rows-dropped", Text: "14 rows", Args: map[string]any{"n": 14}}},
+				Truth: &Truth{0.058}, Rows: rows, Notes: []table.Note{{Code: "rows-dropped", Text: "14 rows", Args: map[string]any{"rows": 14}}},
 				Method: &Method{pick(l, "Genomsnittlig effekt för deltagarna", "Average effect for the participants"), pick(l, "Matchad skillnad", "Matched difference"), pick(l, "klusterrobusta medelfel per matchat par", "cluster-robust by matched pair")}},
 			{Address: "net-months/att/net-months", Outcome: pick(l, "Nettomånader på högre trappsteg, 24 månader", "Net months on a higher step, 24 months"), Question: pick(l, "Kom deltagarna närmare arbete, även om de inte fick jobb?", "Did the participants come closer to work, even without a job?"),
 				Comparison: "participants", Kind: Effect, Headline: true, Unit: Months, Good: Up, Relevance: 0.5,

@@ -380,7 +380,7 @@ func TestNotesStandBesideTheirNumber(t *testing.T) {
 	require.Len(t, foreign, 1)
 
 	p := &page{Lang: lang.SV}
-	n := p.note(release.Policy{}.Note(table.Note{Code: "rows-dropped", Text: "3 rows have no value.", Args: map[string]any{"n": 3}}))
+	n := p.note(release.Policy{}.Note(table.Note{Code: "rows-dropped", Text: "3 rows have no value.", Args: map[string]any{"rows": 3}}))
 	require.False(t, n.Foreign)
 	require.Contains(t, n.Text, ".. rader")
 	n = (&page{Lang: lang.EN}).note(table.Note{Code: "none-such", Text: "Own words."})
