@@ -82,6 +82,9 @@ func (m *fitStatesAfter) add(ctx context.Context, d *fitData, s *survive.Spells,
 		}
 		out.estimates = append(out.estimates, r.Estimates...)
 		out.details["landmark"] = map[string]any{"state": state, "time": time, "persons": r.Details["landmark_persons"], "tau": r.Details["tau"]}
+		if persons, ok := r.Details["landmark_persons"].(map[string]int); ok {
+			out.addNotes(fewInGroups(persons, "In the state at the landmark"))
+		}
 		out.addNotes(r.Notes)
 	}
 	if len(m.markov) > 0 {

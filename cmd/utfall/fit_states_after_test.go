@@ -131,3 +131,31 @@ func TestFitStatesFewTransitions(t *testing.T) {
 	}
 	require.Contains(t, fitted(t, "states", "--data", writeTestFile(t, "v.csv", b.String()), "--panel-observed", "--id", "p", "--state", "s", "--time", "t").codes(), "few-transitions")
 }
+
+// Under 15 persons are said, in a group, in all and at a landmark, with or without a ladder.
+func TestFitStatesFewPersons(t *testing.T) {
+	spells := func(n int) string {
+		var b strings.Builder
+		b.WriteString("p,from,to,start,stop,g\n")
+		for i := range n {
+			fmt.Fprintf(&b, "p%02d,a,b,0,%d,%d\np%02d,b,,%d,4,%d\n", i, 1+i%3, i%2, i, 1+i%3, i%2)
+		}
+		return writeTestFile(t, "s.csv", b.String())
+	}
+	args := []string{"--id", "p", "--from", "from", "--to", "to", "--start", "start", "--stop", "stop", "--at", "3"}
+	said := func(path string, more ...string) (n int) {
+		for _, c := range fitted(t, append(append([]string{"states", "--data", path}, args...), more...)...).codes() {
+			if c == "few-persons" {
+				n++
+			}
+		}
+		return n
+	}
+	few, enough := spells(14), spells(30)
+	require.Equal(t, 1, said(few))
+	require.Equal(t, 2, said(few, "--by", "g"))
+	require.Equal(t, 2, said(few, "--by", "g", "--ladder", "a=1,b=2"))
+	require.Zero(t, said(enough))
+	require.Zero(t, said(enough, "--by", "g"))
+	require.Equal(t, 1, said(enough, "--landmark", "b@1"), "10 of 30")
+}

@@ -283,6 +283,9 @@ func (m *fitStates) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 			rows[s.GroupNames[g]] = n
 		}
 		out.details["persons"] = rows
+		out.addNotes(fewInGroups(rows, "A group"))
+	} else {
+		out.addNotes(fewInGroups(map[string]int{"": len(s.ID)}, "The data"))
 	}
 	if len(m.ladder) > 0 {
 		if err := m.addLadder(ctx, d, s, at, out); err != nil {
@@ -325,15 +328,18 @@ func (m *fitStates) addLadder(ctx context.Context, d *fitData, s *survive.Spells
 	}
 	out.details["ladder"] = r.Details
 	out.addNotes(r.Notes)
-	if persons, ok := out.details["persons"].(map[string]int); ok {
-		for _, g := range slices.Sorted(maps.Keys(persons)) {
-			if n := persons[g]; n < fewPersons {
-				out.notes = append(out.notes, table.Note{Code: "few-persons", Args: map[string]any{"group": g, "persons": n},
-					Text: fmt.Sprintf("A group has %d persons, fewer than %d: the intervals of net months are not to be trusted.", n, fewPersons)})
-			}
+	return nil
+}
+
+// fewInGroups says which groups are too small for their intervals to be trusted, in byte order.
+func fewInGroups(persons map[string]int, what string) (notes []table.Note) {
+	for _, g := range slices.Sorted(maps.Keys(persons)) {
+		if n := persons[g]; n < fewPersons {
+			notes = append(notes, table.Note{Code: "few-persons", Args: map[string]any{"group": g, "persons": n},
+				Text: fmt.Sprintf("%s: %d persons, fewer than %d: the intervals are not to be trusted.", what, n, fewPersons)})
 		}
 	}
-	return nil
+	return notes
 }
 
 // onlyOccurring takes from the ladder what nobody is in; a state of the data without a step stays an error.
