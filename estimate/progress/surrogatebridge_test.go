@@ -259,6 +259,18 @@ func TestOutcomeBridgeRefuses(t *testing.T) {
 	}
 	_, err = OutcomeBridge{}.Fit(t.Context(), few)
 	require.ErrorIs(t, err, estimate.ErrTooFew)
+	// More folds than treated people of the older cohort.
+	split := confounded(54, 0, 300, false)
+	left := 8
+	for i, old := range split.Older {
+		if old && split.Treated[i] {
+			if left--; left < 0 {
+				split.Treated[i] = false
+			}
+		}
+	}
+	_, err = OutcomeBridge{MinPerArm: 1, Folds: 9}.Fit(t.Context(), split)
+	require.ErrorContains(t, err, "9 folds")
 	// Nobody of the older cohort's treated has what the programme's have.
 	apart := confounded(54, 0, 300, false)
 	for i := range 300 {
