@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"utfall/estimate"
 	"utfall/study/report"
@@ -245,6 +246,11 @@ func (s *state) reconcile(a *Analysis) (analysisResult, error) {
 		build("municipal", both.Value, both.SE, *municipal, df(both)),
 		build("individual", each, eachSE, individual, df(one)),
 		build("needed", needed, neededSE, *municipal, df(both)),
+	}
+	for i := range r.numbers { // the columns of counts are named after people
+		if n := &r.numbers[i]; n.basis == municipal.basis {
+			n.notes = append(slices.Clip(n.notes), table.Note{Code: "counts-of-municipalities", Text: "The counts of this number are municipalities, not people."})
+		}
 	}
 	// Only the difference has the error of both; the municipal number keeps the interval that its own design allows.
 	r.numbers[0].e.CI.Method = "reconcile-" + mode

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,6 +140,12 @@ func TestJointErrorsSayWhatTheyAre(t *testing.T) {
 	require.Less(t, r.numbers[0].e.SE, any.numbers[0].e.SE)
 	require.Equal(t, any.numbers[0].e.Value, r.numbers[0].e.Value)
 	r = reconciled(t, Reconcile{TakeUp: 0.05, Place: "municipality"}, nil) // keeps no influence
+	ofPlaces := func(n found) bool {
+		return slices.ContainsFunc(n.notes, func(n table.Note) bool { return n.Code == "counts-of-municipalities" })
+	}
+	for i, places := range []bool{true, false, true, false, true} { // difference, implied, municipal, individual, needed
+		require.Equal(t, places, ofPlaces(r.numbers[i]), r.numbers[i].term)
+	}
 	require.Equal(t, "reconcile-any", r.numbers[0].e.CI.Method)
 	require.Equal(t, []string{"reconcile-joint-missing", "reconcile-reasons", "reconcile-any"}, []string{r.notes[0].Code, r.notes[1].Code, r.notes[2].Code})
 	for term, kind := range map[string]panel.Aggregation{"overall": panel.Simple, "dynamic:overall": panel.Dynamic, "event=-2": panel.Dynamic, "group=2004": panel.Group, "time=2004": panel.Calendar, "group=2004,time=2006": "none"} {

@@ -113,7 +113,8 @@ func (s *state) effectRows(b *built, e *Effect) ([]int, []table.Note, error) {
 	if len(rows) == 0 {
 		return nil, nil, fmt.Errorf("%w: no row is left: no whole matched set (no row, without a match) of cohort %s has a value of %q and of every covariate within the subgroup", estimate.ErrTooFew, b.spec.Name, e.Outcome)
 	}
-	return rows, notes, nil
+	alike, err := oneLevel(b.table, rows, e.Covariates)
+	return rows, append(notes, alike...), err
 }
 
 func withoutValue(rows int) table.Note {

@@ -174,7 +174,8 @@ func (s *state) keptRows(p *PanelColumns, more []string) ([]int, []table.Note, e
 	if missing > 0 {
 		notes = append(notes, table.Note{Code: "rows-missing", Text: fmt.Sprintf("%d rows without a value in a needed column were left out", missing), Args: map[string]any{"rows": missing}})
 	}
-	return rows, notes, nil
+	alike, err := oneLevel(t, rows, p.Covariates)
+	return rows, append(notes, alike...), err
 }
 
 // panelColumns makes the frame of the rows; without a column of first treated periods it has no cohorts.

@@ -209,6 +209,11 @@ func (s *state) forecastData(r *analysisResult, p *Headlines, u *progressUnits) 
 		if err != nil {
 			return nil, fmt.Errorf("forecast: background: %w", err)
 		}
+		alike, err := oneLevel(b.table, d.unit, f.Background)
+		if err != nil {
+			return nil, err
+		}
+		own.notes[termForecast] = append(own.notes[termForecast], alike...)
 		all, names := mat.NewDense(x.Rows, len(x.Columns), x.Values), x.Names()
 		var kept []int
 		for k := range names {

@@ -148,6 +148,30 @@ func TestRefusedAlone(t *testing.T) {
 	}
 }
 
+// A category with one value among those who take part makes no column: that is said, with the column's name.
+func TestCategoryWithOneLevelIsTold(t *testing.T) {
+	dir := t.TempDir()
+	thinFiles(t, dir)
+	edit(t, dir, "people.csv", func(s string) string {
+		lines := strings.Split(strings.TrimSpace(s), "\n")
+		for i := range lines {
+			lines[i] += map[bool]string{true: ",kind,other", false: ",a," + string("ab"[i%3/2])}[i == 0]
+		}
+		return strings.Join(lines, "\n") + "\n"
+	})
+	study := strings.Replace(thinStudy, "{name: unknown, type: number}]", "{name: unknown, type: number}, {name: kind, type: category, levels: [a, b]}, {name: other, type: category, levels: [a, b]}]", 1)
+	study = study[:strings.Index(study, "families:")] + "analyses:\n  - {name: claim, effect: {cohort: c, outcome: y, method: regression, covariates: [x, kind, other]}}\n"
+	o, _, err := placesRun(t, dir, study, StageReport)
+	require.NoError(t, err)
+	var columns []any
+	for _, n := range o.Records[0].Notes {
+		if n.Code == "covariate-one-level" {
+			columns = append(columns, n.Args["column"])
+		}
+	}
+	require.Equal(t, []any{"kind"}, columns)
+}
+
 // Before outcomes are opened check says what cannot be answered, and is content.
 func TestCheckForeseesRefusals(t *testing.T) {
 	dir := t.TempDir()

@@ -189,6 +189,9 @@ func (s *state) reportFinding(r *analysisResult, naive map[string]*report.Naive)
 			f.Row = s.termLabel(a, n)
 		}
 	}
+	if a.Reconcile != nil { // whose counts they are
+		f.Notes = s.releaseNotes(append(s.ownNotes(r), n.notes...))
+	}
 	f.Signed = a.Places != nil
 	if a.Landmark != nil {
 		f.Apart = s.lang.Text("study.landmark-apart")

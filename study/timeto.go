@@ -174,6 +174,11 @@ func (s *state) timeTo(a *Analysis) (analysisResult, error) {
 	if err := t.read(); err != nil {
 		return t.r, err
 	}
+	alike, err := oneLevel(b.table, t.of, q.Covariates)
+	if err != nil {
+		return t.r, err
+	}
+	t.r.notes = append(t.r.notes, alike...)
 	if slices.Contains(t.rows.was, true) {
 		t.r.notes = append(t.r.notes, table.Note{Code: "there-at-start",
 			Text: "Some people were in the state at the start already; for them what counts is the first month after it."})
