@@ -140,7 +140,9 @@ func (q *Instrument) dry(s *state, _ *Analysis) error {
 	}
 	for _, scale := range q.Scales {
 		if _, err := s.questionnaires(b, q.asked(scale)); err != nil {
-			return err
+			if _, ok := refusable(err); !ok {
+				return err
+			}
 		}
 	}
 	return nil

@@ -130,8 +130,8 @@ func (t *instrumentRun) units(w *answers, rows []int) (unit []int, id []string) 
 func (t *instrumentRun) scale(scale Scale) error {
 	at, n := "scale="+scale.Name, len(scale.Items)
 	w, err := t.s.questionnaires(t.u.b, t.q.asked(scale))
-	if err != nil {
-		return err
+	if err != nil { // a rater whom nobody asked leaves the other scales standing
+		return t.without(at+",coefficient=alpha", progress.ReliabilityCoefficient, err)
 	}
 	t.r.notes = append(t.r.notes, w.notes...)
 	rows := t.complete(w, known(w.before, n))
@@ -311,7 +311,7 @@ func (t *instrumentRun) raters() error {
 		of[g] = map[string]row{}
 		w, err := t.s.questionnaires(t.u.b, &Assessments{Data: t.q.Data, Rater: rater, Items: x.Items, Window: t.q.Window})
 		if err != nil {
-			return err
+			return t.without("dif,item="+x.Items[0], survive.ChiSquare, err)
 		}
 		for _, k := range t.complete(w, known(w.before, len(x.Items))) {
 			of[g][t.u.person[w.unit[k]]] = row{w.unit[k], mat.Row(nil, k, w.before)}

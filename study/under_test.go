@@ -156,7 +156,7 @@ func underKeys() map[string][4]string {
 		"reliability.anchor.item": {underScales, "item: health", "item: coping", ""}, "reliability.anchor.rater": {underScales, "health, rater: self", "job-chance, rater: caseworker", ""},
 		"reliability.anchor.at_least": {underScales, "at_least: 4", "at_least: 3", ""}, "reliability.places": {underScales, "places: municipality", "places: county", ""},
 		// Caseworkers were asked other questions; what the items do is tested by hand.
-		"reliability.rater_dif.items":  {underScales, "places: municipality", "rater_dif: {items: [health, coping, hope], raters: [self, caseworker]}", "input"},
+		"reliability.rater_dif.items":  {underScales, "places: municipality", "rater_dif: {items: [health, coping, hope], raters: [self, caseworker]}", ""},
 		"reliability.rater_dif.raters": {underScales, "places: municipality", "rater_dif: {items: [health, coping, hope], raters: [self, self]}", refused},
 		"reliability.scales.name":      {underScales, "name: own", "name: mine", ""}, "reliability.scales.rater": {underScales, "name: theirs, rater: caseworker", "name: theirs, rater: self", ""},
 		"reliability.scales.items": {underScales, "[health, coping, everyday]", "[health, coping]", ""},
