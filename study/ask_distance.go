@@ -3,6 +3,7 @@ package study
 import (
 	"slices"
 
+	"utfall/estimate"
 	"utfall/estimate/progress"
 	"utfall/study/report"
 )
@@ -163,4 +164,8 @@ func (q *Distance) label(s *state, _ *Analysis, n found) string {
 	default:
 		return s.lang.Text("study.distance-" + part)
 	}
+}
+
+func (q *Distance) chief(*state, *Analysis) (method, term string, m estimate.Measure) {
+	return "distance", distanceTerm("gain"), progress.AUCDifference
 }

@@ -235,7 +235,7 @@ func TestEveryQuestionCanBeRefused(t *testing.T) {
 		{dir, optionStudy}, {place, placeStudy(askedTriple)}, {place, placeStudy(askedSwitching)}, {place, placeStudy(askedDose)},
 		{synth, synthStudy}, {spill, strings.Replace(spilloverStudy, "name: neighbour, type: text, required: true}", "name: neighbour, type: text, required: true}, {name: weight, type: number}", 1)}, {displaced, displacementStudy},
 		{dir, effectStudy("course: {cohort: register, states: [work], to: 6}")}, {trusted, trustStudy}, {places, placesStudy}, {gaps, missingStudy("missing: {of: y, methods: [worst-case]}", "en")},
-		{progressData(t), progressStudy(t)}, {progressData(t), costsStudy(t)}, {progressData(t), underStudy(t, underPairs, underLadder, underScales, underFollowUp, underReturns, underLandmark, underSequences)},
+		{progressData(t), progressStudy(t)}, {progressData(t), costsStudy(t)}, {progressData(t), underStudy(t, underPairs, underLadder, underScales, underDistance, underFollowUp, underReturns, underLandmark, underSequences)},
 	} {
 		s := opened(t, c[0], c[1])
 		for _, l := range []lang.Lang{lang.SV, lang.EN} {
