@@ -59,6 +59,17 @@ func (s *state) forecast(r *analysisResult, a *Analysis, u *progressUnits, h *he
 		main = slices.IndexFunc(res.Estimates, func(e estimate.Estimate) bool { return e.Term == name })
 		own.rectified = name == "rectified"
 	}
+	if !own.rectified {
+		older := 0
+		for k, o := range d.older {
+			if o && !math.IsNaN(d.y[k]) {
+				older++
+			}
+		}
+		if older < steadyOlder {
+			own.notes[termForecast] = append(own.notes[termForecast], table.Note{Code: "forecast-few-older", Text: "The forecast is made from rather few people of earlier years: in simulations one from so few leans towards no difference."})
+		}
+	}
 	own.arrived, _ = res.Details["arrived"].(float64)
 	own.strength = newForecastStrength(f, res)
 	h.estimate, h.influence = res.Estimates[main], onto(u, res, main)
@@ -308,9 +319,14 @@ func (s *state) prediction(p *Headlines, u *progressUnits, d *forecastData) ([]p
 	return append(out, progress.Responds(moved)), err
 }
 
-// fewInGroup is how many older people a group needs for the forecast to be tried in it: with fewer
-// chance alone puts it off by the 3 percentage points that are allowed.
-const fewInGroup = 400
+const (
+	// fewInGroup is how many older people a group needs for the forecast to be tried in it: with fewer
+	// chance alone puts it off by the 3 percentage points that are allowed.
+	fewInGroup = 400
+	// steadyOlder is how many older people with an outcome it takes until a forecast does not lean towards no difference
+	// (docs/simulations.md).
+	steadyOlder = 750
+)
 
 // moved is the p-value of net months up to the month of the forecast: did what the forecast is made from move?
 func (s *state) moved(p *Headlines, u *progressUnits) (float64, error) {

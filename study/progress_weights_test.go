@@ -1,6 +1,7 @@
 package study
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,6 +28,8 @@ func TestForecastTakesTheWeightsOfTheDesign(t *testing.T) {
 		r, h := &analysisResult{own: &progressResult{ladder: s.ladders[a.Progress.Ladder], notes: map[string][]table.Note{}}}, &headline{term: termForecast}
 		require.NoError(t, s.forecast(r, a, u, h))
 		require.Nil(t, h.not)
+		told := slices.ContainsFunc(r.own.(*progressResult).notes[termForecast], func(n table.Note) bool { return n.Code == "forecast-few-older" })
+		require.True(t, told, "the older people of so small a register are few")
 		return h
 	}
 	even, uneven := ask(func(int) float64 { return 1 }), ask(func(i int) float64 { return 1 + float64(i%3) })
