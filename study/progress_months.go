@@ -126,6 +126,9 @@ func (s *state) netMonths(r *analysisResult, a *Analysis, u *progressUnits, h *h
 		r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: h.basis})
 	}
 	check := res.Details["order"].(progress.OrderCheck)
+	if check, err = s.leaving(r, u, own, net, h.basis, check); err != nil {
+		return err
+	}
 	own.orders = check.Verdict
 	if share, ok := res.Details["administrative"].(progress.AdministrativeShare); ok {
 		own.share = share.Share

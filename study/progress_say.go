@@ -22,6 +22,8 @@ func (p *Headlines) label(s *state, a *Analysis, n found) string {
 		switch {
 		case parts["order"] != "":
 			return l.Text("study.term-net-order", "order", s.label(parts["order"]))
+		case slices.Contains([]string{leaveLastStep, leaveLowest, leaveCensored}, parts["leaving"]):
+			return l.Text("study.progress-term-leaving-" + parts["leaving"])
 		case parts["administrative"] != "":
 			return l.Text("study.progress-term-merged")
 		case rest != "":

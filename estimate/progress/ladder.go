@@ -78,6 +78,21 @@ func orderCheck(orders []OrderResult) OrderCheck {
 	return c
 }
 
+// Turns reports whether a result has another sign than the main order.
+func (c OrderCheck) Turns(o OrderResult) bool {
+	return sign(o.NetMonths) != sign(c.Orders[0].NetMonths)
+}
+
+// With joins results that were estimated apart, such as those with people who left for good counted in other ways. One of another
+// sign makes the verdict Disagree. Equal signs leave it as it was: they are no declared orders, so that NotChecked stays.
+func (c OrderCheck) With(more ...OrderResult) OrderCheck {
+	out := OrderCheck{Verdict: c.Verdict, Orders: append(slices.Clone(c.Orders), more...)}
+	if slices.ContainsFunc(more, c.Turns) {
+		out.Verdict = Disagree
+	}
+	return out
+}
+
 // rounding is what separates a share from 0 or 1.
 const rounding = 1e-12
 
