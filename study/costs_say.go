@@ -91,7 +91,14 @@ func (q *Costs) sayRatio(s *state, r *analysisResult) string {
 	}
 	for _, v := range q.Willingness {
 		if p, ok := s.releasedNumber(r, "willingness="+survive.FormatTime(v), progress.Acceptability); ok {
-			text += " " + s.lang.Text("study.costs-say-willingness", "price", s.money(v), "sure", p.Number.Value)
+			switch sure := p.Number.Value; {
+			case sure < 0.01:
+				text += " " + s.lang.Text("study.costs-say-willingness-no", "price", s.money(v))
+			case sure > 0.99:
+				text += " " + s.lang.Text("study.costs-say-willingness-yes", "price", s.money(v))
+			default:
+				text += " " + s.lang.Text("study.costs-say-willingness", "price", s.money(v), "sure", sure)
+			}
 		}
 	}
 	return text

@@ -326,10 +326,20 @@ func TestCostsSay(t *testing.T) {
 				put("total", estimate.MeanDifference, total)
 				put("payer=state", estimate.MeanDifference, total)
 				put("ratio", progress.CostPerUnit, 71)
-				put("willingness=5000", progress.Acceptability, .4)
 				put("break-even", breakEvenMonth, 14)
+				for _, sure := range []struct {
+					p    float64
+					want string
+				}{{.4, "40"}, {.0004, "1"}, {.9996, "99"}} { // never quite sure, either way
+					put("willingness=5000", progress.Acceptability, sure.p)
+					text := strings.Join(q.say(s, r), " ")
+					require.NotContains(t, text, "[[")
+					require.NotRegexp(t, `\b(0|100)[\s\p{Zs}]?%`, text)
+					if words == progress.CostsDearer {
+						require.Regexp(t, `\b`+sure.want+`[\s\p{Zs}]?%`, text)
+					}
+				}
 				text := strings.Join(q.say(s, r), " ")
-				require.NotContains(t, text, "[[")
 				if words == progress.CostsUnbounded || words == progress.CostsLoss || words == progress.CostsCheaper {
 					require.NotContains(t, text, "71", "no price")
 				}
