@@ -119,7 +119,8 @@ func (t *costsRun) perMonth(costs *estimate.Result, own *costsResult, on release
 	return out, nil
 }
 
-// money says for each payer, and for all together, who makes up what was paid.
+// money says for each payer, and for all together, who makes up what people were paid: what the programme costs is written in the study
+// file, and whoever knows it takes it off.
 func (t *costsRun) money() []*release.Money {
 	var out []*release.Money
 	all := make([]float64, len(t.u.id))
@@ -127,7 +128,7 @@ func (t *costsRun) money() []*release.Money {
 		one := make([]float64, len(t.u.id))
 		for i := range one {
 			for m := range t.q.Months {
-				one[i] += t.paid.Amount[k][i*t.q.Months+m]
+				one[i] += t.own[k][i*t.q.Months+m]
 			}
 			all[i] += one[i]
 		}
@@ -167,7 +168,7 @@ func (t *costsRun) curve(res *estimate.Result, own *costsResult) error {
 		one := make([]float64, len(t.u.id))
 		for i := range one {
 			for j := range t.q.Payers {
-				one[i] += t.paid.Amount[j][i*t.q.Months+k]
+				one[i] += t.own[j][i*t.q.Months+k]
 			}
 		}
 		c.each = t.byArm(one)

@@ -19,6 +19,7 @@ type costsRun struct {
 	b     *built
 	u     *progressUnits
 	paid  *progress.Payments
+	own   [][]float64 // what people themselves were paid: without programme, which is the same for everybody and hides nobody
 	notes []table.Note
 }
 
@@ -47,11 +48,15 @@ func (s *state) newCostsRun(q *Costs) (*costsRun, error) {
 		}
 		p.Followed = append(p.Followed, m)
 	}
-	for _, step := range []func() error{t.states, t.data, t.programme} {
+	for _, step := range []func() error{t.states, t.data} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
+	for _, amounts := range p.Amount {
+		t.own = append(t.own, slices.Clone(amounts))
+	}
+	t.programme()
 	if q.PriceYear == 0 {
 		t.notes = append(t.notes, table.Note{Code: "prices-as-they-are", Text: "Amounts are in the money of the year in which they were paid."})
 	}
@@ -234,7 +239,7 @@ func (t *costsRun) data() error {
 }
 
 // programme adds what the measure costs for each participant, in the month of the start and in the money of the report.
-func (t *costsRun) programme() error {
+func (t *costsRun) programme() {
 	for j, payer := range t.q.Payers {
 		for i := range t.u.id {
 			if v := t.q.Programme[payer]; v != 0 && t.b.treated[i] && t.paid.Followed[i] > 0 {
@@ -242,5 +247,4 @@ func (t *costsRun) programme() error {
 			}
 		}
 	}
-	return nil
 }

@@ -223,6 +223,10 @@ func TestCostsOfFewAreWithheld(t *testing.T) {
 		require.Equal(t, 2, withheld, "one more, so that none follows")
 		require.Equal(t, got["payer=state/mean-difference"], got["payer=state"+suffix])
 	}
+	// What the programme costs stands in the study file: with it on top the region's few are as few.
+	got = shown(func(q *Costs) { q.Programme = map[string]float64{"region": 6000} })
+	require.False(t, got["payer=region/mean-difference"])
+	require.False(t, got["payer=region,group=treated/mean"])
 	// One participant has a spell of a million.
 	s = costsByHand(t)
 	s.policy = Disclosure{MinCount: 10, RoundTo: 5}.Policy()

@@ -70,7 +70,7 @@ func (p *Headlines) release(s *state, a *assembled, r *analysisResult, keep func
 	if i := own.items; i != nil && min(i.basis.Treated, i.basis.Control) >= s.policy.Threshold() {
 		shown.items = i
 	}
-	if t := own.tip; t != nil && min(t.basis.Treated, t.basis.Control) >= s.policy.Threshold() {
+	if t := own.tip; t != nil && min(t.basis.Treated, t.basis.Control, own.lost) >= s.policy.Threshold() { // its slope is their share
 		shown.tip = t
 	}
 	a.progress[r.spec.Name] = shown

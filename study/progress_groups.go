@@ -74,7 +74,7 @@ func (s *state) oneGroup(r *analysisResult, h *headline, column, level string, i
 	e.Term, e.Measure, e.CI = term, h.measure, f.Interval
 	notes := append([]table.Note{{Code: "exploratory-group", Text: "Groups of people are looked at without a common error level: exploratory."}}, f.Cautions...) // without what the gates were decided by: shares of few people
 	if f.Unconfirmed {
-		notes = append(notes, table.Note{Code: "forecast-unconfirmed", Text: "The forecast has not been confirmed on people who started earlier; its interval is wider by the error that they leave open.", Args: map[string]any{"widened": n.benchmark}})
+		notes = append(notes, unconfirmedNote(n.benchmark))
 	}
 	r.numbers = append(r.numbers, found{term: term, e: e, basis: n.basis, notes: notes, kind: string(f.Kind)})
 	own.groups[h.term] = append(own.groups[h.term], groupMonths{column: column, level: level, e: e, basis: n.basis})

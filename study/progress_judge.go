@@ -43,7 +43,7 @@ func (s *state) judge(r *analysisResult, a *Analysis, u *progressUnits) error {
 			notes = append(notes, table.Note{Code: "not-registered", Text: "The ladder and the questions were not written down before the outcomes were opened: the number is exploratory."})
 		}
 		if h.finding.Unconfirmed {
-			notes = append(notes, table.Note{Code: "forecast-unconfirmed", Text: "The forecast has not been confirmed on people who started earlier; its interval is wider by the error that they leave open.", Args: map[string]any{"widened": h.benchmark}})
+			notes = append(notes, unconfirmedNote(h.benchmark))
 		}
 		if len(own.heads) > 1 {
 			notes = append(notes, table.Note{Code: "family-of-headlines", Text: "The headlines share one error level: their intervals hold together.", Args: map[string]any{"headlines": len(own.heads)}})
@@ -52,6 +52,15 @@ func (s *state) judge(r *analysisResult, a *Analysis, u *progressUnits) error {
 	}
 	r.numbers = append(first, r.numbers...)
 	return nil
+}
+
+// unconfirmedNote says what stands against a forecast that older people have not confirmed, and by how much its interval is wider for
+// it: by nothing where they could not try it at all.
+func unconfirmedNote(widened float64) table.Note {
+	if widened == 0 {
+		return table.Note{Code: "forecast-untried", Text: "The forecast could not be tried on people who started earlier: how far it may be off is not in its interval."}
+	}
+	return table.Note{Code: "forecast-unconfirmed", Text: "The forecast has not been confirmed on people who started earlier; its interval is wider by the error that they leave open.", Args: map[string]any{"widened": math.Round(1e4*widened) / 1e4}}
 }
 
 // family gives the headlines that have a number intervals that hold together: sup-t from

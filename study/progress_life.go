@@ -69,7 +69,8 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 		r.numbers = append(r.numbers, found{term: e.Term, e: e, kind: "description",
 			basis: release.Basis{Single: true, Treated: n.size, Events: &release.Arms{Treated: n.again}, DF: math.Inf(1)}})
 	}
-	h.gates = append(h.gates, progress.Response(own.response[1], own.response[0]), progress.ResponseGap(own.response[1], own.response[0]))
+	own.lost = size.Treated - again.Treated
+	h.gates = append(h.gates, responseGates(size, again, s.policy.Threshold())...)
 	all := w.waves(u, q, s.spec.Level)
 	latent := progress.LatentChange{Model: progress.ItemModel(q.Model), Workers: s.o.Workers}
 	var fit *estimate.Result
@@ -119,15 +120,28 @@ func (s *state) life(r *analysisResult, a *Analysis, u *progressUnits, h *headli
 			e.Term = "life,change"
 			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: h.basis})
 		case progress.TraitChange:
-			name, n := "control", size.Control
+			name, n := "control", again.Control
 			if e.Term == "change,group=1" {
-				name, n = "treated", size.Treated
+				name, n = "treated", again.Treated
 			}
 			e.Term = "life,change,group=" + name
 			r.numbers = append(r.numbers, found{term: e.Term, e: e, basis: release.Basis{Single: true, Treated: n, DF: math.Inf(1)}, kind: "description"})
 		}
 	}
 	return s.information(own, w, u, q, progress.ItemModel(q.Model), size)
+}
+
+// responseGates are those of who answered again. Where that is all but a few of a group, what they were decided by would count the few, and is
+// not told.
+func responseGates(size, again release.Arms, threshold int) []progress.Gate {
+	treated, control := share(again.Treated, size.Treated), share(again.Control, size.Control)
+	out := []progress.Gate{progress.Response(treated, control), progress.ResponseGap(treated, control)}
+	if min(size.Treated-again.Treated, size.Control-again.Control) < threshold {
+		for k := range out {
+			out[k].Value = math.NaN()
+		}
+	}
+	return out
 }
 
 // unevenly reports whether weights differ between people.
@@ -219,7 +233,11 @@ func (s *state) tip(own *progressResult, h *headline, q *Assessments, w *answers
 	}
 	lost.Variance, lost.Covariance = cov.At(1, 1), cov.At(0, 1)
 	c := progress.NewTippingCurve(e, lost, q.MIC)
-	h.gates = append(h.gates, progress.Tipping(c.Point))
+	gate := progress.Tipping(c.Point)
+	if own.lost < s.policy.Threshold() {
+		gate.Value = math.NaN()
+	}
+	h.gates = append(h.gates, gate)
 	if len(c.Delta) > 0 {
 		own.tip = &tippingCurve{TippingCurve: c, basis: h.basis}
 	}

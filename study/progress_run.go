@@ -48,6 +48,7 @@ type progressResult struct {
 	arrived   float64 // share of the participants of the forecast whose outcome has come
 	strength  forecastStrength
 	response  [2]float64
+	lost      int // participants who answered at the start only
 	tests     []truthTest
 	bands     *stepBands
 	forest    []groupMonths

@@ -271,6 +271,8 @@ func (s *state) headlineSays(r *analysisResult, h *headline) []string {
 	switch {
 	case h.term == termForecast && own.rectified:
 		first += " " + l.Text("study.progress-say-rectified", "share", own.arrived)
+	case h.term == termForecast && h.finding.Unconfirmed && h.benchmark == 0:
+		first += " " + l.Text("study.progress-say-untried")
 	case h.term == termForecast && h.finding.Unconfirmed:
 		first += " " + l.Text("study.progress-say-unconfirmed")
 	case h.term == termForecast:
