@@ -53,7 +53,7 @@ func (s *state) distanceSample(q *Distance, seed uint64) (*distanceData, error) 
 			}
 		}
 	}
-	chosen, there, silent := map[string]int{}, 0, 0
+	chosen, unknown, there, silent := map[string]int{}, 0, 0, 0
 	y := make([]float64, len(u.id))
 	for i := range u.id {
 		if b.treated[i] {
@@ -62,6 +62,7 @@ func (s *state) distanceSample(q *Distance, seed uint64) (*distanceData, error) 
 		y[i] = stableBy(b.paths, i, support, q.Run, q.Within, math.MaxInt32)
 		switch {
 		case math.IsNaN(y[i]):
+			unknown++
 			continue
 		case q.At+1 >= q.Run && stableBy(b.paths, i, support, q.Run, q.At+1, math.MaxInt32) == 1: // nothing is left to tell
 			there++
@@ -73,6 +74,9 @@ func (s *state) distanceSample(q *Distance, seed uint64) (*distanceData, error) 
 		if o, twice := chosen[u.person[i]]; !twice || keyedBefore(seed, u.id[i], u.id[o]) {
 			chosen[u.person[i]] = i
 		}
+	}
+	if unknown > 0 {
+		d.notes = append(d.notes, table.Note{Code: "distance-unknown", Text: "Of some people it is not known whether they came to support themselves, and they are left out.", Args: map[string]any{"rows": unknown}})
 	}
 	if there > 0 {
 		d.notes = append(d.notes, table.Note{Code: "distance-there", Text: "Some people had reached self-support by then and are left out: they have no distance.", Args: map[string]any{"people": there}})
@@ -100,6 +104,11 @@ func (s *state) distanceSample(q *Distance, seed uint64) (*distanceData, error) 
 			return nil, fmt.Errorf("distance: background: %w", err)
 		}
 		x.X, x.XNames = m.Values, m.Names()
+		alike, err := oneLevel(b.table, unit, q.Background)
+		if err != nil {
+			return nil, err
+		}
+		d.notes = append(d.notes, alike...)
 	}
 	return d, nil
 }

@@ -65,6 +65,11 @@ func (s *state) newFollowUpRun(q *FollowUp) (*followUpRun, error) {
 		t.notes = append(t.notes, table.Note{Code: "no-score-before", Args: map[string]any{"rows": gone},
 			Text: fmt.Sprintf("%d rows are left out because they have no score before or lack a covariate.", gone)})
 	}
+	alike, err := oneLevel(t.b.table, rows, q.Covariates)
+	if err != nil {
+		return nil, err
+	}
+	t.notes = append(t.notes, alike...)
 	f, err := s.frameOf(t.b, &Effect{Covariates: q.Covariates}, rows, pickFloat(before, rows), t.b.weight)
 	if err != nil {
 		return nil, err

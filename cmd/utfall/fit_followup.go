@@ -54,14 +54,17 @@ func (m *fitFollowUp) flags(f *flagSet) {
 
 func (m *fitFollowUp) columns() fitColumns {
 	c := fitColumns{unique: m.visit == ""}
-	c.apart("treatment", m.treatment)
+	whole := m.visit != "" // a row that fell away would take its score with it, and look like a visit that nobody came to
+	c.put(fitColumn{flag: "treatment", name: m.treatment, apart: true, missing: whole})
 	c.put(fitColumn{flag: "outcome", name: m.outcome, apart: true, missing: true})
 	c.apart("visit", m.visit)
 	c.apart("before", m.before)
-	c.apart("covariates", m.covariates...)
+	for _, name := range m.covariates {
+		c.put(fitColumn{flag: "covariates", name: name, apart: true, missing: whole})
+	}
 	c.put(fitColumn{flag: "event", name: m.event, apart: true, missing: true})
-	c.add("weights", m.weights.column)
-	c.add("cluster", m.cluster)
+	c.put(fitColumn{flag: "weights", name: m.weights.column, missing: whole})
+	c.put(fitColumn{flag: "cluster", name: m.cluster, missing: whole})
 	return c
 }
 
@@ -168,6 +171,16 @@ func (m *fitFollowUp) arms(d *fitData) ([]bool, error) {
 }
 
 func (m *fitFollowUp) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
+	if m.visit != "" {
+		for _, name := range append([]string{m.treatment, m.weights.column, m.cluster}, m.covariates...) {
+			if name == "" {
+				continue
+			}
+			if err := d.complete(name); err != nil {
+				return nil, err
+			}
+		}
+	}
 	treated, err := m.arms(d)
 	if err != nil {
 		return nil, err

@@ -159,6 +159,7 @@ func TestFitFollowUpBadInput(t *testing.T) {
 	long := []string{"--id", "id", "--visit", "visit", "--treatment", "arm", "--outcome", "y", "--covariates", "x", "--min-per-arm", "2"}
 	for _, c := range []struct{ data, more, says string }{
 		{followUpRows + "h,12,1,2,3\n", "", "two rows at this visit"},
+		{followUpRows + "h,18,1,,3\n", "", "the row has no value"},
 		{followUpRows + "h,18,0,2,3\n", "", "in the other arm in line"},
 		{followUpRows + "h,18,1,3,3\n", "", "other covariates in line"},
 		{strings.Replace(strings.ReplaceAll(followUpRows, "\n", ",\n"), "y,\n", "y,e\n", 1) + "h,18,1,2,3,12\n", "e", "another event in line"},

@@ -50,16 +50,16 @@ func (m *fitPseudo) people() bool { return m.time != "" || m.event != "" }
 
 func (m *fitPseudo) columns() fitColumns {
 	c := fitColumns{unique: m.people()}
-	c.apart("from", m.from)
+	c.put(fitColumn{flag: "from", name: m.from, missing: true, apart: true}) // a row without them is an error: left out it would be a hole in a history
 	c.put(fitColumn{flag: "to", name: m.to, missing: true, apart: true})
-	c.apart("start", m.start)
-	c.apart("stop", m.stop)
+	c.put(fitColumn{flag: "start", name: m.start, missing: true, apart: true})
+	c.put(fitColumn{flag: "stop", name: m.stop, missing: true, apart: true})
 	c.apart("time", m.time)
 	c.apart("event", m.event)
 	for _, name := range m.covariates {
 		c.put(fitColumn{flag: "covariates", name: name, missing: true, apart: true})
 	}
-	c.add("cluster", m.cluster)
+	c.put(fitColumn{flag: "cluster", name: m.cluster, missing: !m.people()})
 	return c
 }
 
@@ -142,6 +142,9 @@ func (m *fitPseudo) fit(ctx context.Context, d *fitData) (*fitOutput, error) {
 		return nil, err
 	}
 	if m.cluster != "" {
+		if err := d.complete(m.cluster); err != nil {
+			return nil, err
+		}
 		codes, _, err := d.codes(m.cluster)
 		if err != nil {
 			return nil, err

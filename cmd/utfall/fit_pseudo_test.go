@@ -102,6 +102,7 @@ func TestFitPseudoBad(t *testing.T) {
 		{exitUsage, append(spells, "--state", "b", "--at", "3"), "--covariates is needed"},
 		{exitInput, append(spells, "--covariates", "start", "--state", "b", "--at", "3"), ""},
 		{exitInput, append(spells, "--covariates", "x", "--state", "b", "--at", "30"), ""},
+		{exitInput, append([]string{"--data", writeTestFile(t, "h.csv", strings.Replace(pseudoSpells, "8,a,cens,0,5", "8,a,cens,0,", 1))}, append(spells[2:], "--covariates", "x", "--state", "b", "--at", "3")...), "the row has no value"},
 		{exitInput, append([]string{"--data", late}, append(spells[2:], "--covariates", "x", "--state", "b", "--at", "3")...), "from later than 0"},
 		{exitInput, []string{"--data", writeTestFile(t, "c.csv", strings.Replace(pseudoSpells, "3,5,1,v", "3,5,0,v", 1)), "--id", "id", "--from", "from", "--to", "to", "--start", "start", "--stop", "stop",
 			"--covariates", "x", "--state", "b", "--at", "3"}, "same person"},

@@ -63,17 +63,11 @@ type Fieller struct {
 
 // MarshalJSON writes an end that does not exist as null.
 func (f Fieller) MarshalJSON() ([]byte, error) {
-	number := func(v float64) *float64 {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil
-		}
-		return &v
-	}
 	return json.Marshal(struct {
 		Shape FiellerShape `json:"shape"`
 		Low   *float64     `json:"low"`
 		High  *float64     `json:"high"`
-	}{f.Shape, number(f.Low), number(f.High)})
+	}{f.Shape, orNull(f.Low), orNull(f.High)})
 }
 
 // WithError is a number with its standard error.

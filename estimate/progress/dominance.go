@@ -51,18 +51,12 @@ func (d Dominance) Estimate(term string, level float64) estimate.Estimate {
 // MarshalJSON writes a statistic or limit that does not exist as null.
 func (d Dominance) MarshalJSON() ([]byte, error) {
 	type plain Dominance
-	number := func(v float64) *float64 {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil
-		}
-		return &v
-	}
 	return json.Marshal(struct {
 		plain
 		Low  *float64 `json:"conf_low"`
 		High *float64 `json:"conf_high"`
 		Stat *float64 `json:"statistic"`
-	}{plain(d), number(d.Low), number(d.High), number(d.Stat)})
+	}{plain(d), orNull(d.Low), orNull(d.High), orNull(d.Stat)})
 }
 
 // dominance compares the distribution of steps at each time.

@@ -253,18 +253,20 @@ func (g Gate) counted() Gate {
 	return g
 }
 
+// orNull is a number as JSON has it: null where it does not exist.
+func orNull(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
 // MarshalJSON writes a value or limit that does not exist as null.
 func (g Gate) MarshalJSON() ([]byte, error) {
 	type plain Gate
-	number := func(v float64) *float64 {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil
-		}
-		return &v
-	}
 	return json.Marshal(struct {
 		plain
 		Value *float64 `json:"value"`
 		Limit *float64 `json:"limit"`
-	}{plain(g), number(g.Value), number(g.Limit)})
+	}{plain(g), orNull(g.Value), orNull(g.Limit)})
 }

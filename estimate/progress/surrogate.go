@@ -194,20 +194,7 @@ func (e Surrogate) fit(ctx context.Context, s *SurrogateSample) (*estimate.Resul
 	if err != nil {
 		return nil, err
 	}
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	f, err := newSurrogateFit(e, s)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.tiltable(); err != nil {
-		return nil, err
-	}
-	if err := f.nuisances(ctx); err != nil {
-		return nil, err
-	}
-	tau, inf, err := f.index()
+	f, tau, inf, err := e.forecast(ctx, s)
 	if err != nil {
 		return nil, err
 	}

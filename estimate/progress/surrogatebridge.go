@@ -50,20 +50,7 @@ func (b OutcomeBridge) fit(ctx context.Context, s *SurrogateSample) (*estimate.R
 		return nil, err
 	}
 	e.bridge = true
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	f, err := newSurrogateFit(e, s)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.tiltable(); err != nil {
-		return nil, err
-	}
-	if err := f.nuisances(ctx); err != nil {
-		return nil, err
-	}
-	tau, inf, err := f.index()
+	f, tau, inf, err := e.forecast(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -176,4 +163,23 @@ func (f *surrogateFit) gradeBridge(res *estimate.Result, k int) (SurrogateTruth,
 		t.directInf[i] = t.longInf[i] - t.idxInfl[i]
 	}
 	return f.grade("programme", t)
+}
+
+// forecast fits the models of a checked estimator and gives the forecast that it is named for, with its influence function: the index
+// or, with bridge, the outcome bridge.
+func (e Surrogate) forecast(ctx context.Context, s *SurrogateSample) (f *surrogateFit, tau float64, inf []float64, err error) {
+	if err = s.check(); err != nil {
+		return nil, 0, nil, err
+	}
+	if f, err = newSurrogateFit(e, s); err != nil {
+		return nil, 0, nil, err
+	}
+	if err = f.tiltable(); err != nil {
+		return nil, 0, nil, err
+	}
+	if err = f.nuisances(ctx); err != nil {
+		return nil, 0, nil, err
+	}
+	tau, inf, err = f.index()
+	return f, tau, inf, err
 }
